@@ -1,0 +1,251 @@
+"""A row of the zoo, called as a builder of Keras Applications is called."""
+
+import difflib
+import logging
+from functools import partial
+
+import keras
+
+from keras_se.applications.bricks import channel_axis, classifier
+from keras_se.layers import SqueezeExcite
+
+LOG = logging.getLogger("keras_se")
+# timm's rounding of the bottleneck; at the widths of ResNet-50 it is the paper's C / 16.
+TIMM_SE = partial(SqueezeExcite, ratio=16, divisor=8)
+
+
+class Application:
+    """Builds one network of the zoo, with or without SE, pretrained or not.
+
+    Args:
+        name: The network's name, as the papers write it in Keras's case.
+        trunk: A function of a Keras tensor and the SE factory that gives the last feature map.
+        se: The SE factory as published: a callable with a `name` argument that makes a layer.
+        dropout: Fraction of the pooled features that the head drops in training.
+        head_layer: Name of the head's dense layer.
+        size: Default side of the square input, in pixels.
+        smallest: Least legal side of the input, in pixels.
+        **arguments: What the trunk takes to become this network.
+    """
+
+    def __init__(
+        self,
+        name,
+        trunk,
+        *,
+        se=TIMM_SE,
+        dropout=0.0,
+        head_layer="fc",
+        size=224,
+        smallest=32,
+        **arguments,
+    ):
+        self.name = name
+        self.twin = name.replace("SE", "", 1)
+        self.size = size
+        self.smallest = smallest
+        self._trunk = partial(trunk, **arguments)
+        self._se = se
+        self._head = partial(classifier, dropout=dropout, name=head_layer)
+        self._head_layer = head_layer
+
+    def __repr__(self):
+        return f"keras_se.applications.{self.name}"
+
+    @property
+    def weights(self):
+        """The published checkpoints, best documented first; `weights="imagenet"` is the first."""
+        return self.published()
+
+    def published(self, se=True):
+        """The published checkpoints of this network, or of its plain twin if `se` is false."""
+        from keras_se.weights import WEIGHTS
+
+        return WEIGHTS.get(self.twin if se is False else self.name, ())
+
+    def preprocess_input(self, images, weights="imagenet", data_format=None, *, se=True):
+        """Normalises `images` (0 to 255) as the named checkpoint wants them.
+
+        See `keras_se.preprocess.preprocess_input`; `se=False` names the plain twin's checkpoints.
+        """
+        from keras_se.preprocess import preprocess_input
+
+        return preprocess_input(images, self._row(weights, se), data_format=data_format)
+
+    def load_image(self, image, weights="imagenet", *, se=True):
+        """Decodes, resizes and crops an image file as the named checkpoint wants it.
+
+        See `keras_se.preprocess.load_image`; `se=False` names the plain twin's checkpoints.
+        """
+        from keras_se.preprocess import load_image
+
+        return load_image(image, self._row(weights, se))
+
+    def decode_predictions(self, predictions, top=5):
+        """Gives the `top` ImageNet classes of each prediction as (synset, name, score).
+
+        See `keras_se.preprocess.decode_predictions`.
+        """
+        from keras_se.preprocess import decode_predictions
+
+        return decode_predictions(predictions, top=top)
+
+    def __call__(  # noqa: PLR0913 (the contract of Keras Applications, and `se`)
+        self,
+        include_top=True,
+        weights="imagenet",
+        input_tensor=None,
+        input_shape=None,
+        pooling=None,
+        classes=1000,
+        classifier_activation="softmax",
+        name=None,
+        *,
+        se=True,
+    ):
+        """Builds the network, with the contract of Keras Applications.
+
+        Args:
+            include_top: Whether to end in global average pooling and a classifier.
+            weights: `None` (random), `"imagenet"` (the first published checkpoint), a tag of
+                `.weights`, `"hf://owner/repo"`, or the path of a `.safetensors`, `.pth`,
+                `.pth.tar`, `.weights.h5` or `.keras` file.
+            input_tensor: Keras tensor to use as the image input.
+            input_shape: Shape of one image, `(height, width, channels)` or, channels first,
+                `(channels, height, width)`, in pixels; sizes may be `None`. By default the
+                network's own size with the top and any size without. With weights for 3 channels
+                any other number works too: the first kernel is summed or tiled, as timm does.
+            pooling: Without the top, `"avg"`, `"max"` or `None` for the feature map.
+            classes: Number of classes, or `None` for as many as the weights have. If the weights
+                have another number, the trunk is loaded, the head is left random, and a log line
+                says so.
+            classifier_activation: Activation of the head; `None` gives logits.
+            name: The model's name; by default the network's in lower case.
+            se: `True` for SE as published, `False` for the plain twin, or a factory: a callable
+                with a `name` argument that makes a layer, such as
+                `functools.partial(SqueezeExcite, ratio=8)`.
+
+        Returns:
+            A functional `keras.Model`.
+
+        Raises:
+            ValueError: If an argument is not legal, there are no such weights, or they do not fit.
+            OSError: If weights can be neither read nor downloaded.
+        """
+        factory = self._factory(se)
+        self._check(include_top, weights, pooling, classes)
+        rows = self.published(se)
+        if weights == "imagenet" and not rows:
+            raise ValueError(self._no_weights(se))
+        source = None
+        if weights is not None:
+            from keras_se.weights.load import open_weights
+
+            # Before the network is built, so that a wrong name or file costs no time.
+            source = open_weights(weights, rows, network=self._network_name(se))
+            classes = classes or source.classes(self._head_layer)
+        inputs = self._inputs(input_tensor, input_shape, include_top)
+        x = self._trunk(inputs, factory)
+        if include_top:
+            x = self._head(x, classes, classifier_activation)
+        elif pooling:
+            pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPool2D}
+            x = pool[pooling](name=f"{pooling}_pool")(x)
+        if input_tensor is not None:
+            inputs = keras.utils.get_source_inputs(input_tensor)
+            # A list of one would make every call of the model with one tensor warn.
+            inputs = inputs[0] if len(inputs) == 1 else inputs
+        model = keras.Model(inputs, x, name=name or self._network_name(se).lower())
+        if source is not None:
+            source.load_into(model, self._head_layer)
+        return model
+
+    def _network_name(self, se):
+        return self.twin if se is False else self.name
+
+    def _row(self, weights, se):
+        from keras_se.weights import find
+
+        return find(weights, self.published(se), network=self._network_name(se))
+
+    def _no_weights(self, se):
+        from keras_se.weights import WEIGHTS
+
+        name = self._network_name(se)
+        near = difflib.get_close_matches(name, [one for one in WEIGHTS if WEIGHTS[one]], 3, 0.5)
+        hint = f", or a network that has some, such as {', '.join(near)}" if near else ""
+        return (
+            f"There are no published ImageNet weights of {name}. Use `weights=None` for random "
+            f"weights, the path of a file{hint}."
+        )
+
+    def _factory(self, se):
+        if se is True:
+            return self._se
+        if se is False:
+            return None
+        if not callable(se):
+            raise ValueError(
+                "`se` must be True (SE as published), False (the plain twin) or a callable with a "
+                f"`name` argument that makes a layer. Received: se={se!r}"
+            )
+        return partial(_checked_layer, se)
+
+    def _check(self, include_top, weights, pooling, classes):
+        if include_top not in (True, False):
+            raise ValueError(f"`include_top` must be a bool. Received: include_top={include_top!r}")
+        if pooling not in (None, "avg", "max"):
+            raise ValueError(
+                f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
+            )
+        if include_top and not (_is_size(classes) or (classes is None and weights is not None)):
+            raise ValueError(
+                "`classes` must be a positive integer, or None for as many as `weights` have. "
+                f"Received: classes={classes!r}"
+            )
+
+    def _inputs(self, input_tensor, input_shape, include_top):
+        """The tensor that the trunk begins with."""
+        if input_tensor is not None:
+            if not keras.utils.is_keras_tensor(input_tensor):
+                raise ValueError(
+                    "`input_tensor` must be a Keras tensor, such as keras.Input(...) gives. "
+                    f"Received: {type(input_tensor).__name__}"
+                )
+            self._check_shape("input_tensor", tuple(input_tensor.shape[1:]))
+            return input_tensor
+        if input_shape is None:
+            side = self.size if include_top else None
+            input_shape = (side, side)
+            input_shape = (*input_shape, 3) if channel_axis() == -1 else (3, *input_shape)
+        self._check_shape("input_shape", tuple(input_shape))
+        return keras.Input(tuple(input_shape))
+
+    def _check_shape(self, argument, shape):
+        axis = channel_axis()
+        legal = "(height, width, channels)" if axis == -1 else "(channels, height, width)"
+        if len(shape) != 3 or not all(size is None or _is_size(size) for size in shape):
+            raise ValueError(f"`{argument}` must have the shape {legal}. Received: {shape}")
+        channels = shape[-1 if axis == -1 else 0]
+        sides = shape[:-1] if axis == -1 else shape[1:]
+        if channels is None:
+            raise ValueError(f"`{argument}` must have known channels, {legal}. Received: {shape}")
+        if any(side is not None and side < self.smallest for side in sides):
+            raise ValueError(
+                f"`{argument}` must be at least {self.smallest} pixels high and wide for "
+                f"{self.name}. Received: {shape}"
+            )
+
+
+def _is_size(size):
+    return isinstance(size, int) and not isinstance(size, bool) and size > 0
+
+
+def _checked_layer(factory, name):
+    """What `factory` makes, if it is a layer: a forgotten `return` must not remove SE silently."""
+    layer = factory(name=name)
+    if not isinstance(layer, keras.layers.Layer):
+        raise ValueError(
+            f"`se` must be a callable that makes a Keras layer. It made {layer!r} for {name!r}"
+        )
+    return layer

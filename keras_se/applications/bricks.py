@@ -1,0 +1,98 @@
+"""The convolution, normalisation, pooling and head that every network is built from.
+
+Padding, epsilon, momentum, channel axis, initialiser and the precision of the logits are decided
+here and nowhere else. Layers are named after the path of the parameter in timm, with `_` for `.`
+and `__` for `_`, so that the name can be translated both ways; layers without weights take the
+name of the layer before them and a suffix.
+"""
+
+import keras
+from keras import layers
+
+EPSILON = 1e-5
+# The fraction of the old statistics that is kept; PyTorch's `momentum=0.1` is the other fraction.
+MOMENTUM = 0.9
+# Of the Keras channel axes, in the order of Keras's own `data_format` names.
+CHANNEL_AXIS = {"channels_last": -1, "channels_first": 1}
+
+
+def channel_axis():
+    """The axis of the channels in the image data format that Keras is set to."""
+    return CHANNEL_AXIS[keras.config.image_data_format()]
+
+
+def conv(x, filters, kernel_size, *, strides=1, groups=1, name):
+    """A convolution without bias, padded as PyTorch's `padding=kernel_size // 2`."""
+    padding = "same"
+    if kernel_size > 1 and strides > 1:
+        # Keras's "same" pads a strided convolution at the end only, if the size is even.
+        x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        groups=groups,
+        use_bias=False,
+        # The paper's initialisation; fan-out as timm's networks have it.
+        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+        name=name,
+    )(x)
+
+
+def norm(x, activation=None, *, name):
+    """Batch normalisation, and the activation that follows it."""
+    x = layers.BatchNormalization(
+        axis=channel_axis(), momentum=MOMENTUM, epsilon=EPSILON, name=name
+    )(x)
+    return activate(x, activation, name=name) if activation else x
+
+
+def activate(x, activation, *, name):
+    """An activation layer of its own, so that a feature can be tapped by name."""
+    return layers.Activation(activation, name=f"{name}_{activation}")(x)
+
+
+def max_pool(x, *, name):
+    """PyTorch's `MaxPool2d(3, stride=2, padding=1)` of any values.
+
+    Padding with zeros would win over negative values, which SiLU gives. So this pools at stride 1,
+    where "same" is symmetric, and keeps every second result.
+    """
+    x = layers.MaxPooling2D(3, strides=1, padding="same", name=f"{name}_window")(x)
+    return layers.MaxPooling2D(1, strides=2, name=name)(x)
+
+
+def max_pool_positive(x, *, name):
+    """PyTorch's `MaxPool2d(3, stride=2, padding=1)` of values that are not negative."""
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, strides=2, name=name)(x)
+
+
+def max_pool_ceil(x, *, name):
+    """PyTorch's `MaxPool2d(3, stride=2, ceil_mode=True)` of values that are not negative."""
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, strides=2, name=name)(x)
+
+
+def average_pool(x, *, name):
+    """Halves the map by the mean of 2x2 pixels; on an odd size the last ones have fewer."""
+    return layers.AveragePooling2D(2, padding="same", name=name)(x)
+
+
+def add(residual, skip, activation="relu", *, name):
+    """The sum that ends a residual block, and its activation."""
+    # The skip first: Keras walks the graph recursively, inputs in order, and by the residual
+    # branches SE-ResNet-269-D would be deeper than Python's recursion limit.
+    return activate(layers.Add(name=f"{name}_add")([skip, residual]), activation, name=name)
+
+
+def classifier(x, classes, activation, *, dropout=0.0, name="fc"):
+    """Global average pooling, dropout if any, and a dense layer with logits in full precision."""
+    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
+    # float32 under mixed precision, where a softmax of 1000 half-precision logits loses its tail.
+    dtype = keras.config.dtype_policy().variable_dtype
+    return layers.Dense(classes, activation=activation, dtype=dtype, name=name)(x)

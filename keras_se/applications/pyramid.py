@@ -1,0 +1,89 @@
+"""The feature maps of a network at every scale, for detection and segmentation."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import keras
+
+from keras_se.applications.bricks import channel_axis
+
+# The stages of a residual network, as its layers are named.
+STAGE = re.compile(r"(?:layer|stages_)(\d+)_\d+_")
+# Pixels; any multiple of the largest stride.
+PROBE = 256
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a feature pyramid.
+
+    Attributes:
+        layer: Name of the layer whose output it is.
+        stride: Pixels of the image for one pixel of the map, in each direction.
+        channels: Number of channels.
+    """
+
+    layer: str
+    stride: int
+    channels: int
+
+
+def pyramid_levels(model):
+    """Lists the outputs of the stages of a residual network, by their usual names.
+
+    Args:
+        model: A model of `keras_se.applications`, with or without its top.
+
+    Returns:
+        A mapping from `"P2"` (stride 4) to `"P5"` (stride 32) to `Level`. Networks for small
+        images have `"P0"` to `"P2"`.
+
+    Raises:
+        ValueError: If the layers of `model` are not named as stages.
+
+    Example:
+    >>> from keras_se.applications import SEResNet18
+    >>> model = SEResNet18(include_top=False, weights=None)
+    >>> pyramid_levels(model)["P3"]
+    Level(layer='layer2_1_relu', stride=8, channels=128)
+    """
+    last = {}
+    for layer in model.layers:
+        stage = STAGE.match(layer.name)
+        if stage:
+            last[int(stage.group(1))] = layer
+    if not last:
+        raise ValueError(f"{model.name!r} has no layers named layer1_0_... or stages_0_0_...")
+    layers = [last[stage] for stage in sorted(last)]
+    axis = channel_axis()
+    channels = model.inputs[0].shape[axis]
+    image = (1, PROBE, PROBE, channels) if axis == -1 else (1, channels, PROBE, PROBE)
+    shapes = _outputs(model, layers).compute_output_shape(image)
+    levels = {}
+    for layer, shape in zip(layers, shapes, strict=True):
+        stride = PROBE // shape[-2]  # an axis of space in either data format
+        levels[f"P{int(math.log2(stride))}"] = Level(layer.name, stride, shape[axis])
+    return levels
+
+
+def feature_pyramid(model):
+    """Makes a model that gives the feature map of every stage.
+
+    Args:
+        model: A model of `keras_se.applications`, with or without its top. Its layers are shared.
+
+    Returns:
+        A functional `keras.Model` from images to a mapping from the names of `pyramid_levels` to
+        tensors `(batch, height / stride, width / stride, channels)`.
+
+    Raises:
+        ValueError: As `pyramid_levels`.
+    """
+    levels = pyramid_levels(model)
+    outputs = {name: model.get_layer(level.layer).output for name, level in levels.items()}
+    return keras.Model(model.inputs, outputs, name=f"{model.name}_pyramid")
+
+
+def _outputs(model, layers):
+    return keras.Model(model.inputs, [layer.output for layer in layers])

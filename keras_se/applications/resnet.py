@@ -1,0 +1,100 @@
+"""SE-ResNet, SE-ResNeXt and SENet-154 as timm has them, with the stride on the 3x3 convolution.
+
+He et al., https://arxiv.org/abs/1512.03385; Xie et al., https://arxiv.org/abs/1611.05431; Hu et
+al., https://arxiv.org/abs/1709.01507. `stem` is the width of a 7x7 convolution or the widths of
+three 3x3 ones: (32, 32, 64) and `avg_down` make variant D of https://arxiv.org/abs/1812.01187,
+(24, 32, 64) the tiered variant T; `antialias` averages before each subsampling (AA). SENet-154 has
+a deep stem, halves the first 1x1 convolutions (`reduce_first`) and projects with 3x3 kernels
+(`down_kernel`).
+"""
+
+from functools import partial
+
+from keras_se.applications.bricks import (
+    add,
+    average_pool,
+    channel_axis,
+    conv,
+    max_pool_positive,
+    norm,
+)
+
+FILTERS = (64, 128, 256, 512)
+
+
+def resnet(x, se, *, depths, block, stem=64, avg_down=False, antialias=False, **arguments):
+    """The four stages of a residual network after its stem, with `se` ending each branch."""
+    down_kernel = arguments.pop("down_kernel", 1)
+    x = residual_stem(x, stem)
+    x = average_pool(x, name="maxpool") if antialias else max_pool_positive(x, name="maxpool")
+    return residual_stages(
+        x,
+        se,
+        depths=depths,
+        filters=FILTERS,
+        block=partial(block, antialias=antialias, **arguments),
+        shortcut=partial(shortcut, avg_down=avg_down, kernel_size=down_kernel),
+    )
+
+
+def residual_stem(x, stem):
+    """A 7x7 convolution of `stem` filters, or three 3x3 ones of the widths in `stem`."""
+    if isinstance(stem, int):
+        return norm(conv(x, stem, 7, strides=2, name="conv1"), "relu", name="bn1")
+    first, second, third = stem
+    x = norm(conv(x, first, 3, strides=2, name="conv1_0"), "relu", name="conv1_1")
+    x = norm(conv(x, second, 3, name="conv1_3"), "relu", name="conv1_4")
+    return norm(conv(x, third, 3, name="conv1_6"), "relu", name="bn1")
+
+
+def residual_stages(x, se, *, depths, filters, block, shortcut, se_name="se"):
+    """Stages of residual blocks, each after the first halving the map.
+
+    `block` makes the residual branch and `shortcut` the other one; `se` ends the branch.
+    """
+    for stage, (depth, width) in enumerate(zip(depths, filters, strict=True), start=1):
+        for index in range(depth):
+            name = f"layer{stage}_{index}"
+            strides = 2 if stage > 1 and index == 0 else 1
+            residual = block(x, width, strides=strides, name=name)
+            skip = x
+            if strides > 1 or x.shape[channel_axis()] != residual.shape[channel_axis()]:
+                skip = shortcut(x, residual.shape[channel_axis()], strides=strides, name=name)
+            if se:
+                residual = se(name=f"{name}_{se_name}")(residual)
+            x = add(residual, skip, name=name)
+    return x
+
+
+def basic(x, filters, *, strides, antialias=False, name):
+    """Two 3x3 convolutions."""
+    x = subsampling_conv(x, filters, strides=strides, antialias=antialias, name=f"{name}_%s1")
+    return norm(conv(x, filters, 3, name=f"{name}_conv2"), name=f"{name}_bn2")
+
+
+def bottleneck(x, filters, *, name, groups=1, width=64, reduce_first=1, **subsampling):
+    """1x1, 3x3 in `groups` of `width` channels per 64 filters, and 1x1 to four times `filters`."""
+    inner = filters * width // 64 * groups
+    x = norm(conv(x, inner // reduce_first, 1, name=f"{name}_conv1"), "relu", name=f"{name}_bn1")
+    x = subsampling_conv(x, inner, groups=groups, name=f"{name}_%s2", **subsampling)
+    return norm(conv(x, 4 * filters, 1, name=f"{name}_conv3"), name=f"{name}_bn3")
+
+
+def subsampling_conv(x, filters, *, strides, antialias, groups=1, name):
+    """A 3x3 convolution that strides, or, for `antialias`, is averaged afterwards instead."""
+    conv_strides = 1 if antialias else strides
+    x = conv(x, filters, 3, strides=conv_strides, groups=groups, name=name % "conv")
+    x = norm(x, "relu", name=name % "bn")
+    return average_pool(x, name=name % "aa") if strides > conv_strides else x
+
+
+def shortcut(x, filters, *, strides, avg_down=False, kernel_size=1, name):
+    """A projection, strided or, for `avg_down`, of the averaged map."""
+    kernel_size = kernel_size if strides > 1 else 1
+    name = f"{name}_downsample"
+    if not avg_down:
+        x = conv(x, filters, kernel_size, strides=strides, name=f"{name}_0")
+        return norm(x, name=f"{name}_1")
+    if strides > 1:
+        x = average_pool(x, name=f"{name}_0")
+    return norm(conv(x, filters, 1, name=f"{name}_1"), name=f"{name}_2")

@@ -1,0 +1,249 @@
+"""The command `keras-se`: list, predict, train and export."""
+
+import argparse
+import sys
+from pathlib import Path
+
+OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+BATCH = 16
+
+
+def main(arguments=None):
+    """Runs one command; returns its exit status.
+
+    Args:
+        arguments: The words after `keras-se`; by default those of the process.
+
+    Returns:
+        0 if all went well, 1 if some images were skipped, 2 if the command could not be done,
+        with one line on the standard error that says why.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"keras-se: error: {_one_line(error)}", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        print("keras-se: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parser():
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="keras-se", description="Squeeze-and-Excitation networks for Keras 3."
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_list(commands)
+    _add_predict(commands)
+    _add_train(commands)
+    _add_export(commands)
+    return top
+
+
+def _add_list(commands):
+    command = _command(commands, "list", _list, "print the zoo as a table")
+    command.add_argument(
+        "--weights",
+        action="store_true",
+        help="a line for each published checkpoint: tag, size, top-1, top-5, license, source",
+    )
+
+
+def _add_predict(commands):
+    command = _command(commands, "predict", _predict, "name what is in images")
+    command.add_argument(
+        "network", metavar="NETWORK", help="such as seresnet50, or its twin resnet50"
+    )
+    command.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
+    command.add_argument(
+        "--weights",
+        metavar="TAG_OR_FILE",
+        default="imagenet",
+        help="a tag of `keras-se list --weights`, hf://owner/repo or a file (default: imagenet)",
+    )
+    command.add_argument(
+        "--preprocessing",
+        metavar="TAG",
+        default=None,
+        help="the checkpoint whose resizing and normalisation to use, if --weights is not a tag "
+        "(default: the network's first)",
+    )
+    command.add_argument(
+        "--top", metavar="N", type=int, default=5, help="classes to print for an image (default: 5)"
+    )
+
+
+def _add_train(commands):
+    command = _command(commands, "train", _train, "train a network by a recipe")
+    command.add_argument("recipe", metavar="RECIPE", help="name of the recipe, such as digits")
+    command.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder of the results"
+    )
+    command.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a field of the recipe; may be given again",
+    )
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace the results of an earlier run in DIR"
+    )
+
+
+def _add_export(commands):
+    command = _command(commands, "export", _export, "write a SavedModel and verify it")
+    command.add_argument(
+        "model", metavar="MODEL", help="a .keras file, or the name of a network with --weights"
+    )
+    command.add_argument("directory", metavar="DIR", type=Path, help="folder to write")
+    command.add_argument(
+        "--weights",
+        metavar="TAG_OR_FILE",
+        default="imagenet",
+        help="weights of a network given by name (default: imagenet)",
+    )
+    command.add_argument(
+        "--preprocessing",
+        metavar="NETWORK.TAG",
+        nargs="?",
+        const="",
+        default=None,
+        help="take uint8 images and normalise them in the SavedModel, as these weights want it, "
+        "such as seresnet50.a1_in1k (default: those of --weights)",
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace what is in DIR")
+
+
+def _command(commands, name, run, text):
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=run)
+    return command
+
+
+def _list(options):
+    from keras_se import catalogue
+
+    print(catalogue.checkpoints() if options.weights else catalogue.networks())
+    return OK
+
+
+def _predict(options):
+    from keras_se import applications
+
+    application, se = applications.find(options.network)
+    row = _row(application, se, options.preprocessing or options.weights)
+    if options.top < 1:
+        raise ValueError(f"--top must be at least 1. Received: {options.top}")
+    # Before the model is loaded, so that a typing error costs no download.
+    readable = _load_images(options.images, row)
+    if readable:
+        model = application(weights=options.weights, classes=None, se=se)
+        for start in range(0, len(readable), BATCH):
+            _print_predictions(model, readable[start : start + BATCH], row, options.top)
+    return OK if len(readable) == len(options.images) else SOME_SKIPPED
+
+
+def _row(application, se, tag):
+    """The registry's row for `tag`, or the network's first if `tag` is the path of a file."""
+    from keras_se.weights import find
+
+    rows = application.published(se)
+    name = application.name if se else application.twin
+    if tag == "imagenet" or tag in {row.tag for row in rows}:
+        return find(tag, rows, network=name)
+    if not rows:
+        raise ValueError(f"{name} has no published weights, so its images have no known size.")
+    if not (tag.startswith("hf://") or Path(tag).exists()):
+        find(tag, rows, network=name)
+    print(f"keras-se: images as for {rows[0].tag} of {name}; see --preprocessing", file=sys.stderr)
+    return rows[0]
+
+
+def _load_images(paths, row):
+    """The decoded images that can be read, with their paths; reports the others."""
+    from keras_se.preprocess import load_image
+
+    images = []
+    for path in paths:
+        try:
+            images.append((path, load_image(path, row)))
+        except (ValueError, OSError) as error:
+            print(f"keras-se: skipped {path}: {_one_line(error)}", file=sys.stderr)
+    return images
+
+
+def _print_predictions(model, images, row, top):
+    import numpy as np
+
+    from keras_se.preprocess import decode_predictions, preprocess_input
+
+    batch = preprocess_input(np.stack([image for _, image in images]), row)
+    predictions = model.predict(batch, verbose=0)
+    if predictions.shape[1] == 1000:
+        named = decode_predictions(predictions, top=top)
+    else:
+        named = [_numbered(scores, top) for scores in predictions]
+    for (path, _), classes in zip(images, named, strict=True):
+        print(path)
+        for _, name, score in classes:
+            print(f"  {100 * score:6.2f} %  {name.replace('_', ' ')}")
+
+
+def _numbered(scores, top):
+    order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top]
+    return [(None, f"class {index}", float(scores[index])) for index in order]
+
+
+def _train(options):
+    from keras_se.training.fit import train
+    from keras_se.training.recipe import override
+    from keras_se.training.recipes import find_recipe
+
+    train(override(find_recipe(options.recipe), options.set), options.out, options.overwrite)
+    return OK
+
+
+def _export(options):
+    import keras
+
+    from keras_se import applications
+    from keras_se.export import export_saved_model
+
+    preprocessing = _preprocessing(options)
+    if options.model.endswith(".keras"):
+        if not Path(options.model).is_file():
+            raise FileNotFoundError(f"There is no file {options.model!r}.")
+        model = keras.saving.load_model(options.model, compile=False)
+    else:
+        application, se = applications.find(options.model)
+        model = application(weights=options.weights, classes=None, se=se)
+    difference = export_saved_model(
+        model, options.directory, preprocessing=preprocessing, overwrite=options.overwrite
+    )
+    print(f"{options.directory}: largest difference from the Keras model {difference:.1e}")
+    return OK
+
+
+def _preprocessing(options):
+    """The registry's row that `--preprocessing` names, or `None` without it."""
+    from keras_se import applications
+
+    if options.preprocessing is None:
+        return None
+    if options.preprocessing:
+        network, _, tag = options.preprocessing.partition(".")
+        return _row(*applications.find(network), tag or "imagenet")
+    if options.model.endswith(".keras"):
+        raise ValueError("--preprocessing of a .keras file must name weights: NETWORK.TAG")
+    return _row(*applications.find(options.model), options.weights)
+
+
+def _one_line(error):
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""A training run as one flat record, its checks, and its changes from the command line."""
+
+import dataclasses
+import difflib
+import json
+import math
+import re
+
+from keras_se.applications import find
+from keras_se.data import loader
+from keras_se.training.augment import parse
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("cosine", "constant")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides the result of a training run.
+
+    Attributes:
+        about: What it trains, the command, its cost, and the expected result with its spread.
+        network: Name of a network of the zoo in any case, such as `"SEResNet20"`.
+        data: Name of a dataset of `keras_se.data`.
+        size: Side of the images in pixels.
+        epochs: Number of passes over the training images.
+        batch_size: Images per step. The learning rate is for this number; it is not scaled.
+        optimizer: `"sgd"`, with Nesterov's momentum, or `"adamw"`.
+        learning_rate: The highest rate, reached after the warm-up.
+        momentum: Fraction of the old direction that is kept; AdamW's `beta_1`.
+        weight_decay: Fraction of a weight that is taken off per step, for a learning rate of one.
+            Norms and biases are exempt. This is decoupled, as Keras does it: what PyTorch's SGD
+            calls `d` with momentum `m` is about `d / (1 - m)` here.
+        schedule: `"cosine"`, to zero at the last step, or `"constant"`.
+        warmup_epochs: Epochs in which the rate rises linearly.
+        augment: Random changes of the training images, such as `("translate(0.1)", "rotate(5)")`;
+            see `keras_se.training.augment.parse`.
+        label_smoothing: Fraction of the target spread evenly over all classes.
+        precision: Keras's dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        seed: Integer that fixes the initial weights, the order and the changes of the images.
+        twin: Whether to train the plain twin, the network without SE, as well.
+
+    Raises:
+        ValueError: If a value is not legal; the message names the field.
+    """
+
+    about: str
+    network: str
+    data: str
+    size: int
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    schedule: str
+    warmup_epochs: int
+    augment: tuple = ()
+    label_smoothing: float = 0.0
+    precision: str = "float32"
+    seed: int = 0
+    twin: bool = True
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check_type(field, getattr(self, field.name))
+        for names, is_legal, legal in RULES:
+            for name in names:
+                if not is_legal(getattr(self, name)):
+                    raise _illegal(name, getattr(self, name), legal)
+        if self.warmup_epochs > self.epochs:
+            legal = f"at most epochs={self.epochs}"
+            raise _illegal("warmup_epochs", self.warmup_epochs, legal)
+        loader(self.data)
+        for text in self.augment:
+            parse(text)
+        _, se = find(self.network)
+        if self.twin and not se:
+            legal = f"false for the plain network {self.network!r}, which is a twin itself"
+            raise _illegal("twin", self.twin, legal)
+
+    def to_json(self):
+        """Returns the recipe as JSON text that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+
+# Fields, what their values must fulfil, and that in words.
+RULES = (
+    (("size", "epochs", "batch_size"), lambda x: x > 0, "a positive integer"),
+    (("warmup_epochs",), lambda x: x >= 0, "zero or a positive integer"),
+    (("seed",), lambda x: 0 <= x < 2**32, "an integer from 0 to 2**32 - 1"),
+    (("learning_rate",), lambda x: 0 < x < math.inf, "a positive number"),
+    (("weight_decay",), lambda x: 0 <= x < math.inf, "zero or a positive number"),
+    (("momentum", "label_smoothing"), lambda x: 0 <= x < 1, "at least 0 and less than 1"),
+    (("optimizer",), OPTIMIZERS.__contains__, f"one of {', '.join(OPTIMIZERS)}"),
+    (("schedule",), SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}"),
+    (("precision",), PRECISIONS.__contains__, f"one of {', '.join(PRECISIONS)}"),
+)
+
+
+def from_json(text):
+    """Reads a recipe from JSON text, such as the file `recipe.json` of a run.
+
+    Args:
+        text: What `Recipe.to_json` returned.
+
+    Returns:
+        The `Recipe`.
+
+    Raises:
+        ValueError: If the text is not JSON, or a field is unknown, missing or not legal.
+    """
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"A recipe must be a JSON object. Received: {text[:40]!r}")
+    fields = dataclasses.fields(Recipe)
+    for key in values:
+        _check_name(key)
+    for field in fields:
+        if field.default is dataclasses.MISSING and field.name not in values:
+            raise ValueError(f"The recipe has no `{field.name}`.")
+    if isinstance(values.get("augment"), list):
+        values["augment"] = tuple(values["augment"])
+    return Recipe(**values)
+
+
+def override(recipe, assignments):
+    """Changes fields of a recipe as the command line asks.
+
+    Args:
+        recipe: The `Recipe` to start from; it is left as it is.
+        assignments: Strings `"key=value"`. The value is read as the field's type: `epochs=3`,
+            `learning_rate=1e-2`, `twin=false`, `augment=translate(0.1),rotate(5)`, and
+            `augment=` for none. If a key comes twice, the last one counts.
+
+    Returns:
+        A new `Recipe`.
+
+    Raises:
+        ValueError: If an assignment has no `=`, there is no such field (the message offers the
+            nearest names), or a value is not legal.
+
+    Example:
+    >>> from keras_se.training.recipes import DIGITS
+    >>> override(DIGITS, ["epochs=3", "twin=false"]).epochs
+    3
+    """
+    changes = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"An assignment must be key=value. Received: {assignment!r}")
+        field = _check_name(key)
+        read, legal = TYPES[field.type]
+        try:
+            changes[key] = read(text)
+        except (ValueError, KeyError) as error:
+            raise _illegal(key, text, legal) from error
+    return dataclasses.replace(recipe, **changes)
+
+
+def nearest(name, names):
+    """Returns the few of `names` that look most like `name`, or all, as text for a message."""
+    return ", ".join(difflib.get_close_matches(str(name), names, 3, 0.5) or names)
+
+
+def _whole(text):
+    if not re.fullmatch(r"[+-]?\d+", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _number(text):
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
+        raise ValueError(text)
+    return float(text)
+
+
+def _parts(text):
+    return tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+
+
+# Of each field's type: how to read it, and what is legal in words.
+TYPES = {
+    int: (_whole, "an integer"),
+    float: (_number, "a number"),
+    str: (str, "a string"),
+    bool: ({"true": True, "false": False}.__getitem__, "true or false"),
+    tuple: (_parts, "a tuple of strings, or strings separated by commas"),
+}
+
+
+def _check_name(key):
+    """Returns the field of this name."""
+    fields = {field.name: field for field in dataclasses.fields(Recipe)}
+    if key not in fields:
+        raise ValueError(f"A recipe has no {key!r}. The nearest are: {nearest(key, fields)}")
+    return fields[key]
+
+
+def _check_type(field, value):
+    accepted = (int, float) if field.type is float else field.type
+    is_wrong_bool = isinstance(value, bool) and field.type is not bool
+    if is_wrong_bool or not isinstance(value, accepted):
+        raise _illegal(field.name, value, TYPES[field.type][1])
+
+
+def _illegal(name, value, legal):
+    return ValueError(f"`{name}` must be {legal}. Received: {name}={value!r}")

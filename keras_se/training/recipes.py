@@ -1,0 +1,42 @@
+"""The recipes that `keras-se train` knows by name."""
+
+from keras_se.training.recipe import Recipe, nearest
+
+DIGITS = Recipe(
+    about="""TODO""",
+    network="SEResNet20",
+    data="digits",
+    size=8,
+    epochs=20,
+    batch_size=64,
+    optimizer="sgd",
+    learning_rate=0.05,
+    momentum=0.9,
+    weight_decay=0.02,
+    schedule="cosine",
+    warmup_epochs=1,
+    augment=("translate(0.1)",),
+)
+
+RECIPES = {"digits": DIGITS}
+
+
+def find_recipe(name):
+    """Finds a recipe by name.
+
+    Args:
+        name: A key of `RECIPES`, such as `"digits"`.
+
+    Returns:
+        The `Recipe`.
+
+    Raises:
+        ValueError: If there is no such recipe; the message offers the nearest names.
+
+    Example:
+    >>> find_recipe("digits").network
+    'SEResNet20'
+    """
+    if name not in RECIPES:
+        raise ValueError(f"There is no recipe {name!r}. The nearest are: {nearest(name, RECIPES)}")
+    return RECIPES[name]

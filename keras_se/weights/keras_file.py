@@ -1,0 +1,92 @@
+"""Reads the arrays of Keras's own files by name, without building anything they describe."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+# Keras numbers the variables of a layer; their count tells which layer it is.
+VARIABLES = {
+    1: ("kernel",),
+    2: ("kernel", "bias"),
+    4: ("gamma", "beta", "moving_mean", "moving_variance"),
+}
+MEMBER = "model.weights.h5"
+
+
+def read_keras_file(path):
+    """Reads a `.weights.h5` or `.keras` file.
+
+    Keras's own loader goes by the order of the layers, so it would load one network into another
+    of the same shapes. This one gives the names that the file also records.
+
+    Args:
+        path: Path of the file, of a model of `keras_se.applications`.
+
+    Returns:
+        A mapping from paths, such as `"layer1_0_se/fc1/kernel"`, to NumPy arrays.
+
+    Raises:
+        ValueError: If the file is not sound, or its layers are of other kinds.
+        OSError: If it cannot be read.
+    """
+    import h5py
+
+    path = Path(path)
+    content = path.read_bytes()
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                member = archive.getinfo(MEMBER)
+                if member.compress_type != zipfile.ZIP_STORED:
+                    raise ValueError(f"{MEMBER} in it is compressed, which Keras never does")
+                content = archive.read(member)
+        with h5py.File(io.BytesIO(content), "r") as file:
+            values = {}
+            _collect(_group(file, "layers"), "", values, len(content))
+            return values
+    except Exception as error:  # whatever zipfile and h5py raise for a damaged file
+        raise ValueError(f"{str(path)!r} is not a sound Keras file: {error}") from error
+
+
+def _collect(group, prefix, values, limit):
+    """Adds the arrays below `group` to `values`; `limit` is the size of the file in bytes."""
+    for key in group:
+        if key in ("vars", "seed_generator"):
+            continue
+        inner = _group(group, key)
+        variables = _group(inner, "vars") if "vars" in inner else None
+        name = variables.attrs.get("name", key) if variables is not None else key
+        if variables is not None and len(variables):
+            if len(variables) not in VARIABLES:
+                raise ValueError(f"layer {name!r} has {len(variables)} variables")
+            for index, variable in enumerate(VARIABLES[len(variables)]):
+                array = _array(variables, str(index), limit)
+                values[f"{prefix}{name}/{variable}"] = array
+        _collect(inner, f"{prefix}{name}/", values, limit)
+
+
+def _group(group, key):
+    """A group within the file: a link could lead to any other file of the machine."""
+    import h5py
+
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        raise ValueError(f"{key!r} in it is a link")
+    if not isinstance(group[key], h5py.Group):
+        raise ValueError(f"{key!r} in it is not a group")
+    return group[key]
+
+
+def _array(group, key, limit):
+    import h5py
+
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        raise ValueError(f"variable {key!r} of {group.name!r} is missing or a link")
+    dataset = group[key]
+    if dataset.external or dataset.is_virtual or dataset.nbytes > limit:
+        raise ValueError(f"variable {key!r} of {group.name!r} is not stored in the file")
+    array = dataset[()]
+    if dataset.attrs.get("dtype") == "bfloat16":
+        array = (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return array

@@ -1,0 +1,236 @@
+"""The one rule that takes a checkpoint into a model, and back.
+
+A checkpoint is a mapping from names to arrays. PyTorch's names become Keras's by `_` for `.` (and
+`__` for `_`), its `weight` and `bias` by `VARIABLES`, its kernels by a transposition; nothing here
+knows any network. Loading is strict both ways and all or nothing.
+"""
+
+import logging
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_se.layers import SqueezeExcite
+
+LOG = logging.getLogger("keras_se")
+VARIABLES = {
+    "weight": ("kernel", "gamma"),
+    "bias": ("bias", "beta"),
+    "running_mean": ("moving_mean",),
+    "running_var": ("moving_variance",),
+}
+PARAMETERS = {name: parameter for parameter, names in VARIABLES.items() for name in names}
+# A counter of PyTorch's batch norm that neither side uses.
+IGNORED = "num_batches_tracked"
+MOST_NAMED = 8
+
+
+def load_state_dict(model, state, *, head=None, source="the state dict"):
+    """Loads a PyTorch state dict into `model`, every tensor or none.
+
+    Args:
+        model: A model of `keras_se.applications`, or any whose layers are named as they are.
+        state: Mapping from timm's names, such as `"layer1.0.se.fc1.weight"`, to arrays with
+            kernels as `(output, input, height, width)` or `(output, input)`.
+        head: Name of the classifier's layer in `model`. If its number of classes differs, or
+            `model` has no such layer, the checkpoint's own head is left out; in the first case
+            `model` keeps its own and a log line says so.
+        source: What to call the state dict in messages.
+
+    Raises:
+        ValueError: If tensors are missing, left over or of the wrong shape; `model` is unchanged.
+    """
+    variables = keras_variables(model)
+    values = {}
+    for key, tensor in state.items():
+        layer, _, parameter = key.rpartition(".")
+        if parameter == IGNORED:
+            continue
+        name = key
+        for variable in VARIABLES.get(parameter, ()):
+            path = f"{_escape(layer)}_{variable}"
+            if path in variables:
+                name = path
+        shape = variables[name].shape if name in variables else None
+        values[name] = _keras_layout(np.asarray(tensor), shape)
+    _load(model, variables, values, head, source)
+
+
+def load_keras_weights(model, values, *, head=None, source="the checkpoint"):
+    """Loads arrays in Keras's own layout into `model`, every array or none.
+
+    Args:
+        model: As for `load_state_dict`.
+        values: Mapping from Keras's paths, such as `"layer1_0_se/fc1/kernel"`, to arrays.
+        head: As for `load_state_dict`.
+        source: As for `load_state_dict`.
+
+    Raises:
+        ValueError: As for `load_state_dict`.
+    """
+    values = {path.replace("/", "_"): np.asarray(value) for path, value in values.items()}
+    _load(model, keras_variables(model), values, head, source)
+
+
+def export_state_dict(model, path=None):
+    """Gives the weights of a keras_se model the names and layouts that timm gives them.
+
+    Args:
+        model: A model of `keras_se.applications`.
+        path: Where to write a `.safetensors` file, or `None` to write none. A file there is
+            replaced when the new one is complete.
+
+    Returns:
+        The state dict: a mapping from timm's names to NumPy arrays, which `load_state_dict` of
+        the same network, here or in timm, takes strictly.
+
+    Raises:
+        ValueError: If a variable of `model` has no name in PyTorch, or `path` another ending.
+        OSError: If the file cannot be written.
+    """
+    gates = {id(v) for one in model.layers if isinstance(one, SqueezeExcite) for v in one.variables}
+    state = {}
+    for variable in model.weights:
+        layer, _, name = variable.path.rpartition("/")
+        if name not in PARAMETERS:
+            raise ValueError(f"{variable.path!r} has no counterpart in a PyTorch checkpoint.")
+        key = f"{torch_name(layer.replace('/', '_'))}.{PARAMETERS[name]}"
+        state[key] = _torch_layout(variable.numpy(), as_convolution=id(variable) in gates)
+    if path is not None:
+        _write_safetensors(state, Path(path))
+    return state
+
+
+def keras_variables(model):
+    """The model's weights by their path, with `_` for `/`."""
+    return {variable.path.replace("/", "_"): variable for variable in model.weights}
+
+
+def _load(model, variables, values, head, source):
+    """Assigns `values` if they are just the `variables`, but for a head of other classes."""
+    kept = _unloaded_head(variables, values, head)
+    values = {name: value for name, value in values.items() if name not in kept}
+    wanted = {name: one for name, one in variables.items() if name not in kept}
+    _adapt_channels(wanted, values)
+    problems = _problems(wanted, values)
+    if problems:
+        raise ValueError(f"{source} does not fit {model.name}: {problems}{_hint(wanted, values)}")
+    if kept & variables.keys():
+        LOG.warning(
+            "%s: the trunk is loaded; the head %r has other classes and is left as it was.",
+            source,
+            head,
+        )
+    for name, variable in wanted.items():
+        variable.assign(values[name])
+
+
+def _unloaded_head(variables, values, head):
+    """Names of the head on both sides, if they do not agree in shape or the model has none."""
+    if head is None:
+        return set()
+    names = {f"{head}_kernel", f"{head}_bias"}
+    ours = {name: tuple(variables[name].shape) for name in names & variables.keys()}
+    # A checkpoint's head that is unknown to the model still has its PyTorch name.
+    torch_names = {f"{torch_name(head)}.weight", f"{torch_name(head)}.bias"}
+    theirs = {name: values[name].shape for name in names & values.keys()}
+    if not ours:
+        return names | torch_names
+    # A head without any tensor in the checkpoint is missing, which is an error, not a difference.
+    differ = bool(theirs) and any(theirs.get(name) != shape for name, shape in ours.items())
+    return names if differ else set()
+
+
+def _adapt_channels(variables, values):
+    """Fits a first kernel made for 3 channels to any other number of them, as timm does."""
+    first = next((name for name, one in variables.items() if len(one.shape) == 4), None)
+    if first not in values or values[first].ndim != 4:
+        return
+    kernel, channels = values[first], variables[first].shape[2]
+    if kernel.shape[2] != 3 or channels == 3:
+        return
+    if channels == 1:
+        values[first] = kernel.sum(axis=2, keepdims=True)
+    else:
+        tiled = np.tile(kernel, (1, 1, math.ceil(channels / 3), 1))
+        values[first] = tiled[:, :, :channels] * (3.0 / channels)
+
+
+def _problems(variables, values):
+    """What keeps `values` from being assigned to `variables`; empty if nothing does."""
+    missing = [name for name in variables if name not in values]
+    left_over = [name for name in values if name not in variables]
+    shapes = [
+        f"{name} {values[name].shape} instead of {tuple(one.shape)}"
+        for name, one in variables.items()
+        if name in values and values[name].shape != tuple(one.shape)
+    ]
+    found = (("missing", missing), ("left over", left_over), ("wrong shape", shapes))
+    return "; ".join(f"{kind}: {_some(names)}" for kind, names in found if names)
+
+
+def _some(names):
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _hint(variables, values):
+    """One sentence if a checkpoint of the authors' networks meets timm's, or the reverse."""
+    for these, those, text in (
+        (values, variables, "of the original networks: use the Legacy... network of this name"),
+        (variables, values, "not of the original networks: use the network without Legacy"),
+    ):
+        if any(name.startswith("layer0") for name in these) and not any(
+            name.startswith("layer0") for name in those
+        ):
+            return f". The checkpoint is {text}"
+    return ""
+
+
+def _keras_layout(tensor, shape):
+    """PyTorch's kernel as Keras has it; a 1x1 convolution also fills a dense kernel."""
+    if tensor.ndim == 4:
+        tensor = tensor.transpose(2, 3, 1, 0)
+        if shape is not None and len(shape) == 2 and tensor.shape[:2] == (1, 1):
+            tensor = tensor[0, 0]
+    elif tensor.ndim == 2:
+        tensor = tensor.T
+    return tensor
+
+
+def _torch_layout(value, *, as_convolution):
+    """Keras's kernel as PyTorch has it; timm's gates are 1x1 convolutions."""
+    if value.ndim == 2 and as_convolution:
+        value = value[None, None]
+    if value.ndim == 4:
+        value = value.transpose(3, 2, 0, 1)
+    elif value.ndim == 2:
+        value = value.T
+    # A copy: on some backends the array is the variable's own memory.
+    return np.array(value, order="C")
+
+
+def _escape(path):
+    return path.replace("_", "__").replace(".", "_")
+
+
+def torch_name(name):
+    """The name in PyTorch of a layer of `keras_se.applications`."""
+    return name.replace("__", "\0").replace("_", ".").replace("\0", "_")
+
+
+def _write_safetensors(state, path):
+    if path.suffix != ".safetensors":
+        raise ValueError(f"`path` must end in .safetensors. Received: path={str(path)!r}")
+    from safetensors.numpy import save_file
+
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(state, partial, metadata={"format": "pt"})
+        os.replace(partial, path)  # noqa: PTH105 (the same call, but for two strings)
+    finally:
+        Path(partial).unlink(missing_ok=True)

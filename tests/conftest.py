@@ -1,0 +1,35 @@
+"""What the tests share: the goldens, and which networks the fast tier takes."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+
+GOLDENS = json.loads(gzip.decompress((Path(__file__).parent / "goldens.json.gz").read_bytes()))
+# The smallest of each family, one plain twin among them: these run on every backend.
+FAST = (
+    "resnet18",
+    "seresnet18",
+    "seresnext26t_32x4d",
+    "seresnetaa50d",
+    "seresnext26ts",
+    "legacy_seresnet18",
+    "legacy_seresnext26_32x4d",
+)
+
+
+def each(names, fast):
+    """Test parameters: all the names, those outside the fast tier marked slow."""
+    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _free_memory():
+    """Networks of one module do not stay for the next."""
+    yield
+    keras.backend.clear_session(free_memory=True)

@@ -1,0 +1,113 @@
+"""Writes tests/goldens.json.gz: timm's logits for generated weights, in float64.
+
+The only file that needs timm and torch. Run by hand:
+
+    pip install torch==2.13.0 timm==1.0.31 && python tests/make_goldens.py
+
+It refuses a golden that proves nothing: one that rounding moves, or that the image does not.
+"""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from generated import SEED, image, tensor
+
+PATH = Path(__file__).parent / "goldens.json.gz"
+LOGITS = 64  # of the 1000 of each image
+SIZES = ((128, 128), (129, 161))
+# timm itself needs multiples of 32 where it subsamples by averaging.
+AVERAGING_SIZES = ((128, 128), (128, 160))
+# Parts of names, and the scales that end their residual branches.
+ENDS = (
+    ("ts", r"conv3_1x1\.bn\.weight$"),
+    ("resnet18", r"layer\d\.\d+\.bn2\.weight$"),
+    ("resnet34", r"layer\d\.\d+\.bn2\.weight$"),
+    ("", r"layer\d\.\d+\.bn3\.weight$"),
+)
+NETWORKS = [
+    "seresnet18",
+    "seresnet34",
+    "seresnet50",
+    "seresnet101",
+    "seresnet152",
+    "seresnet50t",
+    "seresnet152d",
+    "seresnet200d",
+    "seresnet269d",
+    "seresnetaa50d",
+    "seresnet33ts",
+    "seresnext26d_32x4d",
+    "seresnext26t_32x4d",
+    "seresnext26ts",
+    "seresnext50_32x4d",
+    "seresnext101_32x4d",
+    "seresnext101_32x8d",
+    "seresnext101_64x4d",
+    "seresnext101d_32x8d",
+    "seresnextaa101d_32x8d",
+    "seresnextaa201d_32x8d",
+    "senet154",
+    "legacy_seresnet18",
+    "legacy_seresnet34",
+    "legacy_seresnet50",
+    "legacy_seresnet101",
+    "legacy_seresnet152",
+    "legacy_seresnext26_32x4d",
+    "legacy_seresnext50_32x4d",
+    "legacy_seresnext101_32x4d",
+    "legacy_senet154",
+    "resnet18",
+    "resnet50",
+    "resnet50d",
+    "resnext50_32x4d",
+    "wide_resnet50_2",
+]
+
+
+def golden(name):
+    """What timm says of one network."""
+    model = timm.create_model(name, pretrained=False).eval()
+    end = next(pattern for part, pattern in ENDS if part in name)
+    state = {
+        key: torch.from_numpy(tensor(key, tuple(value.shape), end))
+        for key, value in model.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    model.load_state_dict(state)
+    logits = {}
+    for height, width in AVERAGING_SIZES if "aa" in name else SIZES:
+        single = run(model.float(), image(height, width))
+        exact = run(model.double(), image(height, width))
+        other = run(model, image(height, width, seed=SEED + 1))
+        largest = np.abs(exact).max()
+        assert np.abs(single - exact).max() < 1e-5 * largest, f"{name} is chaotic"
+        assert np.abs(other - exact).max() > 8e-3 * largest, f"{name} does not see the image"
+        values = [float(f"{value:.8g}") for value in exact[:LOGITS]]
+        logits[f"{height}x{width}"] = {"largest": float(f"{largest:.8g}"), "first": values}
+    return {
+        "parameters": sum(one.numel() for one in model.parameters()),
+        "residual_end": end,
+        "state": [(key, tuple(value.shape)) for key, value in state.items()],
+        "logits": logits,
+    }
+
+
+def run(model, images):
+    """The logits of one image."""
+    dtype = next(model.parameters()).dtype
+    with torch.no_grad():
+        return model(torch.from_numpy(images.transpose(0, 3, 1, 2)).to(dtype))[0].double().numpy()
+
+
+if __name__ == "__main__":
+    goldens = {}
+    for network in NETWORKS:
+        goldens[network] = golden(network)
+        print(network, goldens[network]["logits"]["128x128"]["largest"], flush=True)
+    text = json.dumps(goldens, separators=(",", ":"))
+    PATH.write_bytes(gzip.compress(text.encode(), mtime=0))
+    print(f"{PATH}: {PATH.stat().st_size} bytes")

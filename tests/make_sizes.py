@@ -1,0 +1,22 @@
+"""Writes keras_se/sizes.csv, what each network costs. Run by hand: python tests/make_sizes.py."""
+
+import csv
+from pathlib import Path
+
+import keras
+
+from keras_se import catalogue
+from keras_se.applications import rows
+
+PATH = Path(catalogue.__file__).parent / catalogue.SIZES
+
+if __name__ == "__main__":
+    lines = []
+    for row in rows().values():
+        lines.append(catalogue.measure(row))
+        keras.backend.clear_session(free_memory=True)
+        print(lines[-1], flush=True)
+    with PATH.open("w", newline="") as file:
+        writer = csv.DictWriter(file, catalogue.FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)

@@ -1,0 +1,129 @@
+"""The split of the digits, their values, and the batches made of them."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se import data
+
+load_digits = pytest.importorskip("sklearn.datasets").load_digits
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+@pytest.fixture
+def channels_first():
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format(before)
+
+
+def as_bytes(images):
+    return {image.tobytes() for image in images}
+
+
+def test_no_digit_is_both_trained_on_and_held_out(digits):
+    train, test = as_bytes(digits.train_images), as_bytes(digits.test_images)
+    assert (len(train), len(test)) == (1442, 355)
+    assert not train & test
+    original = np.float32(load_digits().images / 16)
+    assert train | test == as_bytes(original)
+
+
+def test_a_fifth_of_every_class_is_held_out(digits):
+    test, train = np.bincount(digits.test_labels), np.bincount(digits.train_labels)
+    np.testing.assert_array_equal(test, (test + train) // 5)
+    assert min(test) > 30
+
+
+def test_digits_keep_their_labels_and_go_from_zero_to_one(digits):
+    original = load_digits()
+    label_of = {
+        np.float32(image / 16).tobytes(): label
+        for image, label in zip(original.images, original.target, strict=True)
+    }
+    for images, labels in (
+        (digits.train_images, digits.train_labels),
+        (digits.test_images, digits.test_labels),
+    ):
+        assert images.dtype == np.float32
+        assert (images.min(), images.max()) == (0, 1)
+        assert [label_of[image.tobytes()] for image in images] == labels.tolist()
+    assert digits.class_names == tuple("0123456789")
+    assert digits.image_shape == (8, 8, 1)
+
+
+def test_channels_first_moves_the_channel(digits, channels_first):
+    moved = data.load("digits")
+    assert moved.image_shape == (1, 8, 8)
+    np.testing.assert_array_equal(moved.test_images[:, 0], digits.test_images[..., 0])
+
+
+def test_resizing_is_bilinear_between_pixel_centres(digits):
+    image = digits.test_images[0, ..., 0]
+    # Twice the size: the new centres lie a quarter of a pixel beside the old ones.
+    centres = (np.arange(16) + 0.5) / 2 - 0.5
+    rows = np.stack([np.interp(centres, np.arange(8), column) for column in image.T], axis=1)
+    expected = np.stack([np.interp(centres, np.arange(8), row) for row in rows])
+    resized = data.load("digits", size=16)
+    assert resized.image_shape == (16, 16, 1)
+    np.testing.assert_allclose(resized.test_images[0, ..., 0], expected, atol=1e-5)
+
+
+def test_unknown_data_names_what_there_is():
+    with pytest.raises(ValueError, match=r"one of: 'digits'.*data='mnist'"):
+        data.load("mnist")
+
+
+def test_missing_scikit_learn_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(ValueError, match=r'pip install "keras_se\[train\]"'):
+        data.load("digits")
+
+
+def numbered(batch_size, **arguments):
+    """Batches of ten images that hold their own number, which is the target as well."""
+    numbers = np.arange(10)
+    images = np.float32(numbers).reshape(10, 1, 1, 1)
+    return data.Batches(images, numbers, batch_size, **arguments)
+
+
+def epoch(batches):
+    drawn = []
+    for images, targets in (batches[index] for index in range(len(batches))):
+        np.testing.assert_array_equal(images.ravel(), targets)
+        drawn += targets.tolist()
+    batches.on_epoch_end()
+    return drawn
+
+
+def test_an_epoch_draws_no_image_twice_and_leaves_out_a_small_rest():
+    batches = numbered(4)
+    epochs = [epoch(batches) for _ in range(20)]
+    assert all(len(set(drawn)) == len(drawn) == 8 for drawn in epochs)
+    # What is left out in one epoch comes in another.
+    assert set(sum(epochs, [])) == set(range(10))
+
+
+def test_a_seed_fixes_the_order_of_every_epoch():
+    first, second, other = numbered(5, seed=1), numbered(5, seed=1), numbered(5, seed=2)
+    orders = [epoch(first), epoch(first)]
+    assert orders[0] != orders[1]
+    assert orders == [epoch(second), epoch(second)]
+    assert orders != [epoch(other), epoch(other)]
+
+
+def test_only_images_are_augmented():
+    images, targets = numbered(10, augment=lambda images: images + 100)[0]
+    np.testing.assert_array_equal(images.ravel(), targets + 100)
+
+
+def test_a_batch_larger_than_the_data_is_an_error():
+    with pytest.raises(ValueError, match="at most the number of training images, 10.*=11"):
+        numbered(11)

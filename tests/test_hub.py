@@ -1,0 +1,507 @@
+"""Tests of the downloads, against a server on 127.0.0.1.
+
+`huggingface_hub` reads its environment when it is imported. Tests in this process therefore set its
+constants; the tests with a second process set HF_ENDPOINT and HF_HOME for real.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+from pathlib import Path
+
+import huggingface_hub
+import keras
+import pytest
+from hub_server import HubServer
+from huggingface_hub.utils import _http as hub_http
+
+from keras_se.weights import hub
+
+REPOSITORY = "timm/seresnet50.ra2_in1k"
+SAFETENSORS = f"/{REPOSITORY}/resolve/main/model.safetensors"
+# More than the sockets' buffers, so that a server that waits halfway makes the client wait.
+CONTENT = random.Random(0).randbytes(3_000_001)
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+OTHER = CONTENT[::-1]
+FILE = f"se_resnet50-{DIGEST[:8]}.pth"
+RELEASE = f"/owner/name/releases/download/v0.1-cadene/{FILE}"
+
+# Loads the module by its path, as a process without the package starts in half the time. The answer
+# gets the standard output for itself: progress bars would share its line.
+PROCESS = """
+import importlib.util, json, os, sys
+answers, sys.stdout = sys.stdout, sys.stderr
+spec = importlib.util.spec_from_file_location("hub", sys.argv[1])
+hub = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hub)
+if "keras" in sys.argv:
+    import keras
+for line in sys.stdin:
+    task = json.loads(line)
+    os.environ.update(task["environment"])
+    print(hub.fetch(task["source"]), file=answers, flush=True)
+"""
+
+
+class SecondProcess:
+    """A process that fetches what it is told, until it is killed."""
+
+    def __init__(self, *arguments):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROCESS, hub.__file__, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def begin(self, source, environment):
+        task = {"source": source, "environment": environment}
+        self._process.stdin.write(json.dumps(task) + "\n")
+        self._process.stdin.flush()
+
+    def path(self):
+        return Path(self._process.stdout.readline().removesuffix("\n"))
+
+    def kill(self):
+        self._process.send_signal(signal.SIGKILL)
+        # Also closes the pipes.
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def process_with_keras(no_proxies_and_no_tokens):
+    # Begins to import keras while the first tests run.
+    process = SecondProcess("keras")
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def second_process(kind, request):
+    # The hub's address is read only once in a process, by an import that is quick.
+    process = request.getfixturevalue("process_with_keras") if kind == "release" else None
+    process = process or SecondProcess()
+    yield process
+    if kind == "hub":
+        process.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_proxies_and_no_tokens():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.lower().endswith("_proxy") or name.startswith(("HF_", "HUGGING")):
+                patch.delenv(name)
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setenv("no_proxy", "127.0.0.1")
+        yield
+
+
+@pytest.fixture
+def server():
+    with HubServer() as server:
+        server.repositories[REPOSITORY] = {"model.safetensors": CONTENT, "pytorch_model.bin": OTHER}
+        server.releases[RELEASE] = CONTENT
+        yield server
+
+
+@pytest.fixture
+def caches(monkeypatch, tmp_path, server):
+    """The two cache folders, with both downloaders turned to them and to the server."""
+    constants = huggingface_hub.constants
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "huggingface" / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "huggingface" / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    # The session keeps connections and the proxies of its first use.
+    hub_http.close_session()
+    yield types.SimpleNamespace(
+        releases=tmp_path / "keras" / "keras_se",
+        hub=tmp_path / "huggingface" / "hub",
+        environment={
+            "HF_ENDPOINT": server.url,
+            "HF_HOME": str(tmp_path / "huggingface"),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "KERAS_HOME": str(tmp_path / "keras"),
+        },
+    )
+    hub_http.close_session()
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """Lets the hub's client try again at once; without it a server that is away costs 20 s."""
+    hasty = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
+    monkeypatch.setattr(hub_http, "time", hasty)
+    monkeypatch.setattr(huggingface_hub.file_download, "time", hasty)
+
+
+def failure(source, sha256=None, kind=OSError):
+    with pytest.raises(kind) as caught:
+        hub.fetch(source, sha256)
+    # Exactly this type: nobody should need the classes of a downloader to catch it.
+    assert type(caught.value) is kind
+    assert repr(source) in str(caught.value)
+    return str(caught.value)
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+# Both kinds of sources
+
+
+def sources(server):
+    return {"release": server.url + RELEASE, "hub": f"hf://{REPOSITORY}"}
+
+
+def paths():
+    return {"release": "/storage" + RELEASE, "hub": SAFETENSORS}
+
+
+both = pytest.mark.parametrize("kind", ["release", "hub"])
+
+
+@both
+def test_downloads_once(server, caches, kind):
+    source = sources(server)[kind]
+    path = hub.fetch(source)
+    assert isinstance(path, Path)
+    assert path.read_bytes() == CONTENT
+    assert path.is_relative_to({"release": caches.releases, "hub": caches.hub}[kind])
+    asked = server.requests.copy()
+    assert hub.fetch(source) == path
+    assert hub.fetch(source, DIGEST) == path
+    assert server.requests == asked
+    assert server.requests["GET", paths()[kind]] == 1
+
+
+@both
+def test_offline(server, caches, monkeypatch, kind):
+    source = sources(server)[kind]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    message = failure(source)
+    assert "HF_HUB_OFFLINE" in message
+    assert str({"release": caches.releases / FILE, "hub": caches.hub}[kind]) in message
+    assert not server.requests
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    path = hub.fetch(source)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "yes")
+    assert hub.fetch(source) == path
+
+
+@both
+def test_nobody_listens(server, caches, no_waiting, kind):
+    source = sources(server)[kind]
+    server.stop()
+    message = failure(source)
+    assert "refused" in message
+    assert "HF_ENDPOINT" in message
+
+
+@both
+def test_full_disk(server, caches, monkeypatch, kind):
+    def no_space(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(keras.utils, "get_file", no_space)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_space)
+    message = failure(sources(server)[kind])
+    assert "No space left" in message
+    assert "KERAS_HOME" in message
+    assert files_in(caches.releases.parent) == []
+
+
+@both
+def test_damaged_cache_is_replaced(server, caches, monkeypatch, kind):
+    source = sources(server)[kind]
+    path = hub.fetch(source, DIGEST)
+    damaged = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
+    path.write_bytes(damaged)
+    assert hub.fetch(source, DIGEST).read_bytes() == CONTENT
+    path.write_bytes(damaged)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    failure(source, DIGEST)
+    assert not path.exists()
+
+
+@both
+def test_other_content_than_expected(server, caches, kind):
+    source = sources(server)[kind]
+    server.repositories[REPOSITORY] = {"model.safetensors": OTHER}
+    server.releases[RELEASE] = OTHER
+    message = failure(source, DIGEST[:8] if kind == "hub" else None)
+    assert DIGEST[:8] in message
+    assert hashlib.sha256(OTHER).hexdigest() in message
+    assert FILE not in files_in(caches.releases)
+    assert not list(caches.hub.rglob("model.safetensors"))
+    server.repositories[REPOSITORY] = {"model.safetensors": CONTENT}
+    server.releases[RELEASE] = CONTENT
+    assert hub.fetch(source, DIGEST).read_bytes() == CONTENT
+
+
+@both
+def test_cut_connection(server, caches, no_waiting, monkeypatch, kind):
+    source, path = sources(server)[kind], paths()[kind]
+
+    def cut(_):
+        # A client that asks for the rest must not get it either.
+        server.statuses[path] = 503
+        raise ConnectionAbortedError
+
+    server.halfway = cut
+    failure(source)
+    if caches.releases.exists():
+        assert files_in(caches.releases) == []
+    server.statuses.clear()
+    server.halfway = lambda path: None
+    assert hub.fetch(source).read_bytes() == CONTENT
+
+
+@both
+def test_two_processes_at_once(server, caches, second_process, kind):
+    source = sources(server)[kind]
+    # The hub's client lets only one process send its GET.
+    request = {"release": ("GET", "/storage" + RELEASE), "hub": ("HEAD", SAFETENSORS)}[kind]
+
+    def wait_for_both(_):
+        deadline = time.monotonic() + 60
+        while server.requests[request] < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    server.halfway = wait_for_both
+    second_process.begin(source, caches.environment)
+    path = hub.fetch(source)
+    assert second_process.path() == path
+    assert server.requests[request] == 2
+    assert path.read_bytes() == CONTENT
+    assert not list(caches.releases.glob("download-*"))
+
+
+# After the test above, which needs the same process alive.
+@both
+def test_killed_download(server, caches, second_process, kind):
+    source = sources(server)[kind]
+    reached, go_on = threading.Event(), threading.Event()
+
+    def wait(_):
+        reached.set()
+        go_on.wait(60)
+
+    server.halfway = wait
+    second_process.begin(source, caches.environment)
+    folder = {"release": caches.releases, "hub": caches.hub}[kind]
+    try:
+        assert reached.wait(60)
+        deadline = time.monotonic() + 10
+        while not any(path.stat().st_size > 1000 for path in folder.rglob("*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        second_process.kill()
+        go_on.set()
+    assert list(caches.releases.glob(f"download-*/{FILE}")) or kind == "hub"
+    assert hub.fetch(source).read_bytes() == CONTENT
+
+
+# Release files
+
+
+def test_release_statuses(server, caches):
+    assert "404" in failure(f"{server.url}/owner/missing-01234567.pth")
+    server.statuses[RELEASE] = 403
+    assert "403" in failure(server.url + RELEASE)
+    server.statuses[RELEASE] = 500
+    assert "500" in failure(server.url + RELEASE)
+    assert files_in(caches.releases) == []
+
+
+def test_digits_in_the_name(server, caches):
+    for name in (
+        f"seresnext26_32x4d-{DIGEST[:9]}.pth",
+        f"two-parts-{DIGEST}.pth.tar",
+        f"name-{DIGEST[:10].upper()}",
+    ):
+        server.releases[f"/{name}"] = CONTENT
+        assert hub.fetch(f"{server.url}/{name}?download=true") == caches.releases / name
+
+
+def test_sha256_wins_over_the_name(server, caches):
+    server.releases["/model-20200101.pth"] = CONTENT
+    failure(f"{server.url}/model-20200101.pth")
+    path = hub.fetch(f"{server.url}/model-20200101.pth", DIGEST.upper())
+    assert path.read_bytes() == CONTENT
+
+
+def test_equal_names_do_not_share_a_file(server, caches):
+    server.releases.update({"/one/model.pth": CONTENT, "/two/model.pth": OTHER})
+    one = hub.fetch(f"{server.url}/one/model.pth", DIGEST)
+    two = hub.fetch(f"{server.url}/two/model.pth", hashlib.sha256(OTHER).hexdigest())
+    assert (one.read_bytes(), two.read_bytes()) == (CONTENT, OTHER)
+
+
+def test_old_leftovers_are_removed(server, caches):
+    day = 24 * 60 * 60
+    for name, age in (("download-old", 1.1 * day), ("download-running", 0.9 * day)):
+        folder = caches.releases / name
+        folder.mkdir(parents=True)
+        (folder / FILE).write_bytes(b"part")
+        # A download that has run for long has an old folder, but a fresh file.
+        os.utime(folder, (0, 0))
+        os.utime(folder / FILE, (time.time() - age,) * 2)
+    hub.fetch(server.url + RELEASE)
+    assert sorted(path.name for path in caches.releases.iterdir()) == ["download-running", FILE]
+
+
+# Hub repositories
+
+
+def test_hub_sources(server, caches):
+    server.repositories[REPOSITORY]["folder/other.safetensors"] = OTHER
+    commit = server.commit(REPOSITORY)
+    for source in (REPOSITORY, f"hf://{REPOSITORY}@{commit}", f"hf://{REPOSITORY}@main"):
+        path = hub.fetch(source)
+        assert path.read_bytes() == CONTENT
+        assert path.name == "model.safetensors"
+    for source in (f"hf://{REPOSITORY}", f"hf://{REPOSITORY}@{commit}"):
+        assert hub.fetch(f"{source}/folder/other.safetensors").read_bytes() == OTHER
+    assert server.count("pytorch_model.bin") == 0
+
+
+def test_pickle_only_without_safetensors(server, caches, no_waiting):
+    server.statuses[SAFETENSORS] = 500
+    failure(REPOSITORY)
+    server.statuses.clear()
+    assert server.count("pytorch_model.bin") == 0
+    del server.repositories[REPOSITORY]["model.safetensors"]
+    path = hub.fetch(REPOSITORY)
+    assert path.name == "pytorch_model.bin"
+    asked = server.requests.copy()
+    assert hub.fetch(REPOSITORY) == path
+    assert server.requests == asked
+
+
+def test_cached_pickle_does_not_hide_safetensors(server, caches):
+    assert hub.fetch(f"hf://{REPOSITORY}/pytorch_model.bin").read_bytes() == OTHER
+    assert hub.fetch(REPOSITORY).name == "model.safetensors"
+
+
+def test_hub_download_continues_after_a_cut(server, caches, no_waiting):
+    cuts = iter([True, False])
+
+    def cut_once(_):
+        if next(cuts):
+            raise ConnectionAbortedError
+
+    server.halfway = cut_once
+    assert hub.fetch(REPOSITORY).read_bytes() == CONTENT
+    assert server.requests["GET", SAFETENSORS] == 2
+
+
+def test_newer_commit_is_taken_if_it_has_the_sha256(server, caches):
+    server.repositories[REPOSITORY] = {"model.safetensors": OTHER}
+    hub.fetch(REPOSITORY)
+    server.repositories[REPOSITORY] = {"model.safetensors": CONTENT}
+    assert hub.fetch(REPOSITORY).read_bytes() == OTHER
+    assert hub.fetch(REPOSITORY, DIGEST).read_bytes() == CONTENT
+
+
+def test_gated_repository(server, caches, monkeypatch):
+    server.tokens[REPOSITORY] = "hf_of_this_test"
+    assert "HF_TOKEN" in failure(REPOSITORY)
+    monkeypatch.setenv("HF_TOKEN", "hf_of_this_test")
+    assert hub.fetch(REPOSITORY).read_bytes() == CONTENT
+
+
+def test_nothing_to_find(server, caches, no_waiting):
+    message = failure("timm/missing")
+    assert "401" in message
+    assert "spelling" in message
+    assert "404" in failure(f"hf://{REPOSITORY}@missing")
+    assert "missing.safetensors" in failure(f"hf://{REPOSITORY}/missing.safetensors")
+    server.repositories["owner/empty"] = {"README.md": b""}
+    message = failure("owner/empty")
+    assert "model.safetensors or pytorch_model.bin" in message
+    server.statuses["/owner/gone/resolve/main/model.safetensors"] = 404
+    assert "404" in failure("owner/gone")
+
+
+# Malformed arguments
+
+
+@pytest.fixture
+def no_downloads(monkeypatch):
+    # What is wrongly taken for a good source must not reach the Internet.
+    monkeypatch.setattr(hub, "_fetch_release", None)
+    monkeypatch.setattr(hub, "_fetch_from_hub", None)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None,
+        7,
+        Path("timm/resnet"),
+        "",
+        "resnet50",
+        "timm/",
+        "/timm/resnet",
+        "./timm/resnet",
+        "../resnet",
+        "timm/..",
+        "timm/a--b",
+        "timm/name.git",
+        "timm/name-",
+        "timm/two words",
+        "folder/folder/file.safetensors",
+        "hf://",
+        "hf://timm",
+        "hf://timm/resnet/",
+        "hf://timm/resnet@",
+        "hf://timm/resnet@main/",
+        "hf://timm/resnet/../../file.safetensors",
+        "hf://timm/resnet//file.safetensors",
+        "ftp://127.0.0.1/model-01234567.pth",
+        "file:///tmp/model-01234567.pth",
+        "https://",
+        "https:///model-01234567.pth",
+        "https://127.0.0.1",
+        "https://127.0.0.1/",
+        "https://127.0.0.1/folder-01234567/",
+        "https://127.0.0.1/..",
+        "https://127.0.0.1:port/model-01234567.pth",
+        "https://127.0.0.1/two words-01234567.pth",
+        "https://127.0.0.1/folder\u00e9/model-01234567.pth",
+        "https://127.0.0.1/model.pth",
+        "https://127.0.0.1/model-0123456.pth",
+        "https://127.0.0.1/model-notdigits.pth",
+        "https://127.0.0.1/01234567-model.pth",
+    ],
+)
+def test_malformed_sources(no_downloads, source):
+    failure(source, kind=ValueError)
+
+
+def test_unverifiable_address_says_what_to_do(no_downloads):
+    message = failure("https://127.0.0.1/model.pth", kind=ValueError)
+    assert "sha256=" in message
+    assert "local path" in message
+
+
+@pytest.mark.parametrize("sha256", ["", "0123456", "x" * 64, "0" * 65, "sha256:" + "0" * 64, 7])
+def test_malformed_sha256(no_downloads, sha256):
+    with pytest.raises(ValueError, match="hexadecimal"):
+        hub.fetch(REPOSITORY, sha256)

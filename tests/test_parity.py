@@ -1,0 +1,104 @@
+"""Every network with timm's weights names gives timm's logits, through the ordinary loader."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import FAST, GOLDENS, each
+from generated import image, state_dict
+from safetensors.numpy import save_file
+
+from keras_se.applications import find
+from keras_se.complexity import trainable_parameters
+from keras_se.layers import SqueezeExcite
+from keras_se.weights.port import export_state_dict, load_state_dict
+
+
+@pytest.fixture(scope="module", params=each(GOLDENS, FAST))
+def network(request, tmp_path_factory):
+    """A golden, its checkpoint, and the network that the builder made of it."""
+    golden = GOLDENS[request.param]
+    state = state_dict(golden)
+    path = tmp_path_factory.mktemp("weights") / "generated.safetensors"
+    save_file(state, path)
+    application, se = find(request.param)
+    model = application(
+        weights=path, input_shape=(None, None, 3), classifier_activation=None, se=se
+    )
+    path.unlink()
+    return golden, state, model
+
+
+def logits(model, height, width):
+    return np.array(model(image(height, width), training=False))[0].astype("float64")
+
+
+def test_logits_are_those_of_timm(network):
+    golden, _, model = network
+    for size, expected in golden["logits"].items():
+        result = logits(model, *map(int, size.split("x")))
+        assert np.abs(result).max() == pytest.approx(expected["largest"], rel=1e-5)
+        # 2e-6 is what float32 costs; 1e-4 and more is another network.
+        difference = np.abs(result[: len(expected["first"])] - expected["first"]).max()
+        assert difference < 1e-5 * expected["largest"], f"{size}: {difference}"
+
+
+def test_trainable_parameters_are_those_of_timm(network):
+    golden, _, model = network
+    assert trainable_parameters(model) == golden["parameters"]
+
+
+def test_state_dict_comes_back_equal(network):
+    _, state, model = network
+    exported = export_state_dict(model)
+    assert exported.keys() == state.keys()
+    for key, value in state.items():
+        np.testing.assert_array_equal(exported[key], value, err_msg=key)
+
+
+def test_a_bias_of_one_gate_moves_the_logits(network):
+    """A golden that could not fail would prove nothing."""
+    golden, _, model = network
+    gates = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
+    if not gates:
+        pytest.skip("a plain twin has no gates")
+    bias = gates[0].fc2.bias
+    before = bias.numpy().copy()
+    try:
+        bias.assign(np.zeros_like(before))
+        expected = golden["logits"]["128x128"]
+        moved = np.abs(logits(model, 128, 128)[: len(expected["first"])] - expected["first"]).max()
+    finally:
+        bias.assign(before)
+    assert moved > 1e-4 * expected["largest"]
+
+
+def test_gates_of_one_give_the_plain_twin_exactly(network):
+    _, state, model = network
+    gates = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
+    if not gates:
+        pytest.skip("a plain twin has no gates")
+    application, _ = find(model.name)
+    twin = application(
+        weights=None, input_shape=(None, None, 3), classifier_activation=None, se=False
+    )
+    plain = {
+        key: value for key, value in state.items() if ".fc1." not in key and ".fc2." not in key
+    }
+    load_state_dict(twin, plain)
+    saved = [layer.get_weights() for layer in gates]
+    for layer in gates:
+        layer.fc2.kernel.assign(np.zeros(layer.fc2.kernel.shape))
+        layer.fc2.bias.assign(np.full(layer.fc2.bias.shape, 100.0))
+    try:
+        np.testing.assert_array_equal(logits(model, 64, 64), logits(twin, 64, 64))
+    finally:
+        for layer, weights in zip(gates, saved, strict=True):
+            layer.set_weights(weights)
+
+
+def test_saved_and_loaded_model_gives_equal_logits(network, tmp_path):
+    _, _, model = network
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    np.testing.assert_array_equal(logits(loaded, 64, 96), logits(model, 64, 96))

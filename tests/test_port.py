@@ -1,0 +1,279 @@
+"""The loader is strict both ways, all or nothing, and executes nothing."""
+
+import logging
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+from conftest import GOLDENS
+from generated import image, state_dict, tensor
+from safetensors.numpy import load_file, save_file
+
+from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20
+from keras_se.weights.load import read_checkpoint
+from keras_se.weights.port import export_state_dict, load_state_dict
+
+
+def run(model, images):
+    return np.array(model(images, training=False))
+
+
+@pytest.fixture(scope="module")
+def small():
+    """SE-ResNet-20 with generated weights, and its state dict."""
+    model = SEResNet20(weights=None, input_shape=(None, None, 3), classes=10)
+    state = {key: tensor(key, one.shape) for key, one in export_state_dict(model).items()}
+    load_state_dict(model, state)
+    return model, state
+
+
+@pytest.fixture
+def untouched(small):
+    """The small network; afterwards, its weights must be what they were."""
+    model, state = small
+    yield model
+    for key, value in export_state_dict(model).items():
+        np.testing.assert_array_equal(value, state[key], err_msg=key)
+
+
+def changed(state, **changes):
+    """`state` with other values: keys with `__` for `.`; `None` removes one."""
+    result = {**state}
+    for key, value in changes.items():
+        key = key.replace("__", ".")
+        result.pop(key, None)
+        if value is not None:
+            result[key] = value
+    return result
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    (
+        ({"conv1__weight": None}, ("missing", "conv1_kernel")),
+        ({"layer1__0__se__fc1__bias": None}, ("missing", "layer1_0_se_fc1_bias")),
+        ({"extra__weight": np.zeros((3, 3))}, ("left over", "extra.weight")),
+        ({"bn1__weight": np.zeros(17)}, ("wrong shape", "bn1_gamma", "(17,)", "(16,)")),
+        ({"conv1__weight": np.zeros((16, 3, 5, 5))}, ("wrong shape", "(5, 5, 3, 16)")),
+        ({"conv1__weight": np.zeros((16, 4, 3, 3))}, ("wrong shape", "(3, 3, 4, 16)")),
+        ({"fc__bias": None}, ("missing", "fc_bias")),
+        (
+            {"bn1__weight": np.zeros(17), "bn1__bias": None, "more": np.zeros(1)},
+            ("missing: bn1_beta", "left over: more", "wrong shape: bn1_gamma"),
+        ),
+    ),
+)
+def test_what_does_not_fit_is_named_and_nothing_is_loaded(small, untouched, changes, words):
+    state = {key: np.zeros_like(value) for key, value in small[1].items()}
+    with pytest.raises(ValueError) as raised:
+        load_state_dict(untouched, changed(state, **changes), source="FILE")
+    for word in ("FILE", "seresnet20", *words):
+        assert word in str(raised.value)
+
+
+def test_many_missing_tensors_make_a_short_message(untouched):
+    with pytest.raises(ValueError, match="and 135 more") as raised:
+        load_state_dict(untouched, {})
+    assert len(str(raised.value)) < 400
+
+
+def test_counters_of_batch_norm_are_ignored(small):
+    model, state = small
+    load_state_dict(model, changed(state, bn1__num_batches_tracked=np.array(7)))
+
+
+@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+def test_every_kind_of_file_brings_the_weights_back(small, tmp_path, ending):
+    model, state = small
+    path = tmp_path / f"model{ending}"
+    if ending == ".safetensors":
+        export_state_dict(model, path)
+        assert load_file(path).keys() == state.keys()
+    else:
+        (model.save_weights if ending == ".weights.h5" else model.save)(path)
+    loaded = SEResNet20(weights=path, input_shape=(None, None, 3), classes=None)
+    for key, value in export_state_dict(loaded).items():
+        np.testing.assert_array_equal(value, state[key], err_msg=key)
+
+
+@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+@pytest.mark.parametrize(
+    ("one", "other", "advice"),
+    (
+        (SEResNet18, LegacySEResNet18, "without Legacy"),
+        (LegacySEResNet18, SEResNet18, "Legacy"),
+    ),
+)
+def test_legacy_and_modern_checkpoints_do_not_mix(tmp_path, ending, one, other, advice):
+    """They may agree in every shape, and then give logits that are 10 percent off."""
+    model = one(weights=None, classes=10)
+    path = tmp_path / f"model{ending}"
+    save = {".safetensors": lambda to: export_state_dict(model, to), ".keras": model.save}
+    save.get(ending, model.save_weights)(path)
+    with pytest.raises(ValueError, match=advice):
+        other(weights=path, classes=10)
+
+
+def test_the_same_names_and_shapes_give_other_logits():
+    """Why a loader must not go by shapes: the two kinds of SE-ResNet-50 take each other's."""
+    from keras_se.applications import LegacySEResNet50, SEResNet50
+
+    golden = GOLDENS["legacy_seresnet50"]
+    legacy = LegacySEResNet50(weights=None, input_shape=(128, 128, 3), classifier_activation=None)
+    load_state_dict(legacy, state_dict(golden))
+    renamed = {}
+    for key, value in state_dict(golden).items():
+        for old, new in (("layer0.", ""), ("se_module", "se"), ("last_linear", "fc")):
+            key = key.replace(old, new)
+        renamed[key] = value
+    modern = SEResNet50(weights=None, input_shape=(128, 128, 3), classifier_activation=None)
+    load_state_dict(modern, renamed)
+    expected = run(legacy, image(128, 128))
+    off = np.abs(run(modern, image(128, 128)) - expected).max() / np.abs(expected).max()
+    assert 0.02 < off < 0.5
+
+
+def test_one_channel_sums_the_kernel_of_three(small, tmp_path):
+    model, _ = small
+    path = tmp_path / "model.safetensors"
+    export_state_dict(model, path)
+    grey = SEResNet20(weights=path, input_shape=(None, None, 1), classes=10)
+    images = image(32, 32, 1)
+    expected = run(model, np.repeat(images, 3, axis=3))
+    np.testing.assert_allclose(run(grey, images), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", (2, 4, 6, 7))
+def test_more_channels_tile_the_kernel_and_keep_its_sum(small, tmp_path, channels):
+    model, state = small
+    path = tmp_path / "model.safetensors"
+    export_state_dict(model, path)
+    wide = SEResNet20(weights=path, input_shape=(None, None, channels), classes=10)
+    kernel = export_state_dict(wide)["conv1.weight"]
+    for channel in range(channels):
+        expected = state["conv1.weight"][:, channel % 3] * (3 / channels)
+        np.testing.assert_allclose(kernel[:, channel], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+def test_other_classes_keep_a_fresh_head_and_say_so(small, tmp_path, caplog, ending):
+    model, state = small
+    path = tmp_path / f"model{ending}"
+    save = {".safetensors": lambda to: export_state_dict(model, to), ".keras": model.save}
+    save.get(ending, model.save_weights)(path)
+    with caplog.at_level(logging.WARNING, "keras_se"):
+        other = SEResNet20(weights=path, input_shape=(None, None, 3), classes=7)
+    (record,) = caplog.records
+    assert "'fc'" in record.getMessage()
+    assert path.name in record.getMessage()
+    loaded = export_state_dict(other)
+    assert loaded["fc.weight"].shape == (7, 64)
+    for key in state.keys() - {"fc.weight", "fc.bias"}:
+        np.testing.assert_array_equal(loaded[key], state[key], err_msg=key)
+
+
+def test_without_the_top_the_head_is_left_out(small, tmp_path, caplog):
+    model, state = small
+    path = tmp_path / "model.safetensors"
+    export_state_dict(model, path)
+    trunk = SEResNet20(include_top=False, weights=path)
+    loaded = export_state_dict(trunk)
+    assert set(loaded) == set(state) - {"fc.weight", "fc.bias"}
+    np.testing.assert_array_equal(loaded["conv1.weight"], state["conv1.weight"])
+    assert not caplog.records
+
+
+def test_a_checkpoint_without_a_head_does_not_make_a_random_one(small, tmp_path):
+    _, state = small
+    path = tmp_path / "model.safetensors"
+    save_file(changed(state, fc__weight=None, fc__bias=None), path)
+    with pytest.raises(ValueError, match="missing: fc_kernel, fc_bias"):
+        SEResNet20(weights=path, classes=10)
+    with pytest.raises(ValueError, match="no head"):
+        SEResNet20(weights=path, classes=None)
+
+
+def test_se_weights_do_not_go_into_a_plain_twin(small, tmp_path):
+    path = tmp_path / "model.safetensors"
+    export_state_dict(small[0], path)
+    with pytest.raises(ValueError, match=r"left over: layer1\.0\.se\.fc1\.bias"):
+        SEResNet20(weights=path, classes=10, se=False)
+
+
+@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+def test_damaged_files_are_refused(small, tmp_path, ending):
+    model, _ = small
+    path = tmp_path / f"model{ending}"
+    save = {".safetensors": lambda to: export_state_dict(model, to), ".keras": model.save}
+    save.get(ending, model.save_weights)(path)
+    whole = path.read_bytes()
+    for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=path.name):
+            read_checkpoint(path)
+    random = np.random.default_rng(0)
+    for position in random.integers(0, 2000, 40):
+        # In the first bytes, where all three keep what they describe.
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xFF
+        path.write_bytes(bytes(damaged))
+        try:
+            read_checkpoint(path)
+        except (ValueError, OSError) as error:
+            assert path.name in str(error)
+
+
+def test_links_in_keras_files_are_refused(small, tmp_path):
+    model, _ = small
+    secret, path = tmp_path / "secret.h5", tmp_path / "model.weights.h5"
+    with h5py.File(secret, "w") as file:
+        file["0"] = np.ones((3, 3, 3, 16))
+    model.save_weights(path)
+    with h5py.File(path, "a") as file:
+        del file["layers/conv2d/vars/0"]
+        file["layers/conv2d/vars/0"] = h5py.ExternalLink(str(secret), "0")
+    with pytest.raises(ValueError, match="link"):
+        read_checkpoint(path)
+
+
+def test_a_compressed_keras_file_is_refused(small, tmp_path):
+    model, _ = small
+    path, bomb = tmp_path / "model.keras", tmp_path / "bomb.keras"
+    model.save(path)
+    with (
+        zipfile.ZipFile(path) as old,
+        zipfile.ZipFile(bomb, "w", compression=zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(ValueError, match="compressed"):
+        read_checkpoint(bomb)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "words"),
+    (
+        ("no/such/file.safetensors", FileNotFoundError, ("no/such/file.safetensors",)),
+        ("model.onnx", ValueError, ("model.onnx", "no published weights")),
+        ("hf://one-part", ValueError, ("hf://one-part",)),
+    ),
+)
+def test_weights_that_are_not_there(weights, error, words):
+    with pytest.raises(error) as raised:
+        SEResNet20(weights=weights, classes=10)
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_a_file_of_an_unknown_kind_is_refused(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"\.safetensors.*model\.onnx"):
+        SEResNet20(weights=path, classes=10)
+
+
+def test_export_refuses_another_ending_and_leaves_nothing(small, tmp_path):
+    with pytest.raises(ValueError, match=r"\.safetensors.*model\.pth"):
+        export_state_dict(small[0], tmp_path / "model.pth")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,458 @@
+"""Recipes, what they make of Keras's training, and the folder that a run leaves."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_se.applications
+from keras_se import data
+from keras_se.applications.application import Application
+from keras_se.applications.cifar import cifar_resnet
+from keras_se.layers import SqueezeExcite
+from keras_se.training import DIGITS, augment, find_recipe, fit, folder, from_json, override, report
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+# The smallest network of the family that the recipe trains: 8 layers compile in a few seconds.
+SMALL = Application("SEResNet8", cifar_resnet, se=SqueezeExcite, size=32, smallest=4, depth=8)
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    """One epoch of the small network, which is in the zoo as long as these tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras_se.applications, "SEResNet8", SMALL, raising=False)
+        changes = {"network": "SEResNet8", "epochs": 1, "batch_size": 16}
+        yield dataclasses.replace(DIGITS, about="A test.", **changes)
+
+
+@pytest.fixture(scope="module")
+def few():
+    """160 digits to train on and 60 held out."""
+    digits = data.load("digits")
+    return data.Dataset(
+        train_images=digits.train_images[:160],
+        train_labels=digits.train_labels[:160],
+        test_images=digits.test_images[:60],
+        test_labels=digits.test_labels[:60],
+        class_names=digits.class_names,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(recipe, few, tmp_path_factory):
+    """The folder, the results and the printed text of a run of two epochs."""
+    out = tmp_path_factory.mktemp("runs") / "new" / "run"
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(data, "load", lambda name, size: few)
+        results = fit.train(dataclasses.replace(recipe, epochs=2), out)
+    return out, results, printed.getvalue()
+
+
+# Recipes
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key", "value"),
+    [
+        ("epochs=3", "epochs", 3),
+        ("learning_rate=1e-2", "learning_rate", 0.01),
+        ("weight_decay=0", "weight_decay", 0.0),
+        ("twin=false", "twin", False),
+        ("network=resnext", "about", None),
+        ("about=a=b", "about", "a=b"),
+        ("augment=", "augment", ()),
+        ("augment=rotate(5), zoom(0.1)", "augment", ("rotate(5)", "zoom(0.1)")),
+    ],
+)
+def test_override_reads_values_as_the_type_of_their_field(assignment, key, value):
+    if value is None:
+        with pytest.raises(ValueError, match="no network 'resnext'"):
+            override(DIGITS, [assignment])
+        return
+    changed = getattr(override(DIGITS, [assignment]), key)
+    assert changed == value
+    assert type(changed) is type(value)
+
+
+def test_override_changes_nothing_else_and_the_last_one_counts():
+    before = dataclasses.asdict(DIGITS)
+    changed = override(DIGITS, ["epochs=5", "seed=2", "epochs=7"])
+    assert dataclasses.asdict(changed) == before | {"epochs": 7, "seed": 2}
+    assert dataclasses.asdict(DIGITS) == before
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("epoch=3", "no 'epoch'.*epochs"),
+        ("lr=1", "no 'lr'.*nearest"),
+        ("epochs", "key=value.*'epochs'"),
+        ("epochs=3.0", "`epochs` must be an integer.*'3.0'"),
+        ("epochs=1_0", "`epochs` must be an integer"),
+        ("epochs=", "`epochs` must be an integer"),
+        ("learning_rate=fast", "`learning_rate` must be a number.*'fast'"),
+        ("learning_rate=nan", "`learning_rate` must be a number.*'nan'"),
+        ("twin=0", "`twin` must be true or false.*'0'"),
+    ],
+)
+def test_override_refuses_what_it_cannot_read(assignment, message):
+    with pytest.raises(ValueError, match=message):
+        override(DIGITS, [assignment])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "legal"),
+    [
+        ("epochs", 0, "positive integer"),
+        ("epochs", True, "an integer"),
+        ("epochs", "3", "an integer"),
+        ("batch_size", -1, "positive integer"),
+        ("size", 8.0, "an integer"),
+        ("learning_rate", 0.0, "positive number"),
+        ("learning_rate", float("inf"), "positive number"),
+        ("momentum", 1.0, "less than 1"),
+        ("weight_decay", float("nan"), "zero or a positive number"),
+        ("label_smoothing", -0.1, "at least 0"),
+        ("warmup_epochs", 1000, "at most epochs="),
+        ("seed", -1, "from 0"),
+        ("seed", 2**32, "from 0"),
+        ("optimizer", "lamb", "sgd, adamw"),
+        ("schedule", "step", "cosine, constant"),
+        ("precision", "float8", "float32, mixed_bfloat16"),
+        ("augment", ["rotate(5)"], "tuple"),
+        ("augment", ("rotate(200)",), r"rotate\(x\) with 0 < x <= 180"),
+        ("augment", ("spin(3)",), r"rotate\(x\)"),
+        ("augment", ("rotate",), r"rotate\(x\)"),
+        ("augment", (3,), r"rotate\(x\)"),
+        ("data", "mnist", "'digits'"),
+        ("network", "SEResNet21", "seresnet20"),
+    ],
+)
+def test_a_recipe_refuses_values_that_are_not_legal(field, value, legal):
+    with pytest.raises(ValueError, match=legal) as caught:
+        dataclasses.replace(DIGITS, **{field: value})
+    assert field in str(caught.value)
+
+
+def test_a_plain_network_has_no_twin():
+    with pytest.raises(ValueError, match="`twin` must be false for the plain network 'resnet20'"):
+        override(DIGITS, ["network=resnet20"])
+    assert override(DIGITS, ["network=resnet20", "twin=false"]).network == "resnet20"
+
+
+def test_json_gives_the_same_recipe():
+    changed = override(DIGITS, ["augment=rotate(5),zoom(0.1)", "learning_rate=0.3"])
+    assert from_json(changed.to_json()) == changed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values | {"epoch": 1}, "no 'epoch'.*epochs"),
+        (lambda values: {"about": "only this"}, "has no `network`"),
+        (lambda values: values | {"epochs": None}, "`epochs` must be an integer"),
+        (lambda values: [values], "must be a JSON object"),
+    ],
+)
+def test_json_of_something_else_is_refused(change, message):
+    text = json.dumps(change(json.loads(DIGITS.to_json())))
+    with pytest.raises(ValueError, match=message):
+        from_json(text)
+
+
+def test_unknown_recipe_offers_the_nearest():
+    assert find_recipe("digits") is DIGITS
+    with pytest.raises(ValueError, match="no recipe 'digit'.*nearest are: digits"):
+        find_recipe("digit")
+
+
+# What a recipe makes of Keras's training
+
+
+def points(amount, *, seed=0, at=(8, 8)):
+    """Where augmentations put a white point of 400 black images of 17x17 pixels."""
+    images = np.zeros((400, 17, 17, 1), "float32")
+    images[:, at[0], at[1]] = 1
+    changed = keras.ops.convert_to_numpy(augment.augmentation(amount, seed)(images))[..., 0]
+    mass = changed.sum(axis=(1, 2))
+    assert mass.min() > 0.1
+    rows, columns = np.mgrid[:17, :17]
+    where = [(changed * axis).sum(axis=(1, 2)) / mass for axis in (rows, columns)]
+    return np.stack(where, axis=-1) - 8
+
+
+def test_translate_moves_by_a_fraction_of_the_side_each_way():
+    moved = points(("translate(0.2)",))
+    # 0.2 of 17 pixels; a point between pixels is seen at a weighted mean of them, so exactly.
+    assert 3.0 < moved.max() < 3.41
+    assert -3.41 < moved.min() < -3.0
+    assert abs(np.corrcoef(moved.T)[0, 1]) < 0.2
+
+
+def test_rotate_turns_by_degrees_each_way():
+    rows, columns = points(("rotate(30)",), at=(8, 14)).T
+    degrees = np.degrees(np.arctan2(rows, columns))
+    assert 25 < degrees.max() < 32
+    assert -32 < degrees.min() < -25
+
+
+def test_zoom_keeps_the_centre_and_the_proportions():
+    rows, columns = points(("zoom(0.2)",), at=(4, 12)).T
+    np.testing.assert_allclose(rows, -columns, atol=1e-3)
+    # At 4 pixels from the centre; a zoom by z shows it at 4 / (1 + z).
+    assert 4.5 < columns.max() < 5.1
+    assert 3.2 < columns.min() < 3.6
+
+
+def test_augmentation_follows_its_seed():
+    both = ("translate(0.2)", "zoom(0.2)")
+    np.testing.assert_array_equal(points(both), points(both))
+    assert np.abs(points(both) - points(both, seed=9)).max() > 1
+    assert augment.augmentation((), 0) is None
+
+
+def rates(recipe, steps):
+    schedule = fit.schedule(recipe, steps)
+    return np.array([float(schedule(step)) for step in range(recipe.epochs * steps)])
+
+
+@pytest.mark.parametrize("warmup", [0, 2, 5])
+@pytest.mark.parametrize("name", ["cosine", "constant"])
+def test_learning_rate_of_every_step(name, warmup):
+    changes = {"epochs": 5, "warmup_epochs": warmup, "schedule": name, "learning_rate": 0.3}
+    steps, total = 4, 20
+    step = np.arange(total)
+    rising = steps * warmup
+    progress = (step - rising) / max(total - rising, 1)
+    after = 0.15 * (1 + np.cos(np.pi * progress)) if name == "cosine" else 0.3
+    first = 0.3 / max(rising, 1)
+    expected = np.where(step < rising, first + (0.3 - first) * step / max(rising, 1), after)
+    actual = rates(dataclasses.replace(DIGITS, **changes), steps)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_weight_decay_shrinks_kernels_only(name, recipe, few):
+    changes = {"optimizer": name, "weight_decay": 0.5, "learning_rate": 0.1, "warmup_epochs": 0}
+    recipe = dataclasses.replace(recipe, schedule="constant", **changes)
+    network = fit.build(recipe, few)
+    variables = network.trainable_variables
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    optimizer = fit.optimizer(recipe, steps=1)
+    optimizer.apply([keras.ops.zeros(variable.shape) for variable in variables], variables)
+    left = {variable.path: keras.ops.convert_to_numpy(variable) for variable in variables}
+    kernels = {path for path in left if path.endswith("kernel")}
+    # Of 7 convolutions, 2 projections, 3 pairs of gates and the head.
+    assert len(kernels) == 7 + 2 + 6 + 1
+    assert {path.rsplit("/")[-1] for path in left.keys() - kernels} == {"gamma", "beta", "bias"}
+    for path, values in left.items():
+        np.testing.assert_allclose(values, 0.95 if path in kernels else 1, rtol=1e-6, err_msg=path)
+
+
+def test_momentum_reaches_the_optimizer():
+    assert fit.optimizer(override(DIGITS, ["momentum=0.7"]), 1).momentum == 0.7
+    changed = override(DIGITS, ["momentum=0.7", "optimizer=adamw"])
+    assert fit.optimizer(changed, 1).beta_1 == 0.7
+
+
+def test_precision_is_that_of_the_network_only(recipe, few):
+    network = fit.build(dataclasses.replace(recipe, precision="mixed_bfloat16"), few)
+    assert network.get_layer("conv1").compute_dtype == "bfloat16"
+    assert network.get_layer("conv1").variable_dtype == "float32"
+    assert keras.backend.standardize_dtype(network.output.dtype) == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def weights_after(recipe, few, path):
+    network = fit.build(recipe, few)
+    fit.fit(recipe, network, few, path / "history.csv")
+    return network.get_weights()
+
+
+def test_a_recipe_gives_the_same_weights_again(recipe, few, tmp_path):
+    first, again = (weights_after(recipe, few, tmp_path) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    seeded = weights_after(dataclasses.replace(recipe, seed=1), few, tmp_path)
+    assert np.abs(first[0] - seeded[0]).max() > 0.01
+
+
+def test_label_smoothing_reaches_the_loss(recipe, few, tmp_path):
+    smooth = dataclasses.replace(recipe, label_smoothing=0.9)
+    network = fit.build(smooth, few)
+    history, _ = fit.fit(smooth, network, few, tmp_path / "history.csv")
+    # No prediction can fall below the entropy of such targets: 0.91 and nine times 0.09 ... of 10.
+    targets = np.full(10, 0.09)
+    targets[0] = 0.19
+    assert history["val_loss"][0] > -(targets * np.log(targets)).sum() > 2
+
+
+# The folder of a run
+
+
+def test_a_run_leaves_its_files_and_nothing_else(run):
+    out, *_ = run
+    expected = set(folder.FILES) - (set() if TENSORFLOW else {"saved_model"})
+    assert {path.name for path in out.iterdir()} == expected
+    assert (out / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_saved_networks_have_the_accuracy_of_the_results(run, few):
+    out, results, _ = run
+    for name, file in (("SEResNet8", "model.keras"), ("ResNet8", "twin.keras")):
+        network = keras.saving.load_model(out / file)
+        probabilities = network.predict(few.test_images, verbose=0)
+        np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
+        accuracy = 100 * np.mean(probabilities.argmax(axis=-1) == few.test_labels)
+        assert results["networks"][name]["test_accuracy"] == pytest.approx(accuracy)
+        has_se = any(isinstance(layer, SqueezeExcite) for layer in network.layers)
+        assert has_se == (name == "SEResNet8")
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="the SavedModel needs the TensorFlow backend")
+def test_the_saved_model_predicts_as_the_network(run, few):
+    out, results, _ = run
+    served = keras.layers.TFSMLayer(out / "saved_model", call_endpoint="serve")
+    network = keras.saving.load_model(out / "model.keras")
+    expected = network.predict(few.test_images, verbose=0)
+    np.testing.assert_allclose(served(few.test_images), expected, atol=1e-5)
+    assert results["saved_model_difference"] < 1e-5
+
+
+def test_the_history_has_a_line_for_each_epoch(run):
+    out, results, _ = run
+    for name, file in (("SEResNet8", "history.csv"), ("ResNet8", "twin_history.csv")):
+        with (out / file).open() as lines:
+            rows = list(csv.DictReader(lines))
+        assert list(rows[0]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+        assert [row["epoch"] for row in rows] == ["0", "1"]
+        assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+        # The last epoch is the one that counts.
+        last = 100 * float(rows[-1]["val_accuracy"])
+        assert results["networks"][name]["test_accuracy"] == pytest.approx(last, abs=1e-3)
+
+
+def test_the_results_are_on_file_and_printed(run, recipe):
+    out, results, printed = run
+    assert json.loads((out / "results.json").read_text()) == results
+    assert from_json((out / "recipe.json").read_text()) == dataclasses.replace(recipe, epochs=2)
+    assert printed.endswith(report.table(results["networks"]) + "\n")
+    assert (results["train_images"], results["test_images"]) == (160, 60)
+    se, plain = results["networks"].values()
+    # Two dense layers of C * C / 16 weights and their biases for 16, 32 and 64 channels.
+    assert se["parameters"] - plain["parameters"] == 49 + 162 + 580
+    assert results["difference"] == report.difference(se, plain)
+
+
+def test_the_twin_does_not_change_the_network(run, recipe, few, tmp_path):
+    out, *_ = run
+    alone = weights_after(dataclasses.replace(recipe, epochs=2, twin=False), few, tmp_path)
+    beside = keras.saving.load_model(out / "model.keras").get_weights()
+    for one, other in zip(alone, beside, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_is_only_overwritten_if_asked(run):
+    out, *_ = run
+    before = (out / "model.keras").read_bytes()
+    with pytest.raises(FileExistsError, match=r"run already in .*model\.keras"):
+        folder.prepare(out)
+    assert (out / "model.keras").read_bytes() == before
+
+
+def test_overwriting_removes_all_of_the_old_run_and_nothing_else(tmp_path):
+    for name in ("recipe.json", "twin.keras", "notes.txt", "saved_model/saved_model.pb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    folder.prepare(tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def refuse_training(monkeypatch):
+    def train(*_, **__):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr(fit, "fit", train)
+
+
+def test_a_folder_that_is_a_file_is_an_error_before_training(recipe, tmp_path, monkeypatch):
+    refuse_training(monkeypatch)
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (file, file / "below"):
+        with pytest.raises(OSError, match="`out` must be a folder that can be written.*file"):
+            fit.train(recipe, out, overwrite=True)
+    assert file.read_text() == "mine"
+
+
+def test_a_folder_without_room_is_an_error_before_training(recipe, tmp_path, monkeypatch):
+    refuse_training(monkeypatch)
+
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folder.tempfile, "TemporaryFile", full)
+    with pytest.raises(OSError, match="`out` must be a folder .*No space left"):
+        fit.train(recipe, tmp_path)
+
+
+def test_missing_matplotlib_is_an_error_before_training(recipe, tmp_path, monkeypatch):
+    refuse_training(monkeypatch)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ValueError, match=r'pip install "keras_se\[train\]"'):
+        fit.train(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_too_small_for_the_network_leave_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="at least 32 pixels"):
+        fit.train(override(DIGITS, ["network=seresnet18"]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_that_is_not_a_number_saves_no_network(recipe, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda name, size: few)
+    with pytest.raises(ValueError, match=r"infinite or not a number in epoch 1.*learning_rate"):
+        fit.train(dataclasses.replace(recipe, learning_rate=1e30), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.json", "history.csv"}
+
+
+def test_a_file_that_was_not_finished_is_not_there(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), folder.finished(path) as partial:
+        partial.write_text("half")
+        assert partial.suffix == ".keras"
+        raise KeyboardInterrupt
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.keras": "old"}
+
+
+def test_the_table_ends_with_se_minus_plain():
+    se = {"test_accuracy": 99.25, "parameters": 12345, "mflops": 2.5, "seconds": 30.0}
+    plain = {"test_accuracy": 99.5, "parameters": 12000, "mflops": 2.25, "seconds": 20.0}
+    assert report.table({"SEResNet20": se, "ResNet20": plain}).splitlines() == [
+        "network         test accuracy (%)  parameters  MFLOPs  training (s)",
+        "SEResNet20                  99.25      12,345   2.500          30.0",
+        "ResNet20                    99.50      12,000   2.250          20.0",
+        "SE minus plain              -0.25        +345  +0.250         +10.0",
+    ]
+    assert len(report.table({"ResNet20": plain}).splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_the_digits_recipe_gives_what_it_says(tmp_path):
+    results = fit.train(DIGITS, tmp_path)
+    assert results["networks"]["SEResNet20"]["test_accuracy"] >= 98.5
+    assert results["networks"]["ResNet20"]["test_accuracy"] >= 98
