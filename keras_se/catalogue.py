@@ -92,17 +92,15 @@ def markdown():
     """
     known = sizes()
     lines = [
-        "| network | pixels | parameters | of them SE | GMACs | weights | top-1 % | twin's top-1 % |",
+        "| network | pixels | parameters | of them SE | GMACs | weights | top-1 % | twin's |",
         "|---|---:|---:|---:|---:|---|---:|---:|",
     ]
     for row in rows().values():
         cost = known[row.name]
         added = cost["parameters"] - cost["twin_parameters"]
         tags = ", ".join(f"`{one.tag}`" for one in row.weights) or "-"
-        accuracies = [
-            _accuracy(rows_[0].top1) if rows_ else "-"
-            for rows_ in (row.weights, row.published(False))
-        ]
+        best = [checkpoints[:1] for checkpoints in (row.weights, row.published(se=False))]
+        accuracies = [_accuracy(one[0].top1) if one else "-" for one in best]
         lines.append(
             f"| `{row.name}` | {row.size} | {cost['parameters']:,} | {added:,} "
             f"| {cost['multiply_adds'] / 1e9:.3f} | {tags} | {' | '.join(accuracies)} |"

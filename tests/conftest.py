@@ -24,8 +24,26 @@ FAST = (
 
 
 def each(names, fast):
-    """Test parameters: all the names, those outside the fast tier marked slow."""
-    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]
+    """Test parameters: all the names, those outside the fast tier marked slow.
+
+    The tests of one network run in one process, so that it is built once.
+    """
+    return [
+        pytest.param(
+            name,
+            marks=[pytest.mark.xdist_group(name), *([] if name in fast else [pytest.mark.slow])],
+        )
+        for name in names
+    ]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what needs the hub, unless -m asks for it."""
+    if "network" not in config.option.markexpr:
+        skip = pytest.mark.skip(reason="needs the Hugging Face hub: pytest -m network")
+        for item in items:
+            if item.get_closest_marker("network"):
+                item.add_marker(skip)
 
 
 @pytest.fixture(autouse=True, scope="module")

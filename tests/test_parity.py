@@ -1,6 +1,5 @@
 """Every network with timm's weights names gives timm's logits, through the ordinary loader."""
 
-import keras
 import numpy as np
 import pytest
 from conftest import FAST, GOLDENS, each
@@ -10,7 +9,7 @@ from safetensors.numpy import save_file
 from keras_se.applications import find
 from keras_se.complexity import trainable_parameters
 from keras_se.layers import SqueezeExcite
-from keras_se.weights.port import export_state_dict, load_state_dict
+from keras_se.weights.port import export_state_dict
 
 
 @pytest.fixture(scope="module", params=each(GOLDENS, FAST))
@@ -70,35 +69,3 @@ def test_a_bias_of_one_gate_moves_the_logits(network):
     finally:
         bias.assign(before)
     assert moved > 1e-4 * expected["largest"]
-
-
-def test_gates_of_one_give_the_plain_twin_exactly(network):
-    _, state, model = network
-    gates = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
-    if not gates:
-        pytest.skip("a plain twin has no gates")
-    application, _ = find(model.name)
-    twin = application(
-        weights=None, input_shape=(None, None, 3), classifier_activation=None, se=False
-    )
-    plain = {
-        key: value for key, value in state.items() if ".fc1." not in key and ".fc2." not in key
-    }
-    load_state_dict(twin, plain)
-    saved = [layer.get_weights() for layer in gates]
-    for layer in gates:
-        layer.fc2.kernel.assign(np.zeros(layer.fc2.kernel.shape))
-        layer.fc2.bias.assign(np.full(layer.fc2.bias.shape, 100.0))
-    try:
-        np.testing.assert_array_equal(logits(model, 64, 64), logits(twin, 64, 64))
-    finally:
-        for layer, weights in zip(gates, saved, strict=True):
-            layer.set_weights(weights)
-
-
-def test_saved_and_loaded_model_gives_equal_logits(network, tmp_path):
-    _, _, model = network
-    path = tmp_path / "model.keras"
-    model.save(path)
-    loaded = keras.saving.load_model(path)
-    np.testing.assert_array_equal(logits(loaded, 64, 96), logits(model, 64, 96))

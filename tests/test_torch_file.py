@@ -87,6 +87,7 @@ class Writer:
         with zipfile.ZipFile(file, "w", compression) as archive:
             archive.writestr("net/data.pkl", program)
             archive.writestr("net/byteorder", order)
+            archive.writestr("net/version", b"3\n")
             for key, values in self.storages.items():
                 archive.writestr(f"net/data/{key}", values.tobytes())
             for name, data in extra:
@@ -238,6 +239,7 @@ PROGRAMS = {
     "endless": (b"\x80\x02" + b"}" * 1_000_001 + b".", "more than 1000000 operations"),
     "nested": (pickled(NESTED), "a tuple, not a state dict"),
     "nested key": (b"\x80\x02}" + NESTED + b"Ns.", "key is a tuple"),
+    "huge key": (pickled({2**70: None}), "key is 1180591620717411303424, not"),
     "nested call": (b"\x80\x02" + NESTED + b")R.", "it calls a tuple"),
     "nested name": (b"\x80\x02" + NESTED + NESTED + b"\x93.", "no name"),
     "build": (b"\x80\x02ctorch\nFloatStorage\n}b.", "sets attributes"),

@@ -10,7 +10,7 @@ from keras_se.applications.bricks import channel_axis
 
 # The stages of a residual network, as its layers are named.
 STAGE = re.compile(r"(?:layer|stages_)(\d+)_\d+_")
-# Pixels; any multiple of the largest stride.
+# Pixels, for a model of any size; any multiple of the largest stride.
 PROBE = 256
 
 
@@ -56,14 +56,14 @@ def pyramid_levels(model):
     if not last:
         raise ValueError(f"{model.name!r} has no layers named layer1_0_... or stages_0_0_...")
     layers = [last[stage] for stage in sorted(last)]
-    axis = channel_axis()
-    channels = model.inputs[0].shape[axis]
-    image = (1, PROBE, PROBE, channels) if axis == -1 else (1, channels, PROBE, PROBE)
-    shapes = _outputs(model, layers).compute_output_shape(image)
+    image = (1, *(side or PROBE for side in model.inputs[0].shape[1:]))
+    outputs = keras.Model(model.inputs, [layer.output for layer in layers])
     levels = {}
-    for layer, shape in zip(layers, shapes, strict=True):
-        stride = PROBE // shape[-2]  # an axis of space in either data format
-        levels[f"P{int(math.log2(stride))}"] = Level(layer.name, stride, shape[axis])
+    for layer, shape in zip(layers, outputs.compute_output_shape(image), strict=True):
+        # The axis before the last is one of space in either data format. Strides are powers of
+        # two; on an odd size the map is rounded up.
+        exponent = round(math.log2(image[-2] / shape[-2]))
+        levels[f"P{exponent}"] = Level(layer.name, 2**exponent, shape[channel_axis()])
     return levels
 
 
@@ -82,8 +82,4 @@ def feature_pyramid(model):
     """
     levels = pyramid_levels(model)
     outputs = {name: model.get_layer(level.layer).output for name, level in levels.items()}
-    return keras.Model(model.inputs, outputs, name=f"{model.name}_pyramid")
-
-
-def _outputs(model, layers):
-    return keras.Model(model.inputs, [layer.output for layer in layers])
+    return keras.Model(model.input, outputs, name=f"{model.name}_pyramid")

@@ -222,8 +222,9 @@ def _fill(target: dict, pairs: Iterable) -> dict:
     """Adds pairs to a dict; only text and whole numbers are keys, each once."""
     _require(type(target) is dict, "damaged pickle: items are set on what is no dict")
     for key, value in pairs:
-        # Hashing a nested tuple recurses without limit in C, so none may become a key.
-        _require(type(key) in (str, int), f"a dict key is {_shown(key)}, not text or a number")
+        # Hashing nested tuples recurses without limit in C, and huge numbers can share one hash.
+        fit = type(key) is str or (type(key) is int and abs(key) <= _MAX_NUMBER)
+        _require(fit, f"a dict key is {_shown(key)}, not text or a number")
         _require(key not in target, f"key {_shown(key)} occurs twice in one dict")
         target[key] = value
     return target
@@ -362,8 +363,7 @@ def _check_bounds(shown: str, tensor: _Tensor) -> None:
     _require(not negative, f"{shown} has a negative offset, size or stride")
     _require(elements <= count, f"{shown} has {elements} elements, its storage only {count}")
     # An empty size such as (0, 2**62, 2**62) passes the limit above and overflows inside numpy.
-    limit = max(count, 2**40)
-    _require(math.prod(max(1, length) for length in tensor.size) <= limit, f"{shown} is too large")
+    _require(math.prod(max(1, length) for length in tensor.size) <= 2**40, f"{shown} is too large")
     steps = zip(tensor.size, tensor.stride, strict=True)
     last = tensor.offset + sum((length - 1) * step for length, step in steps if elements)
     # A view without elements may begin just behind the last one.

@@ -1,0 +1,150 @@
+"""The command line, called as a user calls it."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from conftest import GOLDENS
+from generated import state_dict
+from PIL import Image
+from safetensors.numpy import save_file
+
+from keras_se import applications, cli
+from keras_se.preprocess import decode_predictions, load_image, preprocess_input
+from keras_se.weights import WEIGHTS
+
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+COMMANDS = ("list", "predict", "train", "export")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "seresnext26ts.safetensors"
+    save_file(state_dict(GOLDENS["seresnext26ts"]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for index in range(3):
+        pixels = np.kron(random.integers(0, 256, (8, 6, 3)), np.ones((40, 50, 1))).astype("uint8")
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return sorted(folder.iterdir())
+
+
+def run(*words):
+    return cli.main([str(word) for word in words])
+
+
+@pytest.mark.parametrize("command", ((), *((one,) for one in COMMANDS)))
+def test_help_is_complete(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        run(*command, "--help")
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    if not command:
+        assert all(one in text for one in COMMANDS)
+        return
+    subparsers = cli.parser()._subparsers._group_actions[0].choices
+    for action in subparsers[command[0]]._actions:
+        assert action.help
+        assert all(option in text for option in action.option_strings)
+
+
+def test_list(capsys):
+    assert run("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [one for one in lines if one.startswith("SEResNet50 ")]
+    assert line.split()[1:6] == ["224", "28,088,024", "4.092", "80.26", "apache-2.0"]
+    assert run("list", "--weights") == 0
+    assert "timm/seresnet50.a3_in1k" in capsys.readouterr().out
+
+
+def test_predict_prints_the_best_classes_of_every_image(capsys, weights, images):
+    command = ("predict", "seresnext26ts", "--weights", weights, "--top", 2, *images)
+    assert run(*command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[::3] == [str(one) for one in images]
+    (row,) = WEIGHTS["SEResNeXt26TS"]
+    model = applications.SEResNeXt26TS(weights=weights)
+    batch = preprocess_input(np.stack([load_image(one, row) for one in images]), row)
+    expected = decode_predictions(np.array(model(batch, training=False)), top=2)
+    for index, classes in enumerate(expected):
+        for line, (_, name, score) in zip(lines[3 * index + 1 :], classes, strict=False):
+            percent, sign, label = line.split(maxsplit=2)
+            assert (sign, label) == ("%", name.replace("_", " "))
+            assert float(percent) == pytest.approx(100 * score, abs=0.011)
+
+
+def test_predict_skips_what_it_cannot_read(capsys, weights, images, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    words = (broken, tmp_path / "missing.png", images[0])
+    assert run("predict", "seresnext26ts", "--weights", weights, *words) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == str(images[0])
+    assert len(out.splitlines()) == 6
+    assert f"skipped {broken}" in err
+    assert "missing.png" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    (
+        (("predict", "seresnet5", "x.png"), ("seresnet5", "seresnet50")),
+        (("predict", "seresnet50", "--weights", "ra3", "x.png"), ("ra3", "ra2_in1k")),
+        (("predict", "seresnet50", "--top", "0", "x.png"), ("--top",)),
+        (("predict", "seresnet101", "x.png"), ("SEResNet101", "no published")),
+        (("predict", "seresnet20", "--weights", "x.pth", "x.png"), ("SEResNet20",)),
+        (("export", "none.keras", "out"), ("none.keras",)),
+        (("export", "nonet50", "out"), ("nonet50", "resnet50")),
+        (("train", "digit", "--out", "out"), ("digit", "digits")),
+        (("train", "digits", "--out", "out", "--set", "epochs=many"), ("epochs", "many")),
+        (("train", "digits", "--out", "out", "--set", "epoch=3"), ("epoch", "epochs")),
+        (("train", "digits", "--out", "out", "--set", "epochs"), ("epochs", "=")),
+    ),
+)
+def test_errors_are_one_line_and_status_two(capsys, monkeypatch, tmp_path, words, parts):
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("keras-se: error: ")
+    assert err.count("\n") == 1
+    assert all(part in err for part in parts)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="SavedModels are TensorFlow's")
+def test_export_of_a_network_and_of_a_file(capsys, weights, tmp_path):
+    import tensorflow as tf
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    command = ("export", "seresnext26ts", first, "--weights", weights, "--preprocessing")
+    assert run(*command) == 0
+    assert "largest difference" in capsys.readouterr().out
+    serve = tf.saved_model.load(str(first)).signatures["serving_default"]
+    assert serve.structured_input_signature[1]["images"].dtype == tf.uint8
+    assert run(*command) == 2
+    assert str(first) in capsys.readouterr().err
+    path = tmp_path / "model.keras"
+    applications.SEResNet20(weights=None, input_shape=(32, 32, 1), classes=10).save(path)
+    assert run("export", path, second) == 0
+    assert (second / "saved_model.pb").is_file()
+    assert run("export", path, tmp_path / "third", "--preprocessing") == 2
+    assert "NETWORK.TAG" in capsys.readouterr().err
+
+
+def test_the_command_is_installed_and_quiet_about_wrong_use(tmp_path):
+    """In a process of its own: no traceback, status 2."""
+    words = [sys.executable, "-m", "keras_se.cli", "predict", "seresnet5", "x.png"]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "keras-se: error: There is no network 'seresnet5'" in done.stderr

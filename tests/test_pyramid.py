@@ -1,0 +1,51 @@
+"""The feature pyramid, against the network cut by hand."""
+
+import keras
+import numpy as np
+import pytest
+from generated import image
+
+from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20, SEResNeXt26TS
+from keras_se.applications.pyramid import Level, feature_pyramid, pyramid_levels
+
+IMAGENET = {"P2": 4, "P3": 8, "P4": 16, "P5": 32}
+
+
+@pytest.mark.parametrize(
+    ("network", "strides", "channels"),
+    (
+        (SEResNet18, IMAGENET, (64, 128, 256, 512)),
+        (LegacySEResNet18, IMAGENET, (64, 128, 256, 512)),
+        (SEResNeXt26TS, IMAGENET, (256, 512, 1024, 2048)),
+        (SEResNet20, {"P0": 1, "P1": 2, "P2": 4}, (16, 32, 64)),
+    ),
+)
+def test_levels(network, strides, channels):
+    model = network(weights=None, classes=10)
+    levels = pyramid_levels(model)
+    assert {name: level.stride for name, level in levels.items()} == strides
+    assert tuple(level.channels for level in levels.values()) == channels
+    features = feature_pyramid(network(include_top=False, weights=None))(image(64, 96))
+    for name, level in levels.items():
+        assert tuple(features[name].shape) == (
+            1,
+            64 // level.stride,
+            96 // level.stride,
+            level.channels,
+        )
+
+
+def test_the_last_level_is_the_trunk_and_layers_are_shared():
+    model = SEResNet18(include_top=False, weights=None)
+    pyramid = feature_pyramid(model)
+    last = np.array(model(image(64, 64), training=False))
+    np.testing.assert_array_equal(np.array(pyramid(image(64, 64), training=False)["P5"]), last)
+    assert pyramid.get_layer("conv1") is model.get_layer("conv1")
+    assert pyramid_levels(model)["P4"] == Level("layer3_1_relu", 16, 256)
+
+
+def test_a_model_without_stages_is_refused():
+    images = keras.Input((32, 32, 3))
+    model = keras.Model(images, keras.layers.Conv2D(3, 3)(images), name="flat")
+    with pytest.raises(ValueError, match="'flat' has no layers named layer1_0_"):
+        feature_pyramid(model)

@@ -1,0 +1,202 @@
+"""The registry, and the whole way from a tag to a loaded network through a local hub."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import GOLDENS
+from generated import image, state_dict
+from hub_server import HubServer
+from safetensors.numpy import save
+from test_torch_file import Writer
+
+from keras_se import applications, catalogue, weights
+from keras_se.weights import WEIGHTS
+from keras_se.weights.port import export_state_dict
+
+ROOT = Path(__file__).parent.parent
+EVERY = [(name, row) for name, rows in WEIGHTS.items() for row in rows]
+LICENSES = ("apache-2.0", "bsd-3-clause", "cc-by-nc-4.0", None)
+
+
+@pytest.mark.parametrize(("name", "row"), EVERY, ids=[f"{name}.{row.tag}" for name, row in EVERY])
+def test_every_row_is_well_formed(name, row):
+    assert applications.find(name)
+    if row.source.startswith("https://"):
+        file = row.source.rsplit("/", 1)[-1]
+        assert re.fullmatch(r"[\w-]+-([0-9a-f]{8,})\.pth", file)
+        assert file.endswith(f"-{row.sha256}.pth")
+    else:
+        network, tag = row.source.removeprefix("timm/").split(".")
+        assert tag == row.tag
+        found, se = applications.find(network)
+        assert name == (found.name if se else found.twin)
+    assert 128 <= row.size <= 512
+    assert row.size % 16 == 0
+    assert row.test_size is None or row.test_size > row.size
+    assert 0.8 <= row.crop <= 1.0
+    assert row.interpolation in ("bicubic", "bilinear")
+    assert row.classes in (0, 1000, 11821)
+    assert row.license in LICENSES
+    if row.top1 is not None:
+        assert 60 < row.top1 < 90
+    if row.top5 is not None:
+        assert row.top1 < row.top5 < 100
+
+
+def test_tags_are_unique_and_no_published_row_is_lost():
+    for name, rows in WEIGHTS.items():
+        tags = [row.tag for row in rows]
+        assert len(tags) == len(set(tags)), name
+    # Counted in timm 1.0.31's configurations for these networks and their plain twins.
+    assert len(EVERY) == 108
+
+
+def test_what_imagenet_means():
+    assert applications.SEResNet50.weights[0].tag == "ra2_in1k"
+    assert applications.SEResNet50.weights[0].top1 == 80.26
+    assert applications.SEResNet50.published(se=False)[0].tag == "a1_in1k"
+    for name, rows in WEIGHTS.items():
+        assert rows[0].classes == 1000, name
+        free = [row for row in rows if row.license in ("apache-2.0", "bsd-3-clause")]
+        assert rows[0].license != "cc-by-nc-4.0" or not free, name
+
+
+def test_an_unknown_tag_lists_those_there_are():
+    with pytest.raises(ValueError) as raised:
+        applications.SEResNet50(weights="ra2")
+    message = str(raised.value)
+    assert message.index("ra2_in1k") < message.index("a3_in1k")
+    assert "SEResNet50" in message
+    assert "'ra2'" in message
+    with pytest.raises(ValueError, match="its? has no published|no published"):
+        weights.find("imagenet", (), network="Nothing")
+
+
+def test_networks_without_weights_name_the_nearest_that_have_some():
+    with pytest.raises(ValueError, match=r"SEResNet101\..*weights=None.*LegacySEResNet101"):
+        applications.SEResNet101()
+
+
+def test_the_readme_has_the_table_of_the_zoo():
+    readme = (ROOT / "README.md").read_text()
+    table = readme.partition("<!-- zoo -->\n")[2].partition("\n<!-- /zoo -->")[0]
+    assert table == catalogue.markdown()
+
+
+def test_lists_are_complete():
+    assert len(catalogue.networks().splitlines()) == 1 + len(applications.rows())
+    lines = catalogue.checkpoints().splitlines()
+    assert len(lines) == 1 + len(EVERY)
+    assert any(re.match(r"SEResNet50 +ra2_in1k +224 +1000 +80\.26 +95\.07 ", one) for one in lines)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The checkpoint of SE-ResNeXt-26-ts, as timm would publish it."""
+    return state_dict(GOLDENS["seresnext26ts"])
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from keras_se.applications import SEResNeXt26TS
+arguments = {"input_shape": (128, 128, 3), "classifier_activation": None}
+model = SEResNeXt26TS(weights=sys.argv[1], **arguments)
+np.save(sys.argv[2], np.array(model(np.load(sys.argv[3]), training=False)))
+"""
+
+
+@pytest.mark.parametrize("name", ("imagenet", "ch_in1k", "hf://timm/seresnext26ts.ch_in1k"))
+def test_a_tag_is_downloaded_and_loaded(small, tmp_path, name):
+    """In a process of its own: huggingface_hub reads HF_ENDPOINT once, when it is imported."""
+    np.save(tmp_path / "image.npy", image(128, 128))
+    out = tmp_path / "logits.npy"
+    with HubServer() as hub:
+        hub.repositories["timm/seresnext26ts.ch_in1k"] = {"model.safetensors": save(small)}
+        places = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, name, out, tmp_path / "image.npy"],
+            env={**os.environ, **places, "HF_HUB_DISABLE_TELEMETRY": "1"},
+            check=True,
+            cwd=ROOT,
+        )
+        assert hub.count("seresnext26ts") > 0
+    expected = GOLDENS["seresnext26ts"]["logits"]["128x128"]
+    result = np.load(out)[0][:64]
+    np.testing.assert_allclose(result, expected["first"], atol=1e-5 * expected["largest"])
+
+
+@pytest.fixture
+def release(tmp_path, monkeypatch):
+    """A release page with a legacy checkpoint, in the file format of 2018, and its row."""
+    golden = GOLDENS["legacy_seresnet18"]
+    writer = Writer("legacy")
+    content = writer.data({key: writer.tensor(value) for key, value in state_dict(golden).items()})
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with HubServer() as hub:
+        path = f"/releases/seresnet18-{digits}.pth"
+        hub.releases[path] = content
+        (row,) = WEIGHTS["LegacySEResNet18"]
+        row = replace(row, source=hub.url + path, sha256=digits)
+        monkeypatch.setitem(WEIGHTS, "LegacySEResNet18", (row,))
+        yield hub, path
+
+
+def test_a_release_file_of_2018_is_downloaded_once_and_loaded(release):
+    hub, path = release
+    golden = GOLDENS["legacy_seresnet18"]["logits"]["128x128"]
+    for _ in range(2):
+        model = applications.LegacySEResNet18(input_shape=(128, 128, 3), classifier_activation=None)
+        result = np.array(model(image(128, 128), training=False))[0][:64]
+        np.testing.assert_allclose(result, golden["first"], atol=1e-5 * golden["largest"])
+    assert hub.requests[("GET", path)] == 1
+
+
+def test_a_damaged_download_is_refused_and_nothing_is_kept(release, tmp_path):
+    hub, path = release
+    whole = hub.releases[path]
+    hub.releases[path] = whole[:-1] + b"x"
+    with pytest.raises(OSError, match="seresnet18"):
+        applications.LegacySEResNet18()
+    hub.releases[path] = whole
+    model = applications.LegacySEResNet18(include_top=False)
+    assert model.output_shape == (None, None, None, 512)
+    assert not [one for one in tmp_path.rglob("*.pth") if one.read_bytes() != whole]
+
+
+def test_a_checkpoint_published_without_a_head(small, tmp_path, monkeypatch, caplog):
+    """Such as resnet50.bamboo: the head stays random, and a log line says so."""
+    trunk = {key: value for key, value in small.items() if not key.startswith("head.")}
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(save(trunk))
+    (row,) = WEIGHTS["SEResNeXt26TS"]
+    monkeypatch.setitem(WEIGHTS, "SEResNeXt26TS", (replace(row, classes=0),))
+    monkeypatch.setattr("keras_se.weights.hub.fetch", lambda source, sha256=None: file)
+    model = applications.SEResNeXt26TS(classes=5)
+    assert "head_fc" in caplog.text
+    np.testing.assert_array_equal(
+        export_state_dict(model)["stem.conv1.conv.weight"], small["stem.conv1.conv.weight"]
+    )
+
+
+@pytest.mark.network
+def test_real_weights_know_a_photograph():
+    """Run where the hub can be reached: pytest -m network."""
+    from sklearn.datasets import load_sample_image
+
+    network = applications.SEResNet50
+    picture = network.load_image(load_sample_image("flower.jpg"))
+    model = network(weights="imagenet")
+    scores = model.predict(network.preprocess_input(picture)[None], verbose=0)
+    names = [name for _, name, _ in network.decode_predictions(scores, top=5)[0]]
+    assert set(names) & {"daisy", "cardoon", "pot", "vase", "artichoke", "bee"}
