@@ -54,7 +54,7 @@ class SqueezeExcite(keras.layers.Layer):
             is unknown, or it is not floating-point.
 
     Example:
-    >>> x = np.random.rand(2, 56, 56, 256).astype("float32")
+    >>> x = keras.random.normal((2, 56, 56, 256))
     >>> se = SqueezeExcite(ratio=16)
     >>> tuple(se(x).shape)
     (2, 56, 56, 256)
@@ -223,6 +223,7 @@ class SqueezeExcite(keras.layers.Layer):
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             dtype=self.variable_dtype,
+            trainable=self.trainable,  # Keras passes on later changes only
             name=name,
         )
 

@@ -27,7 +27,7 @@ def test_every_kind_of_layer_is_counted():
 def test_what_cannot_be_counted_is_refused():
     images = keras.Input((8, 8, 4))
     x = keras.layers.SeparableConv2D(4, 3, name="separable")(images)
-    with pytest.raises(ValueError, match="SeparableConv2D layers .*separable"):
+    with pytest.raises(ValueError, match=r"SeparableConv2D layers .*separable"):
         multiply_adds(keras.Model(images, x), (8, 8, 4))
     nested = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(4, 3)], name="inner")
     with pytest.raises(ValueError, match="nested model 'inner'"):

@@ -108,7 +108,7 @@ def test_an_epoch_draws_no_image_twice_and_leaves_out_a_small_rest():
     epochs = [epoch(batches) for _ in range(20)]
     assert all(len(set(drawn)) == len(drawn) == 8 for drawn in epochs)
     # What is left out in one epoch comes in another.
-    assert set(sum(epochs, [])) == set(range(10))
+    assert set().union(*epochs) == set(range(10))
 
 
 def test_a_seed_fixes_the_order_of_every_epoch():
@@ -125,5 +125,5 @@ def test_only_images_are_augmented():
 
 
 def test_a_batch_larger_than_the_data_is_an_error():
-    with pytest.raises(ValueError, match="at most the number of training images, 10.*=11"):
+    with pytest.raises(ValueError, match=r"at most the number of training images, 10.*=11"):
         numbered(11)

@@ -91,6 +91,7 @@ FIRST = {"data_format": "channels_first"}
 def test_matches_the_oracle(shape, options, use_bias):
     x = draw(*shape)
     layer, weights = weighted(shape, use_bias=use_bias, **options)
+    assert len(weights) == (4 if use_bias else 2)
     assert_matches_oracle(layer, x, weights, **options)
 
 
@@ -149,57 +150,44 @@ def test_bottleneck_width(arguments, widths):
     assert {channels: width(channels) for channels in widths} == widths
 
 
-def train(x, target, *layers, jit=False):
+def train(x, target, *layers, jit_compile=False):
     """One step of plain gradient descent: the loss, and what each weight lost."""
     model = keras.Sequential([keras.Input(x.shape[1:]), *layers])
     before = [numpy(weight) for weight in model.weights]
-    model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=jit)
+    model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=jit_compile)
     loss = model.fit(x, target, batch_size=len(x), verbose=0).history["loss"][0]
     return loss, [old - numpy(new) for old, new in zip(before, model.weights, strict=True)]
 
 
-def loss_of(x, target, weights, **options):
-    return np.mean((x * oracle(x, weights, **options) - target) ** 2)
+def slopes(loss, weights):
+    """The central difference of `loss` for every number of `weights`, in one row."""
+    point = np.concatenate([weight.ravel() for weight in weights]).astype("float64")
+    ends = np.cumsum([weight.size for weight in weights])
+
+    def at(moved):
+        parts = zip(np.split(moved, ends[:-1]), weights, strict=True)
+        return loss([part.reshape(weight.shape) for part, weight in parts])
+
+    steps = 1e-5 * np.eye(point.size)
+    return np.array([(at(point + step) - at(point - step)) / 2e-5 for step in steps])
 
 
-def slope(x, target, weights, at, index, **options):
-    """The central difference of the oracle's loss for one number of one weight."""
+@pytest.mark.parametrize("squeeze", ["avg", "max"])
+@pytest.mark.parametrize("gate", ["sigmoid", "hard_sigmoid", "relu", "tanh"])
+def test_gradient_of_every_weight(gate, squeeze):
+    def loss(some):
+        return np.mean((x * oracle(x, some, squeeze, gate=gate) - target) ** 2)
 
-    def loss(step):
-        moved = [weight.astype("float64") for weight in weights]
-        moved[at][index] += step
-        return loss_of(x, target, moved, **options)
-
-    return (loss(1e-5) - loss(-1e-5)) / 2e-5
-
-
-@pytest.mark.parametrize(
-    ("gate", "squeeze", "jit"),
-    [
-        ("sigmoid", "avg", False),
-        ("hard_sigmoid", "max", False),
-        ("relu", "avg", False),
-        ("tanh", "max", False),
-        pytest.param(
-            "sigmoid",
-            "max",
-            True,
-            marks=pytest.mark.skipif(keras.backend.backend() == "torch", reason="needs a compiler"),
-        ),
-    ],
-)
-def test_gradient_of_every_weight(gate, squeeze, jit):
-    options = {"gate": gate, "squeeze": squeeze}
     x, target = draw(3, 4, 3, 4), draw(3, 4, 3, 4, seed=9)
-    layer, weights = weighted(x.shape, **options)
-    loss, changes = train(x, target, layer, jit=jit)
-    assert loss == pytest.approx(loss_of(x, target, weights, **options), rel=1e-5)
-    for at, change in enumerate(changes):
-        expected = np.zeros(change.shape)
-        for index in np.ndindex(change.shape):
-            expected[index] = slope(x, target, weights, at, index, **options)
-        assert np.abs(expected).max() > 1e-4
-        assert_close(change, expected, 1e-3)
+    layer, weights = weighted(x.shape, gate=gate, squeeze=squeeze)
+    # On PyTorch, a compiled step needs a C++ compiler.
+    compiled = gate == "sigmoid" and keras.backend.backend() != "torch"
+    found, changes = train(x, target, layer, jit_compile=compiled)
+    assert found == pytest.approx(loss(weights), rel=1e-5)
+    assert min(np.abs(change).max() for change in changes) > 1e-3
+    assert_close(
+        np.concatenate([change.ravel() for change in changes]), slopes(loss, weights), 1e-4
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
@@ -231,14 +219,14 @@ def test_identity_start_learns_over_its_whole_range(gate, slope):
 @pytest.mark.parametrize("squeeze", ["avg", "max"])
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_gates_are_stable_on_large_maps(dtype, squeeze):
-    # Multiples of 8, which both halves hold; their sums are 1000 times what float16 holds.
-    x = 1000 + 8 * np.round(4 * draw(1, 256, 256, 4))
+    # Multiples of 8, which both halves hold; not so their means, and their sums are infinite.
+    x = 1000 + 8 * np.round(4 * draw(1, 256, 256, 4) + [0.1, 0.2, 0.3, 0.4])
     layer, weights = weighted(x.shape, dtype=dtype, squeeze=squeeze)
     layer.set_weights([weights[0] / 2000, *weights[1:]])
     gates = oracle(x, [weights[0] / 2000, *weights[1:]], squeeze)
     assert gates.min() > 0.05 and gates.max() < 0.95  # none is saturated
     half = ops.cast(x, layer.compute_dtype)
-    np.testing.assert_allclose(numpy(layer.excitation(half)), gates, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(numpy(layer.excitation(half)), gates, rtol=0, atol=1e-5)
     np.testing.assert_allclose(numpy(layer(half)), x * gates, rtol=1e-2)
 
 
@@ -249,40 +237,31 @@ def test_mixed_precision_gates_are_stable_on_large_maps(dtype, squeeze):
         ("mixed_float16", "float16", 1e-3),
         (keras.DTypePolicy("mixed_bfloat16"), "bfloat16", 1e-2),
         ("bfloat16", "bfloat16", 3e-2),
-        pytest.param(
-            "float64",
-            "float64",
-            1e-12,
-            marks=pytest.mark.skipif(keras.backend.backend() == "jax", reason="has 32 bits only"),
-        ),
+        # Keras's means and products are of 32 bits, but for TensorFlow.
+        ("float64", "float64", 1e-12 if keras.backend.backend() == "tensorflow" else 1e-6),
     ],
     ids=str,
 )
 def test_dtype_policy_of_the_layer(dtype, output, tolerance):
+    if output == "float64" and keras.backend.backend() == "jax":
+        pytest.skip("JAX has no float64 unless told so before it starts")
     x = draw(2, 5, 4, 6).astype("float64")
-    # With max, since Keras's mean on PyTorch is of 32 bits.
-    layer, weights = weighted(x.shape, dtype=dtype, squeeze="max")
+    layer, weights = weighted(x.shape, dtype=dtype)
     twin = SqueezeExcite.from_config(json.loads(json.dumps(layer.get_config())))
     twin.build(x.shape)
     twin.set_weights(weights)
     for one in (layer, twin):
         assert keras.backend.standardize_dtype(one(x).dtype) == output
-        assert_close(one(x), x * oracle(x, weights, "max"), tolerance)
+        assert_close(one(x), x * oracle(x, weights), tolerance)
 
 
-FULL = FIRST | {
-    "units": 3,
-    "divisor": 4,
-    "squeeze": "max",
-    "activation": "silu",
-    "gate": "hard_sigmoid",
-    "kernel_initializer": "glorot_uniform",
-    "bias_initializer": keras.initializers.Constant(0.5),
-    "kernel_regularizer": keras.regularizers.L2(0.125),
-    "bias_regularizer": "l1",
-    "trainable": False,
-    "dtype": "mixed_bfloat16",
-}
+FULL = (
+    FIRST
+    | {"units": 3, "divisor": 4, "squeeze": "max", "activation": "silu", "trainable": False}
+    | {"gate": "hard_sigmoid", "kernel_initializer": "glorot_uniform", "dtype": "mixed_bfloat16"}
+    | {"bias_initializer": keras.initializers.Constant(0.5), "bias_regularizer": "l1"}
+    | {"kernel_regularizer": keras.regularizers.L2(0.125)}
+)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +279,9 @@ def test_keras_file_round_trip(tmp_path, arguments, objects):
     layer, _ = weighted(inputs.shape, **arguments)
     keras.Model(inputs, layer(inputs)).save(tmp_path / "model.keras")
     model = keras.models.load_model(tmp_path / "model.keras", custom_objects=objects)
-    assert model.layers[-1].get_config() == layer.get_config()
+    config, default = model.layers[-1].get_config(), SqueezeExcite().get_config()
+    assert config == layer.get_config()
+    assert set(arguments) <= {key for key in config if config[key] != default[key]}
     x = draw(2, 4, 4, 4)
     np.testing.assert_array_equal(numpy(model(x)), numpy(layer(x)))
     if objects:
@@ -320,29 +301,23 @@ def test_regularizers_add_to_the_losses():
 
 @pytest.mark.parametrize("seed", [None, 7, keras.random.SeedGenerator(7)], ids=str)
 def test_the_two_kernels_begin_differently(seed):
-    initializer = keras.initializers.RandomNormal(seed=seed)
+    initializer = keras.initializers.RandomNormal(5.0, seed=seed)
     layers = [SqueezeExcite(2, kernel_initializer=initializer) for _ in range(2)]
     for layer in layers:
         layer.build((None, 3, 3, 16))
         kernels = [numpy(layer.fc1.kernel).ravel(), numpy(layer.fc2.kernel).ravel()]
         assert abs(np.corrcoef(kernels)[0, 1]) < 0.5
+        np.testing.assert_allclose(np.mean(kernels, axis=1), 5, atol=0.02)
     repeats = np.array_equal(numpy(layers[0].fc2.kernel), numpy(layers[1].fc2.kernel))
     assert repeats == isinstance(seed, int)
-
-
-def test_initializers_are_used():
-    x = draw(2, 3, 3, 4)
-    kernels, biases = (keras.initializers.Constant(value) for value in (0.25, 0.5))
-    layer = SqueezeExcite(units=2, kernel_initializer=kernels, bias_initializer=biases)
-    weights = [np.full((4, 2), 0.25), np.full(2, 0.5), np.full((2, 4), 0.25), np.full(4, 0.5)]
-    assert_close(layer(x), x * oracle(x, weights))
 
 
 def test_a_frozen_layer_keeps_its_weights():
     x, target = draw(3, 4, 3, 4), draw(3, 4, 3, 4, seed=9)
     layer, _ = weighted(x.shape, trainable=False)
-    for trainable in (False, True):
-        layer.trainable = trainable
+    for trainable in (False, True, False):
+        if layer.trainable != trainable:  # the first is as constructed
+            layer.trainable = trainable
         _, changes = train(x, target, layer, keras.layers.Dense(4))
         assert [np.abs(change).max() > 0 for change in changes] == [trainable] * 4 + [True] * 2
 
@@ -390,7 +365,6 @@ def test_identity_start_needs_a_gate_that_is_positive_at_zero(gate):
         (keras.Input((3, 5)), True, "axis -1 of input shape to have value 4"),
         (keras.Input((3, 4), dtype="int32"), False, "floating-point"),
     ],
-    ids=str,
 )
 def test_bad_inputs_are_refused(inputs, built, message):
     layer = SqueezeExcite()

@@ -75,7 +75,7 @@ def test_an_unknown_tag_lists_those_there_are():
     assert message.index("ra2_in1k") < message.index("a3_in1k")
     assert "SEResNet50" in message
     assert "'ra2'" in message
-    with pytest.raises(ValueError, match="its? has no published|no published"):
+    with pytest.raises(ValueError, match=r"its? has no published|no published"):
         weights.find("imagenet", (), network="Nothing")
 
 

@@ -12,8 +12,9 @@ from keras_se.training import report
 from keras_se.training.augment import augmentation
 from keras_se.training.folder import MODELS, finished, prepare, write
 
-# What Keras calls the weights of norms and the biases.
-NOT_DECAYED = ("^gamma$", "^beta$", "^bias$")
+# The weights of norms and the biases. Keras shows its optimizers "gamma" or, on the TensorFlow
+# backend, "bn1/gamma:0".
+NOT_DECAYED = (r"(^|/)(gamma|beta|bias)(:\d+)?$",)
 
 
 def train(recipe, out, overwrite=False):
