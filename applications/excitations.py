@@ -22,7 +22,7 @@ def gates(model, images):
     features = keras.Model(model.input, [one.input for one in blocks]).predict(images, verbose=0)
     features = features if len(blocks) > 1 else [features]
     return {
-        block.name: np.array(block.excitation(feature)).reshape(len(images), -1)
+        block.name: keras.ops.convert_to_numpy(block.excitation(feature)).reshape(len(images), -1)
         for block, feature in zip(blocks, features, strict=True)
     }
 

@@ -10,6 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import pytest
 
+# Needs timm; doctests would import it.
+collect_ignore = ["make_goldens.py"]
+
 GOLDENS = json.loads(gzip.decompress((Path(__file__).parent / "goldens.json.gz").read_bytes()))
 # The smallest of each family, one plain twin among them: these run on every backend.
 FAST = (
@@ -21,6 +24,11 @@ FAST = (
     "legacy_seresnet18",
     "legacy_seresnext26_32x4d",
 )
+
+
+def run(model, images):
+    """What `model` gives for `images`, as a float64 array, on any backend."""
+    return keras.ops.convert_to_numpy(model(images, training=False)).astype("float64")
 
 
 def each(names, fast):

@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from conftest import run
 from generated import image, tensor
 
 from keras_se.applications import SEResNet18, SEResNet20
@@ -48,7 +49,7 @@ def test_any_batch_and_size_in_a_process_with_tensorflow_only(model, tmp_path):
         "np.save('result.npy', result.numpy())\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
-    expected = np.array(of_any_size(model)(images, training=False))
+    expected = run(of_any_size(model), images)
     np.testing.assert_allclose(np.load(tmp_path / "result.npy"), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -61,7 +62,7 @@ def test_preprocessing_is_baked_in(model, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 32, 3)).astype("uint8")
     (result,) = serve(images=tf.constant(pixels)).values()
     normalised = ((pixels / 255 - 0.5) / 0.5).astype("float32")
-    expected = np.array(of_any_size(model)(normalised, training=False))
+    expected = run(of_any_size(model), normalised)
     np.testing.assert_allclose(result.numpy(), expected, rtol=1e-4, atol=1e-6)
 
 

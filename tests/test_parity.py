@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import FAST, GOLDENS, each
+from conftest import FAST, GOLDENS, each, run
 from generated import image, state_dict
 from safetensors.numpy import save_file
 
@@ -28,7 +28,7 @@ def network(request, tmp_path_factory):
 
 
 def logits(model, height, width):
-    return np.array(model(image(height, width), training=False))[0].astype("float64")
+    return run(model, image(height, width))[0]
 
 
 def test_logits_are_those_of_timm(network):

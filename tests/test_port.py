@@ -6,17 +6,13 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from conftest import GOLDENS
+from conftest import GOLDENS, run
 from generated import image, state_dict, tensor
 from safetensors.numpy import load_file, save_file
 
 from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20
 from keras_se.weights.load import read_checkpoint
 from keras_se.weights.port import export_state_dict, load_state_dict
-
-
-def run(model, images):
-    return np.array(model(images, training=False))
 
 
 @pytest.fixture(scope="module")
