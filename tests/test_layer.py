@@ -299,7 +299,9 @@ def test_regularizers_add_to_the_losses():
     assert sum(numpy(loss) for loss in losses) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", [None, 7, keras.random.SeedGenerator(7)], ids=["fresh", "seeded", "generator"])
+@pytest.mark.parametrize(
+    "seed", [None, 7, keras.random.SeedGenerator(7)], ids=["fresh", "seeded", "generator"]
+)
 def test_the_two_kernels_begin_differently(seed):
     initializer = keras.initializers.RandomNormal(5.0, seed=seed)
     layers = [SqueezeExcite(2, kernel_initializer=initializer) for _ in range(2)]
