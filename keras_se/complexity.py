@@ -35,7 +35,7 @@ def multiply_adds(model, image_shape):
     Example:
     >>> from keras_se.applications import SEResNet20
     >>> multiply_adds(SEResNet20(weights=None, classes=10), (32, 32, 3))
-    41247892
+    40815200
     """
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     probe = keras.Model(model.inputs, [layer.output for layer in layers])
