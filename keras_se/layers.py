@@ -77,7 +77,7 @@ class SqueezeExcite(keras.layers.Layer):
         activation="relu",
         gate="sigmoid",
         use_bias=True,
-        kernel_initializer="he_normal",
+        kernel_initializer="he_uniform",
         bias_initializer="zeros",
         kernel_regularizer=None,
         bias_regularizer=None,

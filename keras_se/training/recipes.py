@@ -3,11 +3,19 @@
 from keras_se.training.recipe import Recipe, nearest
 
 DIGITS = Recipe(
-    about="""TODO""",
+    about="""SE-ResNet-20 and its plain twin on the 8x8 handwritten digits of scikit-learn.
+
+    keras-se train digits --out runs/digits
+    About 80 seconds for both on 2 CPU cores with compilation (TensorFlow). Held-out accuracy after
+    the last epoch over seeds 0 to 4, mean and standard deviation: 99.27 +- 0.47 % with SE, 99.27 +-
+    0.43 % without, no seed below 98.59 %: on 355 images, SE makes no measurable difference.
+    python applications/digits_seeds.py --out runs/seeds, 2026-11-22, AMD EPYC, 2 cores. The number
+    of epochs and the decay were chosen on a part of the training images.
+    """,
     network="SEResNet20",
     data="digits",
     size=8,
-    epochs=20,
+    epochs=30,
     batch_size=64,
     optimizer="sgd",
     learning_rate=0.05,
