@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: demo test test-fast test-jax test-torch lint clean
 
 demo: $(INSTALLED)
-	$(BIN)/keras-se train digits --out runs/digits --overwrite $(DEMO)
+	KERAS_BACKEND=tensorflow $(BIN)/keras-se train digits --out runs/digits --overwrite $(DEMO)
 
 test: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python $(TESTS)

@@ -65,10 +65,10 @@ def _add_predict(commands):
     )
     command.add_argument(
         "--preprocessing",
-        metavar="TAG",
+        metavar="[NETWORK.]TAG",
         default=None,
-        help="the checkpoint whose resizing and normalisation to use, if --weights is not a tag "
-        "(default: the network's first)",
+        help="the checkpoint whose resizing and normalisation to use, if --weights is not a tag, "
+        "such as seresnet50.a1_in1k (default: the network's first)",
     )
     command.add_argument(
         "--top", metavar="N", type=int, default=5, help="classes to print for an image (default: 5)"
@@ -76,7 +76,11 @@ def _add_predict(commands):
 
 
 def _add_train(commands):
+    from keras_se.training.recipes import describe
+
     command = _command(commands, "train", _train, "train a network by a recipe")
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.epilog = describe()
     command.add_argument("recipe", metavar="RECIPE", help="name of the recipe, such as digits")
     command.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder of the results"
@@ -86,7 +90,7 @@ def _add_train(commands):
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="change a field of the recipe; may be given again",
+        help="change a field of the recipe, such as epochs=3; may be given again",
     )
     command.add_argument(
         "--overwrite", action="store_true", help="replace the results of an earlier run in DIR"
@@ -102,7 +106,7 @@ def _add_export(commands):
     command.add_argument(
         "--weights",
         metavar="TAG_OR_FILE",
-        default="imagenet",
+        default=None,
         help="weights of a network given by name (default: imagenet)",
     )
     command.add_argument(
@@ -114,7 +118,9 @@ def _add_export(commands):
         help="take uint8 images and normalise them in the SavedModel, as these weights want it, "
         "such as seresnet50.a1_in1k (default: those of --weights)",
     )
-    command.add_argument("--overwrite", action="store_true", help="replace what is in DIR")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace the SavedModel that is in DIR"
+    )
 
 
 def _command(commands, name, run, text):
@@ -134,30 +140,50 @@ def _predict(options):
     from keras_se import applications
 
     application, se = applications.find(options.network)
-    row = _row(application, se, options.preprocessing or options.weights)
+    row = _row(application, se, options.weights, options.preprocessing)
     if options.top < 1:
         raise ValueError(f"--top must be at least 1. Received: {options.top}")
     # Before the model is loaded, so that a typing error costs no download.
     readable = _load_images(options.images, row)
     if readable:
-        model = application(weights=options.weights, classes=None, se=se)
+        model = application(weights=options.weights, input_shape=_any_size(), classes=None, se=se)
         for start in range(0, len(readable), BATCH):
             _print_predictions(model, readable[start : start + BATCH], row, options.top)
     return OK if len(readable) == len(options.images) else SOME_SKIPPED
 
 
-def _row(application, se, tag):
-    """The registry's row for `tag`, or the network's first if `tag` is the path of a file."""
+def _any_size():
+    """Three channels: the size of the images is that of their preprocessing, not the network's."""
+    import keras
+
+    first = keras.config.image_data_format() == "channels_first"
+    return (3, None, None) if first else (None, None, 3)
+
+
+def _row(application, se, weights, preprocessing):
+    """The registry's row whose preprocessing to use.
+
+    That is `preprocessing`, `NETWORK.TAG` or a tag of this network; else that of `weights`, if it
+    is a tag; else, for the weights of a file, the network's first.
+    """
+    from keras_se import applications
     from keras_se.weights import find
 
+    if preprocessing and "." in preprocessing:
+        network, _, preprocessing = preprocessing.partition(".")
+        application, se = applications.find(network)
     rows = application.published(se)
     name = application.name if se else application.twin
-    if tag == "imagenet" or tag in {row.tag for row in rows}:
+    tag = preprocessing or weights
+    if preprocessing or tag == "imagenet" or tag in {row.tag for row in rows}:
         return find(tag, rows, network=name)
-    if not rows:
-        raise ValueError(f"{name} has no published weights, so its images have no known size.")
-    if not (tag.startswith("hf://") or Path(tag).exists()):
+    if not (tag.startswith("hf://") or Path(tag).is_file()):
         find(tag, rows, network=name)
+    if not rows:
+        raise ValueError(
+            f"{name} has no published weights, so its images have no known size: name those of "
+            "another network by --preprocessing NETWORK.TAG"
+        )
     print(f"keras-se: images as for {rows[0].tag} of {name}; see --preprocessing", file=sys.stderr)
     return rows[0]
 
@@ -176,11 +202,15 @@ def _load_images(paths, row):
 
 
 def _print_predictions(model, images, row, top):
+    import keras
     import numpy as np
 
     from keras_se.preprocess import decode_predictions, preprocess_input
 
-    batch = preprocess_input(np.stack([image for _, image in images]), row)
+    pixels = np.stack([image for _, image in images])
+    batch = preprocess_input(pixels, row, data_format="channels_last")
+    if keras.config.image_data_format() == "channels_first":
+        batch = batch.transpose(0, 3, 1, 2)
     predictions = model.predict(batch, verbose=0)
     if predictions.shape[1] == 1000:
         named = decode_predictions(predictions, top=top)
@@ -207,24 +237,33 @@ def _train(options):
 
 
 def _export(options):
-    import keras
-
     from keras_se import applications
     from keras_se.export import export_saved_model
 
     preprocessing = _preprocessing(options)
     if options.model.endswith(".keras"):
-        if not Path(options.model).is_file():
-            raise FileNotFoundError(f"There is no file {options.model!r}.")
-        model = keras.saving.load_model(options.model, compile=False)
+        model = _load_model(options)
     else:
         application, se = applications.find(options.model)
-        model = application(weights=options.weights, classes=None, se=se)
+        model = application(weights=options.weights or "imagenet", classes=None, se=se)
     difference = export_saved_model(
         model, options.directory, preprocessing=preprocessing, overwrite=options.overwrite
     )
     print(f"{options.directory}: largest difference from the Keras model {difference:.1e}")
     return OK
+
+
+def _load_model(options):
+    import keras
+
+    if options.weights is not None:
+        raise ValueError("--weights goes with the name of a network; a .keras file has its own.")
+    if not Path(options.model).is_file():
+        raise FileNotFoundError(f"There is no file {options.model!r}.")
+    try:
+        return keras.saving.load_model(options.model, compile=False)
+    except Exception as error:  # whatever zipfile, json and Keras raise for a damaged file
+        raise ValueError(f"{options.model!r} cannot be loaded: {error}") from error
 
 
 def _preprocessing(options):
@@ -233,12 +272,12 @@ def _preprocessing(options):
 
     if options.preprocessing is None:
         return None
-    if options.preprocessing:
-        network, _, tag = options.preprocessing.partition(".")
-        return _row(*applications.find(network), tag or "imagenet")
     if options.model.endswith(".keras"):
-        raise ValueError("--preprocessing of a .keras file must name weights: NETWORK.TAG")
-    return _row(*applications.find(options.model), options.weights)
+        if "." not in options.preprocessing:
+            raise ValueError("--preprocessing of a .keras file must name weights: NETWORK.TAG")
+        return _row(None, None, None, options.preprocessing)
+    application, se = applications.find(options.model)
+    return _row(application, se, options.weights or "imagenet", options.preprocessing)
 
 
 def _one_line(error):

@@ -22,7 +22,7 @@ def export_saved_model(model, directory, *, preprocessing=None, overwrite=False)
         directory: Where to write it; made when the export is complete and verified.
         preprocessing: A `keras_se.weights.Weights` whose normalisation is baked in: the SavedModel
             then takes `uint8` images of values 0 to 255, resized by the caller. `None` for none.
-        overwrite: Whether to replace what is in `directory`.
+        overwrite: Whether to replace the SavedModel that is in `directory`.
 
     Returns:
         The largest absolute difference found between the outputs of the two.
@@ -36,22 +36,29 @@ def export_saved_model(model, directory, *, preprocessing=None, overwrite=False)
             "Exporting a SavedModel needs the TensorFlow backend: set KERAS_BACKEND=tensorflow "
             "and load the model there. Received: the backend " + keras.backend.backend()
         )
-    directory = Path(directory)
-    if directory.exists() and not overwrite and (directory.is_file() or any(directory.iterdir())):
-        raise FileExistsError(f"{str(directory)!r} is there already and not an empty folder.")
+    directory = Path(directory).resolve()
+    _refuse_to_lose(directory, overwrite)
     served = _served(model, preprocessing)
     directory.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, so that the finished export can be renamed into place.
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as folder:
         written = Path(folder) / "model"
         served.export(written, format="tf_saved_model", verbose=False)
-        difference = _verify(served, written)
-        if directory.is_dir():
+        difference = _verify(model, served, preprocessing, written)
+        if directory.exists():
             shutil.rmtree(directory)
-        elif directory.exists():
-            directory.unlink()
         written.rename(directory)
     return difference
+
+
+def _refuse_to_lose(directory, overwrite):
+    """Raises if writing `directory` would remove anything but a SavedModel to be replaced."""
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{str(directory)!r} is there already and not an empty folder.")
+    if not (directory / "saved_model.pb").is_file():
+        raise FileExistsError(f"{str(directory)!r} is not a SavedModel, so it is not replaced.")
 
 
 def _served(model, preprocessing):
@@ -84,27 +91,45 @@ def _copy(model, shape):
     return copy
 
 
-def _verify(model, written):
-    """Compares the SavedModel with `model` on two batches; gives the largest difference."""
+def _verify(model, served, preprocessing, written):
+    """Runs the SavedModel against `model` on two batches; gives the largest difference.
+
+    Another size than `model` takes can be compared with its copy of any size only.
+    """
     import tensorflow as tf
 
     serve = tf.saved_model.load(str(written)).signatures["serving_default"]
     (name,) = serve.structured_input_signature[1]
-    random = np.random.default_rng(0)
     worst = 0.0
-    for batch, size in ((1, (64, 64)), (3, (97, 75))):
-        shape = tuple(model.inputs[0].shape[1:])
-        sides = iter(size)
-        shape = (batch, *(next(sides) if side is None else side for side in shape))
-        images = random.integers(0, 256, shape).astype(model.inputs[0].dtype)
-        expected = [np.array(one) for one in keras.tree.flatten(model(images, training=False))]
+    for reference, batch, size in ((model, 1, (64, 64)), (served, 3, (97, 75))):
+        images = _images(reference, batch, size, unsigned=preprocessing is not None)
+        expected = _outputs(reference, images, preprocessing if reference is model else None)
         results = serve(**{name: tf.constant(images)})
         for one, (_, result) in zip(expected, sorted(results.items()), strict=True):
             difference = float(np.abs(one - result.numpy()).max())
             if not difference <= TOLERANCE * max(float(np.abs(one).max()), 1e-6):
                 raise ValueError(
                     f"The written SavedModel differs from the Keras model by {difference:g} on "
-                    f"images of shape {shape}; nothing was kept."
+                    f"images of shape {images.shape}; nothing was kept."
                 )
             worst = max(worst, difference)
     return worst
+
+
+def _images(model, batch, size, *, unsigned):
+    """Random images: grey levels, or normalised values as networks are trained on."""
+    sides = iter(size)
+    shape = (next(sides) if side is None else side for side in model.inputs[0].shape[1:])
+    random = np.random.default_rng(0)
+    if unsigned:
+        return random.integers(0, 256, (batch, *shape)).astype("uint8")
+    return random.standard_normal((batch, *shape)).astype(model.inputs[0].dtype)
+
+
+def _outputs(model, images, preprocessing):
+    if preprocessing is not None:
+        from keras_se.preprocess import preprocess_input
+
+        images = preprocess_input(images, preprocessing)
+    outputs = keras.tree.flatten(model(images, training=False))
+    return [keras.ops.convert_to_numpy(one) for one in outputs]

@@ -1,5 +1,6 @@
 """The command line, called as a user calls it."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from safetensors.numpy import save_file
 
 from keras_se import applications, cli
 from keras_se.preprocess import decode_predictions, load_image, preprocess_input
+from keras_se.training.recipe import Recipe
 from keras_se.weights import WEIGHTS
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -55,6 +57,10 @@ def test_help_is_complete(capsys, command):
     for action in subparsers[command[0]]._actions:
         assert action.help
         assert all(option in text for option in action.option_strings)
+    if command == ("train",):
+        assert "digits " in text
+        fields = [field.name for field in dataclasses.fields(Recipe) if field.name != "about"]
+        assert all(f"  {name} " in text for name in fields)
 
 
 def test_list(capsys):
@@ -94,6 +100,30 @@ def test_predict_skips_what_it_cannot_read(capsys, weights, images, tmp_path):
     assert "missing.png" in err
 
 
+def test_predict_with_a_file_of_a_network_that_has_no_published_weights(capsys, images, tmp_path):
+    model = applications.SEResNet20(weights=None, classes=4)
+    path = tmp_path / "mine.keras"
+    model.save(path)
+    command = ("predict", "seresnet20", "--weights", path, images[0], "--top", 2)
+    assert run(*command) == 2
+    assert "--preprocessing NETWORK.TAG" in capsys.readouterr().err
+    assert run(*command, "--preprocessing", "seresnet50.a3_in1k") == 0
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [one for one in WEIGHTS["SEResNet50"] if one.tag == "a3_in1k"]
+    batch = preprocess_input(load_image(images[0], row), row)[None]
+    loaded = applications.SEResNet20(weights=path, classes=None, input_shape=(None, None, 3))
+    (scores,) = run_model(loaded, batch)
+    best = scores.argsort()[::-1][:2]
+    assert [line.split("%")[1].strip() for line in lines[1:]] == [f"class {one}" for one in best]
+
+
+def test_a_damaged_model_is_one_line(capsys, tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"PK damaged")
+    assert run("export", path, tmp_path / "out") == 2
+    assert str(path) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     (
@@ -103,6 +133,8 @@ def test_predict_skips_what_it_cannot_read(capsys, weights, images, tmp_path):
         (("predict", "seresnet101", "x.png"), ("SEResNet101", "no published")),
         (("predict", "seresnet20", "--weights", "x.pth", "x.png"), ("SEResNet20",)),
         (("export", "none.keras", "out"), ("none.keras",)),
+        (("export", "m.keras", "out", "--weights", "x"), ("--weights", ".keras")),
+        (("export", "m.keras", "out", "--preprocessing", "a1_in1k"), ("NETWORK.TAG",)),
         (("export", "nonet50", "out"), ("nonet50", "resnet50")),
         (("train", "digit", "--out", "out"), ("digit", "digits")),
         (("train", "digits", "--out", "out", "--set", "epochs=many"), ("epochs", "many")),

@@ -74,15 +74,37 @@ def test_what_is_there_is_kept_unless_asked(model, tmp_path):
     with pytest.raises(FileExistsError, match="model"):
         export_saved_model(model, kept.parent)
     assert kept.read_text() == "mine"
-    export_saved_model(model, kept.parent, overwrite=True)
-    assert not kept.exists()
-    assert (kept.parent / "saved_model.pb").is_file()
+    with pytest.raises(FileExistsError, match="not a SavedModel"):
+        export_saved_model(model, kept.parent, overwrite=True)
+    assert kept.read_text() == "mine"
     assert [one.name for one in tmp_path.iterdir()] == ["model"]
 
 
 @needs_tensorflow
+def test_a_saved_model_is_replaced_when_asked_and_wherever_one_stands(model, tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path / "model")
+    export_saved_model(model, "../model")
+    old = tmp_path / "model" / "old.txt"
+    old.write_text("of the last export")
+    monkeypatch.chdir(tmp_path / "model")
+    with pytest.raises(FileExistsError):
+        export_saved_model(model, ".")
+    assert old.exists()
+    export_saved_model(model, ".", overwrite=True)
+    assert not old.exists()
+    assert (tmp_path / "model" / "saved_model.pb").is_file()
+
+
+@needs_tensorflow
 def test_an_export_that_differs_is_not_kept(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_se.export.TOLERANCE", -1.0)
+    def perturbed(network, preprocessing):
+        copy = of_any_size(network)
+        bias = copy.layers[-1].bias
+        bias.assign(np.arange(10) * 0.01)
+        return copy
+
+    monkeypatch.setattr("keras_se.export._served", perturbed)
     with pytest.raises(ValueError, match="differs from the Keras model"):
         export_saved_model(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """The loader is strict both ways, all or nothing, and executes nothing."""
 
+import json
 import logging
 import zipfile
 
@@ -12,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20
 from keras_se.weights.load import read_checkpoint
-from keras_se.weights.port import export_state_dict, load_state_dict
+from keras_se.weights.port import export_state_dict, load_keras_weights, load_state_dict
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,15 @@ def changed(state, **changes):
         ({"conv1__weight": np.zeros((16, 3, 5, 5))}, ("wrong shape", "(5, 5, 3, 16)")),
         ({"conv1__weight": np.zeros((16, 4, 3, 3))}, ("wrong shape", "(3, 3, 4, 16)")),
         ({"fc__bias": None}, ("missing", "fc_bias")),
+        ({"fc__weight": None}, ("missing", "fc_kernel")),
+        ({"fc__weight": np.zeros((7, 99))}, ("wrong shape", "fc_kernel (99, 7)")),
+        ({"fc__weight": np.zeros((10, 99))}, ("wrong shape", "fc_kernel (99, 10)")),
+        ({"conv1_kernel": np.zeros((3, 3, 3, 16))}, ("left over", "'conv1_kernel'")),
+        ({"bn1__weight": np.full(16, np.nan)}, ("not finite floats", "bn1_gamma")),
+        ({"bn1__weight": np.full(16, 1e300)}, ("not finite floats", "bn1_gamma")),
+        ({"bn1__weight": np.zeros(16, "int8")}, ("not finite floats", "int8")),
+        ({"bn1__weight": np.zeros(16, "complex64")}, ("not finite floats", "complex64")),
+        ({"bn1__weight": np.array(["x"] * 16)}, ("not finite floats", "bn1_gamma")),
         (
             {"bn1__weight": np.zeros(17), "bn1__bias": None, "more": np.zeros(1)},
             ("missing: bn1_beta", "left over: more", "wrong shape: bn1_gamma"),
@@ -63,7 +73,7 @@ def changed(state, **changes):
 def test_what_does_not_fit_is_named_and_nothing_is_loaded(small, untouched, changes, words):
     state = {key: np.zeros_like(value) for key, value in small[1].items()}
     with pytest.raises(ValueError) as raised:
-        load_state_dict(untouched, changed(state, **changes), source="FILE")
+        load_state_dict(untouched, changed(state, **changes), head="fc", source="FILE")
     for word in ("FILE", "seresnet20", *words):
         assert word in str(raised.value)
 
@@ -209,15 +219,28 @@ def test_damaged_files_are_refused(small, tmp_path, ending):
         with pytest.raises(ValueError, match=path.name):
             read_checkpoint(path)
     random = np.random.default_rng(0)
+    refused = 0
     for position in random.integers(0, 2000, 40):
         # In the first bytes, where all three keep what they describe.
         damaged = bytearray(whole)
         damaged[position] ^= 0xFF
         path.write_bytes(bytes(damaged))
-        try:
-            read_checkpoint(path)
-        except (ValueError, OSError) as error:
-            assert path.name in str(error)
+        refused += not _harmless(path, small)
+    # Keras's own file has its description of the network there, which nobody here reads.
+    assert refused >= {".safetensors": 20, ".weights.h5": 5, ".keras": 0}[ending]
+
+
+def _harmless(path, small):
+    """Whether the file brings the right weights; if not, it must say so."""
+    model, state = small
+    try:
+        read_checkpoint(path).load_into(model, "fc")
+    except (ValueError, OSError) as error:
+        assert path.name in str(error)
+        return False
+    for key, value in export_state_dict(model).items():
+        np.testing.assert_array_equal(value, state[key], err_msg=key)
+    return True
 
 
 def test_links_in_keras_files_are_refused(small, tmp_path):
@@ -273,3 +296,25 @@ def test_export_refuses_another_ending_and_leaves_nothing(small, tmp_path):
     with pytest.raises(ValueError, match=r"\.safetensors.*model\.pth"):
         export_state_dict(small[0], tmp_path / "model.pth")
     assert not list(tmp_path.iterdir())
+
+
+def test_half_precision_is_widened(small, tmp_path):
+    """bfloat16, in a file written by hand: a header in JSON and the upper halves of the numbers."""
+    _, state = small
+    exact = {key: (value.view("u4") & 0xFFFF0000).view("f4") for key, value in state.items()}
+    header, data = {}, b""
+    for key, value in exact.items():
+        start, data = len(data), data + (value.view("u4") >> 16).astype("<u2").tobytes()
+        offsets = [start, len(data)]
+        header[key] = {"dtype": "BF16", "shape": value.shape, "data_offsets": offsets}
+    text = json.dumps(header).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    loaded = SEResNet20(weights=path, classes=10)
+    for key, value in export_state_dict(loaded).items():
+        np.testing.assert_array_equal(value, exact[key], err_msg=key)
+
+
+def test_two_tensors_for_one_variable_are_refused(untouched):
+    with pytest.raises(ValueError, match="two tensors"):
+        load_keras_weights(untouched, {"bn1/gamma": np.ones(16), "bn1_gamma": np.ones(16)})

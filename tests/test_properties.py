@@ -235,6 +235,11 @@ def test_channels_first_gives_the_same_logits(name):
         ({"input_shape": (64, 64, None)}, ("`input_shape`", "channels", "None")),
         ({"input_shape": (64, 64.0, 3)}, ("`input_shape`", "64.0")),
         ({"input_tensor": np.zeros((1, 64, 64, 3))}, ("`input_tensor`", "ndarray")),
+        ({"input_shape": 224}, ("`input_shape`", "224")),
+        (
+            {"input_tensor": keras.Input((64, 64, 3)), "input_shape": (32, 32, 3)},
+            ("`input_shape`", "(32, 32, 3)", "(64, 64, 3)"),
+        ),
         ({"weights": "imagenet"}, ("no published", "SEResNet18", "weights=None", "ResNet18")),
         ({"weights": 3}, ("`weights`", "3", "imagenet")),
         ({"weights": "a1_in1k", "se": False, "classes": -1}, ("`classes`", "-1")),

@@ -45,6 +45,13 @@ def test_the_last_level_is_the_trunk_and_layers_are_shared():
     assert pyramid_levels(model)["P4"] == Level("layer3_1_relu", 16, 256)
 
 
+@pytest.mark.parametrize("side", (32, 33, 45, 67))
+def test_levels_of_small_and_odd_images(side):
+    model = SEResNet18(weights=None, input_shape=(side, side, 3), classes=10)
+    strides = {name: level.stride for name, level in pyramid_levels(model).items()}
+    assert strides == IMAGENET
+
+
 def test_a_model_without_stages_is_refused():
     images = keras.Input((32, 32, 3))
     model = keras.Model(images, keras.layers.Conv2D(3, 3)(images), name="flat")

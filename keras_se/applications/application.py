@@ -1,7 +1,7 @@
 """A row of the zoo, called as a builder of Keras Applications is called."""
 
 import difflib
-import logging
+import numbers
 from functools import partial
 
 import keras
@@ -9,7 +9,6 @@ import keras
 from keras_se.applications.bricks import channel_axis, classifier
 from keras_se.layers import SqueezeExcite
 
-LOG = logging.getLogger("keras_se")
 # timm's rounding of the bottleneck; at the widths of ResNet-50 it is the paper's C / 16.
 TIMM_SE = partial(SqueezeExcite, ratio=16, divisor=8)
 
@@ -166,7 +165,13 @@ class Application:
     def _row(self, weights, se):
         from keras_se.weights import find
 
-        return find(weights, self.published(se), network=self._network_name(se))
+        name = self._network_name(se)
+        if not self.published(se):
+            raise ValueError(
+                f"{name} has no published weights, and so no preprocessing of its own. Use that of "
+                "a network that has, such as SEResNet50.preprocess_input."
+            )
+        return find(weights, self.published(se), network=name)
 
     def _no_weights(self, se):
         from keras_se.weights import WEIGHTS
@@ -212,19 +217,26 @@ class Application:
                     "`input_tensor` must be a Keras tensor, such as keras.Input(...) gives. "
                     f"Received: {type(input_tensor).__name__}"
                 )
-            self._check_shape("input_tensor", tuple(input_tensor.shape[1:]))
+            shape = tuple(input_tensor.shape[1:])
+            self._check_shape("input_tensor", shape)
+            if input_shape is not None and tuple(input_shape) != shape:
+                raise ValueError(
+                    "`input_shape` must be that of `input_tensor`, or None. Received: "
+                    f"input_shape={input_shape} with an input_tensor of {shape}"
+                )
             return input_tensor
         if input_shape is None:
             side = self.size if include_top else None
             input_shape = (side, side)
             input_shape = (*input_shape, 3) if channel_axis() == -1 else (3, *input_shape)
-        self._check_shape("input_shape", tuple(input_shape))
+        self._check_shape("input_shape", input_shape)
         return keras.Input(tuple(input_shape))
 
     def _check_shape(self, argument, shape):
         axis = channel_axis()
         legal = "(height, width, channels)" if axis == -1 else "(channels, height, width)"
-        if len(shape) != 3 or not all(size is None or _is_size(size) for size in shape):
+        triple = isinstance(shape, tuple | list) and len(shape) == 3
+        if not triple or not all(size is None or _is_size(size) for size in shape):
             raise ValueError(f"`{argument}` must have the shape {legal}. Received: {shape}")
         channels = shape[-1 if axis == -1 else 0]
         sides = shape[:-1] if axis == -1 else shape[1:]
@@ -238,7 +250,7 @@ class Application:
 
 
 def _is_size(size):
-    return isinstance(size, int) and not isinstance(size, bool) and size > 0
+    return isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0
 
 
 def _checked_layer(factory, name):

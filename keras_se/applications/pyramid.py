@@ -58,11 +58,13 @@ def pyramid_levels(model):
     layers = [last[stage] for stage in sorted(last)]
     image = (1, *(side or PROBE for side in model.inputs[0].shape[1:]))
     outputs = keras.Model(model.inputs, [layer.output for layer in layers])
-    levels = {}
+    levels, exponent, before = {}, 0, image[-2]
     for layer, shape in zip(layers, outputs.compute_output_shape(image), strict=True):
-        # The axis before the last is one of space in either data format. Strides are powers of
-        # two; on an odd size the map is rounded up.
-        exponent = round(math.log2(image[-2] / shape[-2]))
+        # The axis before the last is one of space in either data format. A stage keeps the size or
+        # halves it, rounding up; only the stem may divide it by more.
+        if shape[-2] < before:
+            exponent += 1 if levels else round(math.log2(before / shape[-2]))
+        before = shape[-2]
         levels[f"P{exponent}"] = Level(layer.name, 2**exponent, shape[channel_axis()])
     return levels
 

@@ -50,6 +50,8 @@ def train(recipe, out, overwrite=False):
     report.require_matplotlib()
     dataset = data.load(recipe.data, size=recipe.size)
     networks = _build_all(recipe, dataset)
+    # Only to have it refuse a batch size before an earlier run is deleted.
+    data.Batches(dataset.train_images, dataset.train_labels, recipe.batch_size)
     folder = prepare(out, overwrite)
     write(folder / "recipe.json", recipe.to_json())
     rows, histories = {}, {}

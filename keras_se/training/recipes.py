@@ -1,5 +1,7 @@
 """The recipes that `keras-se train` knows by name."""
 
+import dataclasses
+
 from keras_se.training.recipe import Recipe, nearest
 
 DIGITS = Recipe(
@@ -50,3 +52,14 @@ def find_recipe(name):
     if name not in RECIPES:
         raise ValueError(f"There is no recipe {name!r}. The nearest are: {nearest(name, RECIPES)}")
     return RECIPES[name]
+
+
+def describe():
+    """The recipes and the fields that every one has, as text for the help of the command line."""
+    lines = ["recipes:"]
+    lines += [f"  {name:10} {one.about.splitlines()[0]}" for name, one in RECIPES.items()]
+    lines += ["", "fields for --set, and their values in digits:"]
+    for field in dataclasses.fields(Recipe):
+        if field.name != "about":
+            lines.append(f"  {field.name:16} {getattr(DIGITS, field.name)!r}")
+    return "\n".join(lines)

@@ -10,7 +10,20 @@ from keras_se.weights import Weights, find
 from keras_se.weights.port import load_keras_weights, load_state_dict, torch_name
 
 TORCH_ENDINGS = (".pth", ".pth.tar", ".pt", ".bin")
-ENDINGS = (".safetensors", ".pth", ".pth.tar", ".weights.h5", ".keras")
+ENDINGS = (".safetensors", *TORCH_ENDINGS, ".weights.h5", ".keras")
+# The kinds of numbers of a .safetensors file, as NumPy calls them.
+SAFETENSORS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+    "BOOL": "?",
+}
 
 
 @dataclass(frozen=True)
@@ -43,10 +56,12 @@ class Checkpoint:
     def load_into(self, model, head):
         """Loads it into `model`, but for a head of other classes; see `load_state_dict`."""
         values = self.values
-        if self.row is not None and self.row.classes == 0:
+        layers = {layer.name: layer for layer in model.layers}
+        if self.row is not None and self.row.classes == 0 and head in layers:
             # Published without a head: to `model`, the same as a head of no classes.
-            nothing = np.empty(0, "float32")
-            values = values | {f"{torch_name(head)}.{name}": nothing for name in ("weight", "bias")}
+            name, features = torch_name(head), layers[head].kernel.shape[0]
+            nothing = {f"{name}.weight": np.empty((0, features)), f"{name}.bias": np.empty(0)}
+            values = values | nothing
         self.load(model, values, head=head, source=self.source)
 
 
@@ -121,12 +136,21 @@ def read_checkpoint(path, *, source=None, row=None):
 
 
 def _read_safetensors(path):
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, deserialize
 
-    with path.open("rb"):
-        pass  # an OSError that names the file, where safetensors may give another error
+    content = path.read_bytes()
     try:
-        return load_file(path)
+        tensors = sorted(deserialize(content), key=lambda named: named[0])
+        return {name: _array(**one) for name, one in tensors}
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{str(path)!r} is not a sound .safetensors file: {error}") from error
+
+
+def _array(dtype, shape, data):
+    """One tensor of a .safetensors file; bfloat16, which NumPy does not have, as float32."""
+    if dtype not in SAFETENSORS:
+        raise ValueError(f"it has a tensor of dtype {dtype}")
+    array = np.frombuffer(data, SAFETENSORS[dtype]).reshape(shape)
+    if dtype == "BF16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array

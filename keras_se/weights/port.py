@@ -7,7 +7,6 @@ knows any network. Loading is strict both ways and all or nothing.
 
 import logging
 import math
-import os
 import tempfile
 from pathlib import Path
 
@@ -49,13 +48,11 @@ def load_state_dict(model, state, *, head=None, source="the state dict"):
         layer, _, parameter = key.rpartition(".")
         if parameter == IGNORED:
             continue
-        name = key
-        for variable in VARIABLES.get(parameter, ()):
-            path = f"{_escape(layer)}_{variable}"
-            if path in variables:
-                name = path
-        shape = variables[name].shape if name in variables else None
-        values[name] = _keras_layout(np.asarray(tensor), shape)
+        paths = (f"{_escape(layer)}_{variable}" for variable in VARIABLES.get(parameter, ()))
+        # Without a layer it is no name of PyTorch's, though it may look like one of Keras's.
+        path = next((path for path in paths if layer and path in variables), None)
+        shape = variables[path].shape if path else None
+        _add(values, path or _foreign(key, variables), _keras_layout(np.asarray(tensor), shape))
     _load(model, variables, values, head, source)
 
 
@@ -71,8 +68,10 @@ def load_keras_weights(model, values, *, head=None, source="the checkpoint"):
     Raises:
         ValueError: As for `load_state_dict`.
     """
-    values = {path.replace("/", "_"): np.asarray(value) for path, value in values.items()}
-    _load(model, keras_variables(model), values, head, source)
+    renamed = {}
+    for path, value in values.items():
+        _add(renamed, path.replace("/", "_"), np.asarray(value))
+    _load(model, keras_variables(model), renamed, head, source)
 
 
 def export_state_dict(model, path=None):
@@ -109,6 +108,17 @@ def keras_variables(model):
     return {variable.path.replace("/", "_"): variable for variable in model.weights}
 
 
+def _add(values, name, value):
+    if name in values:
+        raise ValueError(f"The checkpoint has two tensors for {name!r}.")
+    values[name] = value
+
+
+def _foreign(key, variables):
+    """A name for a tensor that belongs to no variable, even if it is called like one."""
+    return repr(key) if key in variables else key
+
+
 def _load(model, variables, values, head, source):
     """Assigns `values` if they are just the `variables`, but for a head of other classes."""
     kept = _unloaded_head(variables, values, head)
@@ -125,23 +135,24 @@ def _load(model, variables, values, head, source):
             head,
         )
     for name, variable in wanted.items():
-        variable.assign(values[name])
+        variable.assign(values[name].astype("float32"))
 
 
 def _unloaded_head(variables, values, head):
-    """Names of the head on both sides, if they do not agree in shape or the model has none."""
+    """Names of the head on both sides, if it has other classes or the model has none."""
     if head is None:
         return set()
-    names = {f"{head}_kernel", f"{head}_bias"}
-    ours = {name: tuple(variables[name].shape) for name in names & variables.keys()}
-    # A checkpoint's head that is unknown to the model still has its PyTorch name.
-    torch_names = {f"{torch_name(head)}.weight", f"{torch_name(head)}.bias"}
-    theirs = {name: values[name].shape for name in names & values.keys()}
-    if not ours:
-        return names | torch_names
-    # A head without any tensor in the checkpoint is missing, which is an error, not a difference.
-    differ = bool(theirs) and any(theirs.get(name) != shape for name, shape in ours.items())
-    return names if differ else set()
+    kernel, bias = f"{head}_kernel", f"{head}_bias"
+    if kernel not in variables:
+        # A head that is unknown to the model still has its name in PyTorch.
+        return {kernel, bias, f"{torch_name(head)}.weight", f"{torch_name(head)}.bias"}
+    if kernel not in values or bias not in values:
+        return set()
+    features, classes = variables[kernel].shape
+    others = len(values[bias]) if values[bias].ndim == 1 else classes
+    # Only a sound head of another number of classes is left out; all else is an error.
+    sound = values[kernel].shape == (features, others)
+    return {kernel, bias} if sound and others != classes else set()
 
 
 def _adapt_channels(variables, values):
@@ -168,8 +179,25 @@ def _problems(variables, values):
         for name, one in variables.items()
         if name in values and values[name].shape != tuple(one.shape)
     ]
-    found = (("missing", missing), ("left over", left_over), ("wrong shape", shapes))
+    broken = [
+        f"{name} ({values[name].dtype})"
+        for name in variables
+        if name in values and not _is_finite(values[name])
+    ]
+    found = (
+        ("missing", missing),
+        ("left over", left_over),
+        ("wrong shape", shapes),
+        ("not finite floats", broken),
+    )
     return "; ".join(f"{kind}: {_some(names)}" for kind, names in found if names)
+
+
+def _is_finite(value):
+    if value.dtype.kind != "f":
+        return False
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(value.astype("float32")).all())
 
 
 def _some(names):
@@ -227,10 +255,8 @@ def _write_safetensors(state, path):
         raise ValueError(f"`path` must end in .safetensors. Received: path={str(path)!r}")
     from safetensors.numpy import save_file
 
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    # In a folder beside it, so that the finished file can be renamed into place.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        partial = Path(folder) / path.name
         save_file(state, partial, metadata={"format": "pt"})
-        os.replace(partial, path)  # noqa: PTH105 (the same call, but for two strings)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+        partial.replace(path)
