@@ -21,6 +21,10 @@ TOO_LARGE = ("SEResNeXt101_32x16d", "SEResNeXt101_32x32d")
 PARAMETERS = {"SEResNet20": 274_847, "SEResNet56": 862_889, "SEResNet110": 1_744_952}
 
 
+# Pixels: odd, and as small as is legal, since there are forty networks.
+SIDE, WIDER = 33, 47
+
+
 def generated(application, **arguments):
     """A network whose weights are drawn from their names."""
     arguments = {"weights": None, "classifier_activation": None} | arguments
@@ -51,21 +55,15 @@ def restored(model):
     model.set_weights(before)
 
 
-@pytest.fixture
-def side(row):
-    """An odd size that is legal and small, in pixels."""
-    return 33 if row.size == 32 else 97
-
-
 def head_on(model, features):
     """The logits of pooled features, by the head of `model`."""
     head = model.layers[-1]
     return features @ head.kernel.numpy() + head.bias.numpy()
 
 
-def test_one_channel_an_input_tensor_and_no_top(row, model, side):
+def test_one_channel_an_input_tensor_and_no_top(row, model):
     """The head on the features of half a grey image is the network on that half in RGB."""
-    images = keras.Input((side, side - 22, 1))
+    images = keras.Input((SIDE, WIDER, 1))
     trunk = row(
         include_top=False,
         weights=None,
@@ -73,20 +71,20 @@ def test_one_channel_an_input_tensor_and_no_top(row, model, side):
         input_tensor=keras.layers.Rescaling(0.5)(images),
     )
     load_state_dict(trunk, export_state_dict(model), head=model.layers[-1].name)
-    grey = image(side, side - 22, 1)
+    grey = image(SIDE, WIDER, 1)
     expected = run(model, np.repeat(grey, 3, axis=3) / 2)
     result = head_on(model, run(trunk, grey))
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-def test_every_image_of_a_batch_is_on_its_own(model, side):
-    images = np.concatenate([image(side, side, seed=seed) for seed in range(3)])
+def test_every_image_of_a_batch_is_on_its_own(model):
+    images = np.concatenate([image(SIDE, SIDE, seed=seed) for seed in range(3)])
     together = run(model, images)
     np.testing.assert_allclose(together[1:2], run(model, images[1:2]), rtol=1e-4, atol=1e-4)
     assert np.abs(together[0] - together[1]).max() > 1e-3 * np.abs(together).max()
 
 
-def test_every_trainable_weight_learns(restored, side):
+def test_every_trainable_weight_learns(restored):
     for layer in restored.layers:
         if isinstance(layer, SqueezeExcite):
             # A bottleneck of one or two ReLU units may be dead for all four images.
@@ -96,7 +94,7 @@ def test_every_trainable_weight_learns(restored, side):
     # Eagerly where it can: tracing a network of 150 layers for one step takes longer than the step.
     eagerly = keras.backend.backend() != "jax"
     restored.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=eagerly)
-    images = np.concatenate([image(side, side, seed=seed) for seed in range(4)])
+    images = np.concatenate([image(SIDE, SIDE, seed=seed) for seed in range(4)])
     restored.train_on_batch(images, np.arange(4))
     still = [
         weight.path
@@ -106,7 +104,7 @@ def test_every_trainable_weight_learns(restored, side):
     assert not still
 
 
-def test_gates_of_one_give_the_plain_twin_exactly(row, restored, side):
+def test_gates_of_one_give_the_plain_twin_exactly(row, restored):
     twin = row(
         weights=None,
         input_shape=(None, None, 3),
@@ -123,17 +121,17 @@ def test_gates_of_one_give_the_plain_twin_exactly(row, restored, side):
     for layer in layers:
         layer.fc2.kernel.assign(np.zeros(layer.fc2.kernel.shape))
         layer.fc2.bias.assign(np.full(layer.fc2.bias.shape, 100.0))
-    np.testing.assert_array_equal(run(restored, image(side, side)), run(twin, image(side, side)))
+    np.testing.assert_array_equal(run(restored, image(SIDE, SIDE)), run(twin, image(SIDE, SIDE)))
     known = sizes()[row.name]
     assert cost(twin, row) == (known["twin_parameters"], known["twin_multiply_adds"])
 
 
-def test_saved_and_loaded_model_gives_equal_logits(model, side, tmp_path):
+def test_saved_and_loaded_model_gives_equal_logits(model, tmp_path):
     path = tmp_path / "model.keras"
     model.save(path)
     loaded = keras.saving.load_model(path)
     path.unlink()
-    np.testing.assert_array_equal(run(loaded, image(side, 64)), run(model, image(side, 64)))
+    np.testing.assert_array_equal(run(loaded, image(SIDE, WIDER)), run(model, image(SIDE, WIDER)))
 
 
 @pytest.mark.parametrize("name", FAST)
