@@ -6,8 +6,9 @@ checkpoints, checked name by name. Importing this package imports Keras and NumP
 """
 
 from keras_se import applications
+from keras_se.counting import complexity
 from keras_se.layers import SqueezeExcite
 
 __version__ = "0.1.0"
 
-__all__ = ["SqueezeExcite", "__version__", "applications"]
+__all__ = ["SqueezeExcite", "__version__", "applications", "complexity"]

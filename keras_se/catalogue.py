@@ -34,7 +34,7 @@ def measure(row):
         A line of the file: a mapping from `FIELDS` to a name and integers. Multiply-adds are of
         one image of the network's default size.
     """
-    from keras_se.complexity import multiply_adds, trainable_parameters
+    from keras_se.counting import multiply_adds, trainable_parameters
 
     line = {"network": row.name}
     for prefix, se in (("", True), ("twin_", False)):

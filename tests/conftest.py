@@ -10,6 +10,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import pytest
 
+from keras_se.applications import find
+from keras_se.counting import complexity
+from keras_se.layers import SqueezeExcite
+
 # Needs timm; doctests would import it.
 collect_ignore = ["make_goldens.py"]
 
@@ -23,7 +27,25 @@ FAST = (
     "seresnext26ts",
     "legacy_seresnet18",
     "legacy_seresnext26_32x4d",
+    "inception_v3",
+    "mobilenetv3_small_050",
+    "vgg11_bn",
+    "densenet121",
 )
+
+# The rows whose network with SE has a golden.
+IN_GOLDENS = {row.name for row, se in map(find, GOLDENS) if se}
+
+
+def assert_costs(model, known, size):
+    """A network with SE costs what the package's file says, and its twin all but the gates."""
+    layers = {layer.name: layer for layer in model.layers}
+    cost = complexity(model, (size, size, 3))
+    gates = [one for one in cost.layers if isinstance(layers[one.layer], SqueezeExcite)]
+    assert (cost.parameters, cost.multiply_adds) == (known["parameters"], known["multiply_adds"])
+    parameters = cost.parameters - sum(one.parameters for one in gates)
+    products = cost.multiply_adds - sum(one.multiply_adds for one in gates)
+    assert (parameters, products) == (known["twin_parameters"], known["twin_multiply_adds"])
 
 
 def run(model, images):

@@ -18,6 +18,7 @@ import types
 from pathlib import Path
 
 import huggingface_hub
+import huggingface_hub.file_download
 import keras
 import pytest
 from hub_server import HubServer

@@ -19,13 +19,14 @@ MAY = {
     "applications": {"layers", "weights", "preprocess"},
     "weights": {"layers"},
     "preprocess": set(),
-    "complexity": {"layers", "applications"},
-    "catalogue": {"applications", "complexity"},
+    "counting": {"layers", "applications"},
+    "catalogue": {"applications", "counting"},
     "data": set(),
-    "training": {"applications", "data", "complexity", "export"},
+    "training": {"applications", "data", "counting", "export"},
     "export": {"preprocess"},
     "cli": {"applications", "catalogue", "export", "preprocess", "training", "weights"},
-    "__init__": {"applications", "layers"},
+    "surgery": {"layers"},
+    "__init__": {"applications", "counting", "layers"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

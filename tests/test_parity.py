@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import FAST, GOLDENS, each, run
+from conftest import FAST, GOLDENS, assert_costs, each, run
 from generated import image, state_dict
 from safetensors.numpy import save_file
 
 from keras_se.applications import find
-from keras_se.complexity import trainable_parameters
+from keras_se.catalogue import sizes
+from keras_se.counting import trainable_parameters
 from keras_se.layers import SqueezeExcite
 from keras_se.weights.port import export_state_dict
 
@@ -41,9 +42,14 @@ def test_logits_are_those_of_timm(network):
         assert difference < 1e-5 * expected["largest"], f"{size}: {difference}"
 
 
-def test_trainable_parameters_are_those_of_timm(network):
+def test_costs_are_those_of_timm_and_of_the_package_file(network):
     golden, _, model = network
     assert trainable_parameters(model) == golden["parameters"]
+    row, se = find(model.name)
+    if se:
+        assert_costs(model, sizes()[row.name], row.size)
+    else:
+        assert trainable_parameters(model) == sizes()[row.name]["twin_parameters"]
 
 
 def test_state_dict_comes_back_equal(network):

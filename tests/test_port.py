@@ -234,7 +234,7 @@ def _harmless(path, small):
     """Whether the file brings the right weights; if not, it must say so."""
     model, state = small
     try:
-        read_checkpoint(path).load_into(model, "fc")
+        read_checkpoint(path).load_into(model, ("fc",))
     except (ValueError, OSError) as error:
         assert path.name in str(error)
         return False

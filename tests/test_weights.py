@@ -38,14 +38,14 @@ def test_every_row_is_well_formed(name, row):
         found, se = applications.find(network)
         assert name == (found.name if se else found.twin)
     assert 128 <= row.size <= 512
-    assert row.size % 16 == 0
+    assert row.size % 16 == 0 or row.size == 299  # Inception's
     assert row.test_size is None or row.test_size > row.size
     assert 0.8 <= row.crop <= 1.0
     assert row.interpolation in ("bicubic", "bilinear")
-    assert row.classes in (0, 1000, 11821)
+    assert row.classes in (0, 1000, 11221, 11821)
     assert row.license in LICENSES
     if row.top1 is not None:
-        assert 60 < row.top1 < 90
+        assert 55 < row.top1 < 90
     if row.top5 is not None:
         assert row.top1 < row.top5 < 100
 
@@ -55,7 +55,7 @@ def test_tags_are_unique_and_no_published_row_is_lost():
         tags = [row.tag for row in rows]
         assert len(tags) == len(set(tags)), name
     # Counted in timm 1.0.31's configurations for these networks and their plain twins.
-    assert len(EVERY) == 108
+    assert len(EVERY) == 131
 
 
 def test_what_imagenet_means():

@@ -8,12 +8,24 @@ one, by the name in lower case; `rows()` gives them all.
 import difflib
 from functools import partial
 
+from keras_se.applications import cifar
 from keras_se.applications import legacy_senet as legacy
 from keras_se.applications.application import Application
-from keras_se.applications.cifar import cifar_resnet
+from keras_se.applications.densenet import densenet
+from keras_se.applications.inception import bn_inception, inception_resnet_v2, inception_v3
 from keras_se.applications.legacy_senet import legacy_senet
+from keras_se.applications.mobilenet import (
+    LARGE,
+    SMALL,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    mobilenet_v3_head,
+)
 from keras_se.applications.resnet import basic, bottleneck, resnet
 from keras_se.applications.resnet_ts import resnet_ts
+from keras_se.applications.shufflenet import shufflenet
+from keras_se.applications.vgg import VGG11, VGG13, VGG16, VGG19, vgg, vgg_head
 from keras_se.layers import SqueezeExcite
 
 # SE as in the paper: bottlenecks of C // 16 units.
@@ -26,40 +38,61 @@ X4 = {"groups": 32, "width": 4}
 X8 = {"groups": 32, "width": 8}
 # The paper's appendix: 64 groups, a deep stem, halved first convolutions, 3x3 projections.
 S154 = {"depths": (3, 8, 36, 3), "stem": (64, 64, 128), "down_kernel": 3, "dropout": 0.2}
-CIFAR = {"trunk": cifar_resnet, "se": PAPER_SE, "size": 32, "smallest": 4}
-LEGACY = {"trunk": legacy_senet, "se": PAPER_SE, "head_layer": "last__linear"}
-TS = {"trunk": resnet_ts, "head_layer": "head_fc", "size": 256}
+GATES = {"options": ("placement", "stages")}
+RESNET = {**GATES, "trunk": resnet}
+TINY = {"se": PAPER_SE, "size": 32, "smallest": 4}
+CIFAR = {**TINY, **GATES, "trunk": cifar.cifar_resnet}
+PRE = {**CIFAR, "trunk": cifar.cifar_preresnet}
+LEGACY = {**GATES, "trunk": legacy_senet, "se": PAPER_SE, "head_layers": ("last__linear",)}
+TS = {"trunk": resnet_ts, "head_layers": ("head_fc",), "size": 256}
+
+INCEPTION = {"se": PAPER_SE, "size": 299, "smallest": 75}
+MOBILE = {"se": PAPER_SE, "head_layers": ("classifier",), "options": ("alpha",)}
+V3 = {
+    **MOBILE,
+    "se": partial(SqueezeExcite, ratio=4, divisor=8, gate="hard_sigmoid"),
+    "trunk": mobilenet_v3,
+    "head_layers": ("conv__head", "classifier"),
+}
+VGG = {
+    "se": PAPER_SE,
+    "trunk": vgg,
+    "head": vgg_head,
+    "head_layers": ("pre__logits_fc1", "pre__logits_fc2", "head_fc"),
+    "dropout": 0.5,
+}
+DENSE = {"se": PAPER_SE, "trunk": densenet, "head_layers": ("classifier",)}
 
 LX4 = partial(legacy.legacy_grouped_bottleneck, groups=32, first=2, inner=2)
 L154 = partial(legacy.legacy_grouped_bottleneck, groups=64, first=2, inner=4)
 
 # fmt: off
-SEResNet18  = Application("SEResNet18",  resnet, depths=(2, 2, 2, 2),  block=basic)
-SEResNet34  = Application("SEResNet34",  resnet, depths=(3, 4, 6, 3),  block=basic)
-SEResNet50  = Application("SEResNet50",  resnet, depths=(3, 4, 6, 3),  block=bottleneck)
-SEResNet101 = Application("SEResNet101", resnet, depths=(3, 4, 23, 3), block=bottleneck)
-SEResNet152 = Application("SEResNet152", resnet, depths=(3, 8, 36, 3), block=bottleneck)
+SEResNet18  = Application("SEResNet18",  **RESNET, depths=(2, 2, 2, 2),  block=basic)
+SEResNet34  = Application("SEResNet34",  **RESNET, depths=(3, 4, 6, 3),  block=basic)
+SEResNet50  = Application("SEResNet50",  **RESNET, depths=(3, 4, 6, 3),  block=bottleneck)
+SEResNet101 = Application("SEResNet101", **RESNET, depths=(3, 4, 23, 3), block=bottleneck)
+SEResNet152 = Application("SEResNet152", **RESNET, depths=(3, 8, 36, 3), block=bottleneck)
 
-SEResNet50D   = Application("SEResNet50D",   resnet, depths=(3, 4, 6, 3),   block=bottleneck, **D)
-SEResNet50T   = Application("SEResNet50T",   resnet, depths=(3, 4, 6, 3),   block=bottleneck, **T)
-SEResNet152D  = Application("SEResNet152D",  resnet, depths=(3, 8, 36, 3),  block=bottleneck, **D, size=256)
-SEResNet200D  = Application("SEResNet200D",  resnet, depths=(3, 24, 36, 3), block=bottleneck, **D, size=256)
-SEResNet269D  = Application("SEResNet269D",  resnet, depths=(3, 30, 48, 8), block=bottleneck, **D, size=256)
-SEResNetAA50D = Application("SEResNetAA50D", resnet, depths=(3, 4, 6, 3),   block=bottleneck, **AA)
+SEResNet50D   = Application("SEResNet50D",   **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **D)
+SEResNet50T   = Application("SEResNet50T",   **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **T)
+SEResNet152D  = Application("SEResNet152D",  **RESNET, depths=(3, 8, 36, 3),  block=bottleneck, **D, size=256)
+SEResNet200D  = Application("SEResNet200D",  **RESNET, depths=(3, 24, 36, 3), block=bottleneck, **D, size=256)
+SEResNet269D  = Application("SEResNet269D",  **RESNET, depths=(3, 30, 48, 8), block=bottleneck, **D, size=256)
+SEResNetAA50D = Application("SEResNetAA50D", **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **AA)
 
-SEWideResNet50_2      = Application("SEWideResNet50_2",      resnet, depths=(3, 4, 6, 3),   block=bottleneck, width=128)
-SEResNeXt26D_32x4d    = Application("SEResNeXt26D_32x4d",    resnet, depths=(2, 2, 2, 2),   block=bottleneck, **X4, **D)
-SEResNeXt26T_32x4d    = Application("SEResNeXt26T_32x4d",    resnet, depths=(2, 2, 2, 2),   block=bottleneck, **X4, **T)
-SEResNeXt50_32x4d     = Application("SEResNeXt50_32x4d",     resnet, depths=(3, 4, 6, 3),   block=bottleneck, **X4)
-SEResNeXt101_32x4d    = Application("SEResNeXt101_32x4d",    resnet, depths=(3, 4, 23, 3),  block=bottleneck, **X4)
-SEResNeXt101_32x8d    = Application("SEResNeXt101_32x8d",    resnet, depths=(3, 4, 23, 3),  block=bottleneck, **X8)
-SEResNeXt101_32x16d   = Application("SEResNeXt101_32x16d",   resnet, depths=(3, 4, 23, 3),  block=bottleneck, groups=32, width=16)
-SEResNeXt101_32x32d   = Application("SEResNeXt101_32x32d",   resnet, depths=(3, 4, 23, 3),  block=bottleneck, groups=32, width=32)
-SEResNeXt101_64x4d    = Application("SEResNeXt101_64x4d",    resnet, depths=(3, 4, 23, 3),  block=bottleneck, groups=64, width=4)
-SEResNeXt101D_32x8d   = Application("SEResNeXt101D_32x8d",   resnet, depths=(3, 4, 23, 3),  block=bottleneck, **X8, **D)
-SEResNeXtAA101D_32x8d = Application("SEResNeXtAA101D_32x8d", resnet, depths=(3, 4, 23, 3),  block=bottleneck, **X8, **AA)
-SEResNeXtAA201D_32x8d = Application("SEResNeXtAA201D_32x8d", resnet, depths=(3, 24, 36, 4), block=bottleneck, **X8, **AA | {"stem": (64, 64, 128)}, size=320)
-SENet154              = Application("SENet154", resnet, **S154, block=bottleneck, groups=64, width=4, reduce_first=2)
+SEWideResNet50_2      = Application("SEWideResNet50_2",      **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, width=128)
+SEResNeXt26D_32x4d    = Application("SEResNeXt26D_32x4d",    **RESNET, depths=(2, 2, 2, 2),   block=bottleneck, **X4, **D)
+SEResNeXt26T_32x4d    = Application("SEResNeXt26T_32x4d",    **RESNET, depths=(2, 2, 2, 2),   block=bottleneck, **X4, **T)
+SEResNeXt50_32x4d     = Application("SEResNeXt50_32x4d",     **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **X4)
+SEResNeXt101_32x4d    = Application("SEResNeXt101_32x4d",    **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X4)
+SEResNeXt101_32x8d    = Application("SEResNeXt101_32x8d",    **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X8)
+SEResNeXt101_32x16d   = Application("SEResNeXt101_32x16d",   **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, groups=32, width=16)
+SEResNeXt101_32x32d   = Application("SEResNeXt101_32x32d",   **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, groups=32, width=32)
+SEResNeXt101_64x4d    = Application("SEResNeXt101_64x4d",    **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, groups=64, width=4)
+SEResNeXt101D_32x8d   = Application("SEResNeXt101D_32x8d",   **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X8, **D)
+SEResNeXtAA101D_32x8d = Application("SEResNeXtAA101D_32x8d", **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X8, **AA)
+SEResNeXtAA201D_32x8d = Application("SEResNeXtAA201D_32x8d", **RESNET, depths=(3, 24, 36, 4), block=bottleneck, **X8, **AA | {"stem": (64, 64, 128)}, size=320)
+SENet154              = Application("SENet154", **RESNET, **S154, block=bottleneck, groups=64, width=4, reduce_first=2)
 
 SEResNet33TS  = Application("SEResNet33TS",  **TS, depths=(2, 3, 3, 2), filters=(256, 512, 1536, 1536), pooled=False, last=1280)
 SEResNeXt26TS = Application("SEResNeXt26TS", **TS, depths=(2, 2, 2, 2), filters=(256, 512, 1024, 2048), pooled=True, group_width=32)
@@ -79,7 +112,50 @@ SEResNet32  = Application("SEResNet32",  **CIFAR, depth=32)
 SEResNet44  = Application("SEResNet44",  **CIFAR, depth=44)
 SEResNet56  = Application("SEResNet56",  **CIFAR, depth=56)
 SEResNet110 = Application("SEResNet110", **CIFAR, depth=110)
+SEResNet164 = Application("SEResNet164", **CIFAR, depth=164, block=bottleneck)
+SEResNet272 = Application("SEResNet272", **CIFAR, depth=272, block=bottleneck)
+
+SEPreResNet20  = Application("SEPreResNet20",  **PRE, depth=20,  block=cifar.preactivated_basic)
+SEPreResNet56  = Application("SEPreResNet56",  **PRE, depth=56,  block=cifar.preactivated_basic)
+SEPreResNet110 = Application("SEPreResNet110", **PRE, depth=110, block=cifar.preactivated_basic)
+SEPreResNet164 = Application("SEPreResNet164", **PRE, depth=164, block=cifar.preactivated_bottleneck)
+SEPreResNet272 = Application("SEPreResNet272", **PRE, depth=272, block=cifar.preactivated_bottleneck)
+
+SEWideResNet16_8     = Application("SEWideResNet16_8",     **CIFAR | {"trunk": cifar.wide_resnet}, depth=16, widen=8)
+SEWideResNet28_10    = Application("SEWideResNet28_10",    **CIFAR | {"trunk": cifar.wide_resnet}, depth=28, widen=10)
+SEShakeShake26_2x96d = Application("SEShakeShake26_2x96d", **TINY, trunk=cifar.shake_shake, depth=26, width=96)
+
+SEInceptionV3       = Application("SEInceptionV3",       inception_v3,        **INCEPTION)
+SEInceptionResNetV2 = Application("SEInceptionResNetV2", inception_resnet_v2, **INCEPTION, head_layers=("classif",))
+SEBNInception       = Application("SEBNInception",       bn_inception,        se=PAPER_SE, head_layers=("last__linear",))
+
+SEMobileNet          = Application("SEMobileNet",      **MOBILE, trunk=mobilenet_v1)
+SEMobileNetV2        = Application("SEMobileNetV2",    **MOBILE, trunk=mobilenet_v2)
+MobileNetV3Large     = Application("MobileNetV3Large", **V3, stages=LARGE, head=partial(mobilenet_v3_head, filters=1280), twin="PlainMobileNetV3Large")
+MobileNetV3Small     = Application("MobileNetV3Small", **V3, stages=SMALL, head=partial(mobilenet_v3_head, filters=1024), twin="PlainMobileNetV3Small")
+MobileNetV3Small_075 = MobileNetV3Small.variant(alpha=0.75)
+MobileNetV3Small_050 = MobileNetV3Small.variant(alpha=0.5)
+
+SEShuffleNet = Application("SEShuffleNet", shufflenet, se=PAPER_SE, options=("groups", "scale"))
+
+SEVGG11 = Application("SEVGG11", **VGG, stages=VGG11)
+SEVGG13 = Application("SEVGG13", **VGG, stages=VGG13)
+SEVGG16 = Application("SEVGG16", **VGG, stages=VGG16)
+SEVGG19 = Application("SEVGG19", **VGG, stages=VGG19)
+
+SEDenseNet121 = Application("SEDenseNet121", **DENSE, depths=(6, 12, 24, 16))
+SEDenseNet169 = Application("SEDenseNet169", **DENSE, depths=(6, 12, 32, 32))
+SEDenseNet201 = Application("SEDenseNet201", **DENSE, depths=(6, 12, 48, 32))
 # fmt: on
+
+# What timm calls some of these networks.
+ALIASES = {
+    "mobilenetv1_100": "mobilenet",
+    "mobilenetv2_100": "mobilenetv2",
+    "mobilenetv3_large_100": "mobilenetv3large",
+    "mobilenetv3_small_100": "mobilenetv3small",
+    **{f"vgg{depth}_bn": f"vgg{depth}" for depth in (11, 13, 16, 19)},
+}
 
 
 def rows():
@@ -107,6 +183,7 @@ def find(name):
     names |= {row.twin.lower(): (row, False) for row in rows().values()}
     # timm writes legacy_seresnet50 and wide_resnet50_2.
     plain = {one.replace("_", ""): found for one, found in names.items()}
+    plain |= {alias.replace("_", ""): plain[one] for alias, one in ALIASES.items()}
     wanted = str(name).lower()
     if wanted.replace("_", "") not in plain:
         near = difflib.get_close_matches(wanted, names, 3, 0.5) or sorted(names)

@@ -1,6 +1,8 @@
 """A row of the zoo, called as a builder of Keras Applications is called."""
 
+import copy
 import difflib
+import inspect
 import numbers
 from functools import partial
 
@@ -12,6 +14,9 @@ from keras_se.layers import SqueezeExcite
 # timm's rounding of the bottleneck; at the widths of ResNet-50 it is the paper's C / 16.
 TIMM_SE = partial(SqueezeExcite, ratio=16, divisor=8)
 
+# Options that say where gates go, and so change nothing in the plain twin.
+GATE_OPTIONS = ("placement", "stages")
+
 
 class Application:
     """Builds one network of the zoo, with or without SE, pretrained or not.
@@ -19,34 +24,43 @@ class Application:
     Args:
         name: The network's name, as the papers write it in Keras's case.
         trunk: A function of a Keras tensor and the SE factory that gives the last feature map.
+        twin: The plain twin's name; by default the same without `SE`.
         se: The SE factory as published: a callable with a `name` argument that makes a layer.
-        dropout: Fraction of the pooled features that the head drops in training.
-        head_layer: Name of the head's dense layer.
+        head: A function of the feature map, the classes and the activation, and of `name` and
+            `dropout`, that gives the predictions.
+        head_layers: Names of the head's layers with weights, the classifier last.
+        dropout: Fraction of the features that the head drops in training.
         size: Default side of the square input, in pixels.
         smallest: Least legal side of the input, in pixels.
+        options: Names of the `arguments` that may also be given when the network is built.
         **arguments: What the trunk takes to become this network.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the columns of the table)
         self,
         name,
         trunk,
         *,
+        twin=None,
         se=TIMM_SE,
+        head=classifier,
+        head_layers=("fc",),
         dropout=0.0,
-        head_layer="fc",
         size=224,
         smallest=32,
+        options=(),
         **arguments,
     ):
         self.name = name
-        self.twin = name.replace("SE", "", 1)
+        self.twin = twin or name.replace("SE", "", 1)
         self.size = size
         self.smallest = smallest
+        self.options = options
         self._trunk = partial(trunk, **arguments)
         self._se = se
-        self._head = partial(classifier, dropout=dropout, name=head_layer)
-        self._head_layer = head_layer
+        self._head = partial(head, dropout=dropout, name=head_layers[-1])
+        self._head_layers = head_layers
+        self.__signature__ = self._signature()
 
     def __repr__(self):
         return f"keras_se.applications.{self.name}"
@@ -61,6 +75,42 @@ class Application:
         from keras_se.weights import WEIGHTS
 
         return WEIGHTS.get(self.twin if se is False else self.name, ())
+
+    def variant(self, **options):
+        """The network that other `options` make, with weights of its own if there are any.
+
+        Args:
+            **options: Values of what `.options` names.
+
+        Returns:
+            An `Application`; this one if all options are as they are here.
+
+        Raises:
+            TypeError: If there is no such option.
+
+        Example:
+        >>> from keras_se.applications import SEResNet50
+        >>> SEResNet50.variant(placement="pre")
+        keras_se.applications.SEResNet50_pre
+        """
+        unknown = options.keys() - set(self.options)
+        if unknown:
+            legal = ", ".join(self.options) or "none"
+            raise TypeError(
+                f"{self.name} has no option {', '.join(sorted(unknown))}. Its options: {legal}"
+            )
+        now = {name: one.default for name, one in inspect.signature(self._trunk).parameters.items()}
+        changed = {name: one for name, one in options.items() if one != now[name]}
+        if not changed:
+            return self
+        variant = copy.copy(self)
+        variant._trunk = partial(self._trunk, **changed)
+        variant.name += "".join(map(_label, changed.values()))
+        # Where the gates are makes no difference to a network without any.
+        whole = [one for name, one in changed.items() if name not in GATE_OPTIONS]
+        variant.twin += "".join(map(_label, whole))
+        variant.__signature__ = variant._signature()
+        return variant
 
     def preprocess_input(self, images, weights="imagenet", data_format=None, *, se=True):
         """Normalises `images` (0 to 255) as the named checkpoint wants them.
@@ -101,6 +151,7 @@ class Application:
         name=None,
         *,
         se=True,
+        **options,
     ):
         """Builds the network, with the contract of Keras Applications.
 
@@ -123,14 +174,20 @@ class Application:
             se: `True` for SE as published, `False` for the plain twin, or a factory: a callable
                 with a `name` argument that makes a layer, such as
                 `functools.partial(SqueezeExcite, ratio=8)`.
+            **options: What `.options` names: `placement` and `stages` of the gates, `alpha` of the
+                widths. See the trunk's module; `.variant(**options)` is the network they make.
 
         Returns:
             A functional `keras.Model`.
 
         Raises:
             ValueError: If an argument is not legal, there are no such weights, or they do not fit.
+            TypeError: If the network has no such option.
             OSError: If weights can be neither read nor downloaded.
         """
+        if options:
+            given = (include_top, weights, input_tensor, input_shape, pooling, classes)
+            return self.variant(**options)(*given, classifier_activation, name, se=se)
         factory = self._factory(se)
         self._check(include_top, weights, pooling, classes)
         rows = self.published(se)
@@ -142,7 +199,7 @@ class Application:
 
             # Before the network is built, so that a wrong name or file costs no time.
             source = open_weights(weights, rows, network=self._network_name(se))
-            classes = classes or source.classes(self._head_layer)
+            classes = classes or source.classes(self._head_layers)
         inputs = self._inputs(input_tensor, input_shape, include_top)
         x = self._trunk(inputs, factory)
         if include_top:
@@ -156,8 +213,16 @@ class Application:
             inputs = inputs[0] if len(inputs) == 1 else inputs
         model = keras.Model(inputs, x, name=name or self._network_name(se).lower())
         if source is not None:
-            source.load_into(model, self._head_layer)
+            source.load_into(model, self._head_layers)
         return model
+
+    def _signature(self):
+        """What calling this network takes, its own options by name."""
+        call = inspect.signature(type(self).__call__)
+        trunk = inspect.signature(self._trunk).parameters
+        kept = [one for one in call.parameters.values() if one.name not in ("self", "options")]
+        own = [trunk[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in self.options]
+        return call.replace(parameters=kept + own)
 
     def _network_name(self, se):
         return self.twin if se is False else self.name
@@ -261,3 +326,10 @@ def _checked_layer(factory, name):
             f"`se` must be a callable that makes a Keras layer. It made {layer!r} for {name!r}"
         )
     return layer
+
+
+def _label(value):
+    """What an option's value adds to a network's name: `_075` for a width of 0.75."""
+    if isinstance(value, float):
+        return f"_{round(100 * value):03d}"
+    return "_" + "".join(map(str, value if isinstance(value, tuple | list) else (value,)))

@@ -10,6 +10,8 @@ import keras
 from keras import layers
 
 EPSILON = 1e-5
+# Inception-v3 and Inception-ResNet-v2 came from TensorFlow, where this was the default.
+INCEPTION_EPSILON = 1e-3
 # The fraction of the old statistics that is kept; PyTorch's `momentum=0.1` is the other fraction.
 MOMENTUM = 0.9
 # Of the Keras channel axes, in the order of Keras's own `data_format` names.
@@ -21,31 +23,55 @@ def channel_axis():
     return CHANNEL_AXIS[keras.config.image_data_format()]
 
 
-def conv(x, filters, kernel_size, *, strides=1, groups=1, name):
-    """A convolution without bias, padded as PyTorch's `padding=kernel_size // 2`."""
-    padding = "same"
-    if kernel_size > 1 and strides > 1:
-        # Keras's "same" pads a strided convolution at the end only, if the size is even.
-        x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
-        padding = "valid"
+def conv(x, filters, kernel_size, *, strides=1, groups=1, padding="same", use_bias=False, name):
+    """A convolution padded as PyTorch's `padding=kernel_size // 2`, or, for "valid", not at all.
+
+    `kernel_size` is a number of pixels, or those of height and width.
+    """
+    x, padding = _padded(x, kernel_size, strides, padding, name)
     return layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,
         padding=padding,
         groups=groups,
-        use_bias=False,
-        # The paper's initialisation (He et al.), by fan-out as in timm's networks; uniform, since
-        # drawing normal numbers would take as long as all the rest of building a network.
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "uniform"),
+        use_bias=use_bias,
+        kernel_initializer=_initializer(),
         name=name,
     )(x)
 
 
-def norm(x, activation=None, *, name):
+def depthwise(x, kernel_size, *, strides=1, name):
+    """A convolution of every channel on its own, without bias, padded as `conv`."""
+    x, padding = _padded(x, kernel_size, strides, "same", name)
+    return layers.DepthwiseConv2D(
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        use_bias=False,
+        depthwise_initializer=_initializer(),
+        name=name,
+    )(x)
+
+
+def _padded(x, kernel_size, strides, padding, name):
+    """The input of a convolution and what remains for the convolution itself to pad."""
+    if padding == "valid" or kernel_size == 1 or strides == 1:
+        return x, padding
+    # Keras's "same" pads a strided convolution at the end only, if the size is even.
+    return layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x), "valid"
+
+
+def _initializer():
+    # The paper's initialisation (He et al.), by fan-out as in timm's networks; uniform, since
+    # drawing normal numbers would take as long as all the rest of building a network.
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "uniform")
+
+
+def norm(x, activation=None, *, epsilon=EPSILON, name):
     """Batch normalisation, and the activation that follows it."""
     x = layers.BatchNormalization(
-        axis=channel_axis(), momentum=MOMENTUM, epsilon=EPSILON, name=name
+        axis=channel_axis(), momentum=MOMENTUM, epsilon=epsilon, name=name
     )(x)
     return activate(x, activation, name=name) if activation else x
 
@@ -77,16 +103,40 @@ def max_pool_ceil(x, *, name):
     return layers.MaxPooling2D(3, strides=2, name=name)(x)
 
 
+def max_pool_valid(x, *, name):
+    """PyTorch's `MaxPool2d(3, stride=2)`: what does not fill a window is left out."""
+    return layers.MaxPooling2D(3, strides=2, name=name)(x)
+
+
+def max_pool_same(x, *, strides, name):
+    """The maximum of 3x3 pixels, for a map as large as a 3x3 convolution makes it."""
+    return layers.MaxPooling2D(3, strides=strides, padding="same", name=name)(x)
+
+
 def average_pool(x, *, name):
     """Halves the map by the mean of 2x2 pixels; on an odd size the last ones have fewer."""
     return layers.AveragePooling2D(2, padding="same", name=name)(x)
 
 
+def average_window(x, *, zeros=False, name):
+    """The mean of 3x3 pixels around each; the border is left out, or counts as `zeros`."""
+    if not zeros:
+        return layers.AveragePooling2D(3, strides=1, padding="same", name=name)(x)
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return layers.AveragePooling2D(3, strides=1, name=name)(x)
+
+
+def concat(tensors, *, name):
+    """The channels of all the tensors."""
+    return layers.Concatenate(axis=channel_axis(), name=name)(tensors)
+
+
 def add(residual, skip, activation="relu", *, name):
-    """The sum that ends a residual block, and its activation."""
+    """The sum that ends a residual block, and its activation if any."""
     # The skip first: Keras walks the graph recursively, inputs in order, and by the residual
     # branches SE-ResNet-269-D would be deeper than Python's recursion limit.
-    return activate(layers.Add(name=f"{name}_add")([skip, residual]), activation, name=name)
+    x = layers.Add(name=f"{name}_add")([skip, residual])
+    return activate(x, activation, name=name) if activation else x
 
 
 def classifier(x, classes, activation, *, dropout=0.0, name="fc"):

@@ -1,20 +1,200 @@
 """Residual networks for small images, with three stages of 16, 32 and 64 filters.
 
-He et al., https://arxiv.org/abs/1512.03385, section 4.2, with SE after each residual branch and a
-projection by a 1x1 convolution with batch norm where a stage changes (option B there).
+`cifar_resnet` activates after each convolution: He et al., https://arxiv.org/abs/1512.03385,
+section 4.2, with a projection by a 1x1 convolution and batch norm where a stage changes (option B
+there). `cifar_preresnet` activates before: He et al., https://arxiv.org/abs/1603.05027, as in the
+paper's tables 4 and 5, with the stem's batch norm and without one before the head, as the
+published counts of parameters have it. `wide_resnet` is that of Zagoruyko and Komodakis,
+https://arxiv.org/abs/1605.07146, and `shake_shake` that of Gastaldi,
+https://arxiv.org/abs/1705.07485.
+
+`placement` and `stages` put the gates elsewhere; see `resnet.py`.
 """
 
-from keras_se.applications.bricks import conv, norm
-from keras_se.applications.resnet import basic, residual_stages, shortcut
+from functools import partial
+
+import keras
+from keras import ops
+
+from keras_se.applications.bricks import activate, add, channel_axis, concat, conv, norm
+from keras_se.applications.resnet import basic, gates, residual_stages, shortcut
 
 FILTERS = (16, 32, 64)
 
 
-def cifar_resnet(x, se, *, depth):
-    """A 3x3 convolution and three stages of basic blocks; `depth` counts convolutions and head."""
-    blocks, rest = divmod(depth - 2, 6)
-    if rest or blocks < 1:
-        raise ValueError(f"`depth` must be 6 n + 2 with n >= 1. Received: depth={depth}")
+def cifar_resnet(x, se, *, depth, block=basic, placement="standard", stages=None):
+    """A 3x3 convolution and three stages; `depth` counts convolutions and the head."""
+    depths = stage_depths(depth, 2 if block is basic else 3, 2)
     x = norm(conv(x, FILTERS[0], 3, name="conv1"), "relu", name="bn1")
-    depths = (blocks,) * len(FILTERS)
-    return residual_stages(x, se, depths=depths, filters=FILTERS, block=basic, shortcut=shortcut)
+    gate = gates(se, placement, stages)
+    return residual_stages(x, gate, depths=depths, filters=FILTERS, block=block, shortcut=shortcut)
+
+
+def stage_depths(depth, convolutions, others):
+    """The blocks of each of three stages, for blocks of so many convolutions."""
+    blocks, rest = divmod(depth - others, 3 * convolutions)
+    if rest or blocks < 1:
+        raise ValueError(
+            f"`depth` must be {3 * convolutions} n + {others} with n >= 1. Received: depth={depth}"
+        )
+    return (blocks,) * 3
+
+
+def cifar_preresnet(x, se, *, depth, block, placement="standard", stages=None):
+    """The same with batch norm and activation before each convolution of a block."""
+    depths = stage_depths(depth, 2 if block is preactivated_basic else 3, 2)
+    x = norm(conv(x, FILTERS[0], 3, name="conv1"), "relu", name="bn1")
+    return preactivated_stages(x, gates(se, placement, stages), depths, FILTERS, block)
+
+
+def wide_resnet(x, se, *, depth, widen, placement="standard", stages=None):
+    """Pre-activated basic blocks of `widen` times the filters."""
+    depths = stage_depths(depth, 2, 4)
+    filters = [widen * width for width in FILTERS]
+    x = conv(x, FILTERS[0], 3, name="conv1")
+    x = preactivated_stages(x, gates(se, placement, stages), depths, filters, preactivated_basic)
+    return norm(x, "relu", name="bn1")
+
+
+def preactivated_stages(x, gate, depths, filters, block):
+    """Stages of pre-activated blocks; the projection is of the activated map and has no norm."""
+    for stage, (depth, width) in enumerate(zip(depths, filters, strict=True), start=1):
+        for index in range(depth):
+            name = f"layer{stage}_{index}"
+            strides = 2 if stage > 1 and index == 0 else 1
+            at = partial(gate, stage, name)
+            active = norm(at("pre", x), "relu", name=f"{name}_bn1")
+            residual = block(active, width, strides=strides, gate=at, name=name)
+            skip, channels = x, residual.shape[channel_axis()]
+            if strides > 1 or x.shape[channel_axis()] != channels:
+                skip = conv(active, channels, 1, strides=strides, name=f"{name}_downsample")
+            x = add(at("standard", residual), at("identity", skip), None, name=name)
+            x = at("post", x)
+    return x
+
+
+def preactivated_basic(x, filters, *, strides, gate, name):
+    """Two 3x3 convolutions of an activated map."""
+    x = conv(x, filters, 3, strides=strides, name=f"{name}_conv1")
+    x = gate("inside", norm(x, "relu", name=f"{name}_bn2"))
+    return conv(x, filters, 3, name=f"{name}_conv2")
+
+
+def preactivated_bottleneck(x, filters, *, strides, gate, name):
+    """1x1, 3x3, and 1x1 to four times `filters`, of an activated map."""
+    x = conv(x, filters, 1, name=f"{name}_conv1")
+    x = norm(x, "relu", name=f"{name}_bn2")
+    x = conv(x, filters, 3, strides=strides, name=f"{name}_conv2")
+    x = gate("inside", norm(x, "relu", name=f"{name}_bn3"))
+    return conv(x, 4 * filters, 1, name=f"{name}_conv3")
+
+
+def shake_shake(x, se, *, depth, width):
+    """Blocks of two branches that training mixes at random, the gates on the mixture."""
+    x = norm(conv(x, FILTERS[0], 3, name="conv1"), name="bn1")
+    for stage, blocks in enumerate(stage_depths(depth, 2, 2), start=1):
+        filters = width * 2 ** (stage - 1)
+        for index in range(blocks):
+            name = f"layer{stage}_{index}"
+            strides = 2 if stage > 1 and index == 0 else 1
+            active = activate(x, "relu", name=f"{name}_in")
+            branches = [
+                shaken_branch(active, filters, strides, name=f"{name}_branch{one}")
+                for one in (1, 2)
+            ]
+            residual = ShakeShake(name=f"{name}_shake")(branches)
+            residual = se(name=f"{name}_se")(residual) if se else residual
+            skip = x
+            if strides > 1 or x.shape[channel_axis()] != filters:
+                skip = shifted_shortcut(active, filters, strides, name=f"{name}_downsample")
+            x = add(residual, skip, None, name=name)
+    return activate(x, "relu", name="out")
+
+
+def shaken_branch(x, filters, strides, *, name):
+    """Two 3x3 convolutions of an activated map, each with its batch norm."""
+    x = conv(x, filters, 3, strides=strides, name=f"{name}_conv1")
+    x = norm(x, "relu", name=f"{name}_bn1")
+    return norm(conv(x, filters, 3, name=f"{name}_conv2"), name=f"{name}_bn2")
+
+
+def shifted_shortcut(x, filters, strides, *, name):
+    """Every second pixel, and every second one beside them, each projected to half the filters."""
+    if strides == 1:
+        return norm(conv(x, filters, 1, name=f"{name}_conv"), name=f"{name}_bn")
+    here = keras.layers.MaxPooling2D(1, strides, name=f"{name}_even")(x)
+    # One pixel further down and to the right; beyond the border there are zeros.
+    there = keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}_crop")(x)
+    there = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(there)
+    there = keras.layers.MaxPooling2D(1, strides, name=f"{name}_odd")(there)
+    halves = [
+        conv(half, filters // 2, 1, name=f"{name}_conv{index}")
+        for index, half in enumerate((here, there), start=1)
+    ]
+    return norm(concat(halves, name=f"{name}_concat"), name=f"{name}_bn")
+
+
+@keras.saving.register_keras_serializable(package="keras_se")
+class ShakeShake(keras.layers.Layer):
+    """Mixes two branches at random in training, and averages them at inference.
+
+    For each image, training draws two independent fractions from 0 to 1: the forward pass gives
+    `a * first + (1 - a) * second`, while the gradients are those of a mixture by the other
+    fraction. At inference the result is exactly `(first + second) / 2`.
+
+    Args:
+        seed: Integer seed of the fractions, or `None`.
+        **kwargs: `name` and `dtype`, as for every Keras layer.
+
+    Call arguments:
+        inputs: Two float tensors of the same shape, `(batch, ...)`.
+        training: Whether to draw fractions.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        ValueError: If `inputs` are not two tensors of the same shape.
+
+    Example:
+    >>> mean = ShakeShake()([keras.ops.ones((1, 2)), keras.ops.zeros((1, 2))])
+    >>> mean.tolist() if hasattr(mean, "tolist") else mean.numpy().tolist()
+    [[0.5, 0.5]]
+
+    Reference:
+        Gastaldi, "Shake-Shake regularization", https://arxiv.org/abs/1705.07485, section 2.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Mixes the two `inputs`."""
+        first, second = inputs
+        mean = (first + second) / 2
+        if not training:
+            return mean
+        shape = (ops.shape(first)[0], *(1,) * (len(first.shape) - 1))
+        draw = [
+            keras.random.uniform(shape, dtype=self.compute_dtype, seed=self.seed_generator) - 0.5
+            for _ in range(2)
+        ]
+        difference = first - second
+        backward = mean + draw[1] * difference
+        return backward + ops.stop_gradient((draw[0] - draw[1]) * difference)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shape of either branch."""
+        if len(input_shape) != 2 or tuple(input_shape[0]) != tuple(input_shape[1]):
+            raise ValueError(
+                "ShakeShake needs two inputs of the same shape. Received: shapes "
+                + ", ".join(str(tuple(shape)) for shape in input_shape)
+            )
+        return tuple(input_shape[0])
+
+    def get_config(self):
+        """Returns the arguments that rebuild this layer."""
+        return {**super().get_config(), "seed": self.seed}

@@ -9,20 +9,21 @@ Source: https://github.com/hujie-frank/SENet; timm's `senet.py`.
 from functools import partial
 
 from keras_se.applications.bricks import activate, conv, max_pool_ceil, norm
-from keras_se.applications.resnet import FILTERS, residual_stages, shortcut
+from keras_se.applications.resnet import FILTERS, gates, residual_stages, shortcut
 
 
-def legacy_senet(x, se, *, depths, block, stem=64, down_kernel=1):
+def legacy_senet(
+    x, se, *, depths, block, stem=64, down_kernel=1, placement="standard", stages=None
+):
     """The four stages of an original SENet after its stem."""
     x = legacy_stem(x, stem)
     return residual_stages(
         max_pool_ceil(x, name="layer0_pool"),
-        se,
+        gates(se, placement, stages, suffix="se__module"),
         depths=depths,
         filters=FILTERS,
         block=block,
         shortcut=partial(shortcut, kernel_size=down_kernel),
-        se_name="se__module",
     )
 
 
@@ -36,25 +37,27 @@ def legacy_stem(x, stem):
     return x
 
 
-def legacy_basic(x, filters, *, strides, name):
+def legacy_basic(x, filters, *, strides, gate, name):
     """Two 3x3 convolutions, with a ReLU before the gates that the paper does not have.
 
     timm's weights of depth 18 and 34 were trained with it, so it stays, in the plain twin too.
     """
     x = norm(conv(x, filters, 3, strides=strides, name=f"{name}_conv1"), "relu", name=f"{name}_bn1")
-    return norm(conv(x, filters, 3, name=f"{name}_conv2"), "relu", name=f"{name}_bn2")
+    return norm(
+        conv(gate("inside", x), filters, 3, name=f"{name}_conv2"), "relu", name=f"{name}_bn2"
+    )
 
 
-def legacy_bottleneck(x, filters, *, strides, name):
+def legacy_bottleneck(x, filters, *, strides, gate, name):
     """1x1, which strides, 3x3, and 1x1 to four times `filters`."""
     x = norm(conv(x, filters, 1, strides=strides, name=f"{name}_conv1"), "relu", name=f"{name}_bn1")
     x = norm(conv(x, filters, 3, name=f"{name}_conv2"), "relu", name=f"{name}_bn2")
-    return norm(conv(x, 4 * filters, 1, name=f"{name}_conv3"), name=f"{name}_bn3")
+    return norm(conv(gate("inside", x), 4 * filters, 1, name=f"{name}_conv3"), name=f"{name}_bn3")
 
 
-def legacy_grouped_bottleneck(x, filters, *, strides, groups, inner, first, name):
+def legacy_grouped_bottleneck(x, filters, *, strides, gate, groups, inner, first, name):
     """1x1 to `first` times `filters`, a strided grouped 3x3 to `inner` times, 1x1 to four times."""
     x = norm(conv(x, first * filters, 1, name=f"{name}_conv1"), "relu", name=f"{name}_bn1")
     x = conv(x, inner * filters, 3, strides=strides, groups=groups, name=f"{name}_conv2")
     x = activate(norm(x, name=f"{name}_bn2"), "relu", name=f"{name}_bn2")
-    return norm(conv(x, 4 * filters, 1, name=f"{name}_conv3"), name=f"{name}_bn3")
+    return norm(conv(gate("inside", x), 4 * filters, 1, name=f"{name}_conv3"), name=f"{name}_bn3")

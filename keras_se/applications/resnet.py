@@ -6,6 +6,12 @@ three 3x3 ones: (32, 32, 64) and `avg_down` make variant D of https://arxiv.org/
 (24, 32, 64) the tiered variant T; `antialias` averages before each subsampling (AA). SENet-154 has
 a deep stem, halves the first 1x1 convolutions (`reduce_first`) and projects with 3x3 kernels
 (`down_kernel`).
+
+`placement` puts the gates elsewhere, as the paper tries in its tables 14 and 16: `"standard"` at
+the end of the residual branch, `"pre"` at its beginning, `"post"` after the sum and its activation,
+`"identity"` on the skip, and `"inside"` after the 3x3 convolution of a bottleneck (the first of a
+basic block), its batch norm and activation. `stages` numbers the stages with gates from 1, as the
+layers are named; the paper's table 13 counts the stem too, so that its stage 2 is stage 1 here.
 """
 
 from functools import partial
@@ -20,16 +26,29 @@ from keras_se.applications.bricks import (
 )
 
 FILTERS = (64, 128, 256, 512)
+PLACEMENTS = ("standard", "pre", "post", "identity", "inside")
 
 
-def resnet(x, se, *, depths, block, stem=64, avg_down=False, antialias=False, **arguments):
-    """The four stages of a residual network after its stem, with `se` ending each branch."""
-    down_kernel = arguments.pop("down_kernel", 1)
+def resnet(  # noqa: PLR0913 (the columns of the table)
+    x,
+    se,
+    *,
+    depths,
+    block,
+    stem=64,
+    avg_down=False,
+    antialias=False,
+    down_kernel=1,
+    placement="standard",
+    stages=None,
+    **arguments,
+):
+    """The four stages of a residual network after its stem."""
     x = residual_stem(x, stem)
     x = average_pool(x, name="maxpool") if antialias else max_pool_positive(x, name="maxpool")
     return residual_stages(
         x,
-        se,
+        gates(se, placement, stages),
         depths=depths,
         filters=FILTERS,
         block=partial(block, antialias=antialias, **arguments),
@@ -47,40 +66,63 @@ def residual_stem(x, stem):
     return norm(conv(x, third, 3, name="conv1_6"), "relu", name="bn1")
 
 
-def residual_stages(x, se, *, depths, filters, block, shortcut, se_name="se"):
+def gates(se, placement="standard", stages=None, *, suffix="se"):
+    """Where a residual network has gates: a function of a stage, a block's name, a place and a map.
+
+    The function gives the map, gated if the gates belong at this one of `PLACEMENTS`. `stages` has
+    the numbers of the stages with gates; `None` means all.
+    """
+    if placement not in PLACEMENTS:
+        legal = ", ".join(map(repr, PLACEMENTS))
+        raise ValueError(f"`placement` must be one of {legal}. Received: placement={placement!r}")
+    several = isinstance(stages, tuple | list) and set(stages) <= {1, 2, 3, 4}
+    if stages is not None and not several:
+        raise ValueError(
+            f"`stages` must be None or a tuple of numbers from 1 to 4. Received: stages={stages!r}"
+        )
+
+    def gate(stage, name, place, x):
+        if se is None or place != placement or (stages is not None and stage not in stages):
+            return x
+        return se(name=f"{name}_{suffix}")(x)
+
+    return gate
+
+
+def residual_stages(x, gate, *, depths, filters, block, shortcut):
     """Stages of residual blocks, each after the first halving the map.
 
-    `block` makes the residual branch and `shortcut` the other one; `se` ends the branch.
+    `block` makes the residual branch and `shortcut` the other one; `gate` is what `gates` gives.
     """
     for stage, (depth, width) in enumerate(zip(depths, filters, strict=True), start=1):
         for index in range(depth):
             name = f"layer{stage}_{index}"
             strides = 2 if stage > 1 and index == 0 else 1
-            residual = block(x, width, strides=strides, name=name)
+            at = partial(gate, stage, name)
+            residual = block(at("pre", x), width, strides=strides, gate=at, name=name)
             skip = x
             if strides > 1 or x.shape[channel_axis()] != residual.shape[channel_axis()]:
                 skip = shortcut(x, residual.shape[channel_axis()], strides=strides, name=name)
-            if se:
-                residual = se(name=f"{name}_{se_name}")(residual)
-            x = add(residual, skip, name=name)
+            x = add(at("standard", residual), at("identity", skip), name=name)
+            x = at("post", x)
     return x
 
 
-def basic(x, filters, *, strides, antialias=False, name):
+def basic(x, filters, *, strides, gate, antialias=False, name):
     """Two 3x3 convolutions."""
     x = subsampling_conv(x, filters, strides=strides, antialias=antialias, name=f"{name}_%s1")
-    return norm(conv(x, filters, 3, name=f"{name}_conv2"), name=f"{name}_bn2")
+    return norm(conv(gate("inside", x), filters, 3, name=f"{name}_conv2"), name=f"{name}_bn2")
 
 
-def bottleneck(x, filters, *, name, groups=1, width=64, reduce_first=1, **subsampling):
+def bottleneck(x, filters, *, gate, name, groups=1, width=64, reduce_first=1, **subsampling):
     """1x1, 3x3 in `groups` of `width` channels per 64 filters, and 1x1 to four times `filters`."""
     inner = filters * width // 64 * groups
     x = norm(conv(x, inner // reduce_first, 1, name=f"{name}_conv1"), "relu", name=f"{name}_bn1")
     x = subsampling_conv(x, inner, groups=groups, name=f"{name}_%s2", **subsampling)
-    return norm(conv(x, 4 * filters, 1, name=f"{name}_conv3"), name=f"{name}_bn3")
+    return norm(conv(gate("inside", x), 4 * filters, 1, name=f"{name}_conv3"), name=f"{name}_bn3")
 
 
-def subsampling_conv(x, filters, *, strides, antialias, groups=1, name):
+def subsampling_conv(x, filters, *, strides, antialias=False, groups=1, name):
     """A 3x3 convolution that strides, or, for `antialias`, is averaged afterwards instead."""
     conv_strides = 1 if antialias else strides
     x = conv(x, filters, 3, strides=conv_strides, groups=groups, name=name % "conv")

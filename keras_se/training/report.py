@@ -22,7 +22,7 @@ def measure(network, dataset):
         A dictionary: `test_accuracy` in percent, `parameters`, the number of trainable ones, and
         `mflops`, millions of multiply-adds for one image.
     """
-    from keras_se.complexity import multiply_adds, trainable_parameters
+    from keras_se.counting import multiply_adds, trainable_parameters
 
     predicted = network.predict(dataset.test_images, verbose=0).argmax(axis=-1)
     return {

@@ -1,9 +1,10 @@
 """Every public checkpoint of these networks and of their plain twins, one line each.
 
 Sources: tags, sizes, crops, statistics and licenses from the pretrained configurations of timm
-1.0.31; top-1 and top-5 from timm's results-imagenet.csv, commit aa4b585 for the networks with SE and
-commit 7479d45 for the plain ones. A legacy checkpoint exists only as a release file of 2018, whose
-name ends in the first digits of its sha256.
+1.0.31; top-1 and top-5 from timm's results-imagenet.csv, commit aa4b585 for the ResNets and
+ResNeXts with SE, commit 7479d45 for the plain ones, and commit 0173a13 for the other families. A
+legacy checkpoint exists only as a release file of 2018, whose name ends in the first digits of its
+sha256.
 """
 
 import difflib
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+ZERO = (0.0, 0.0, 0.0)
+ONE = (1.0, 1.0, 1.0)
 RELEASES = "https://github.com/rwightman/pytorch-image-models/releases/download/"
 
 
@@ -33,6 +36,7 @@ class Weights:
         std: Standard deviation of each channel, of values from 0 to 1.
         classes: Number of classes of the head; 0 for a checkpoint without a head.
         license: SPDX identifier, or `None` where the authors name none.
+        unused: What the names of tensors begin with that only training needs, and that are left out.
         sha256: Hexadecimal sha256 of the file, or its first digits, if known.
     """
 
@@ -49,6 +53,7 @@ class Weights:
     std: tuple = IMAGENET_STD
     classes: int = 1000
     license: str | None = "apache-2.0"
+    unused: str | None = None
     sha256: str | None = None
 
 
@@ -82,6 +87,59 @@ def find(weights, rows, *, network):
 # then the best top-1.
 # fmt: off
 WEIGHTS = {
+    "InceptionV3": (
+        Weights("gluon_in1k", "timm/inception_v3.gluon_in1k", 299, None, 0.875, None, 78.806, 94.374),
+        Weights("tf_in1k", "timm/inception_v3.tf_in1k", 299, None, 0.875, None, 77.862, 93.644, mean=HALF, std=HALF),
+        Weights("tf_adv_in1k", "timm/inception_v3.tf_adv_in1k", 299, None, 0.875, None, 77.592, 93.73, mean=HALF, std=HALF),
+        Weights("tv_in1k", "timm/inception_v3.tv_in1k", 299, None, 0.875, None, 77.434, 93.474, mean=HALF, std=HALF, unused="AuxLogits."),
+    ),
+    "InceptionResNetV2": (
+        Weights("tf_in1k", "timm/inception_resnet_v2.tf_in1k", 299, None, 0.8975, None, 80.462, 95.308, mean=HALF, std=HALF),
+        Weights("tf_ens_adv_in1k", "timm/inception_resnet_v2.tf_ens_adv_in1k", 299, None, 0.8975, None, 79.978, 94.946, mean=HALF, std=HALF),
+    ),
+    "MobileNet": (
+        Weights("ra4_e3600_r224_in1k", "timm/mobilenetv1_100.ra4_e3600_r224_in1k", 224, 256, 0.875, 0.95, 75.388, None, mean=HALF, std=HALF),
+    ),
+    "MobileNetV2": (
+        Weights("ra_in1k", "timm/mobilenetv2_100.ra_in1k", 224, None, 0.875, None, 72.976, 91.01),
+    ),
+    "MobileNetV3Large": (
+        Weights("miil_in21k_ft_in1k", "timm/mobilenetv3_large_100.miil_in21k_ft_in1k", 224, None, 0.875, None, 77.918, 92.914, interpolation="bilinear", mean=ZERO, std=ONE),
+        Weights("ra4_e3600_r224_in1k", "timm/mobilenetv3_large_100.ra4_e3600_r224_in1k", 224, 256, 0.95, 1.0, 76.31, None, mean=HALF, std=HALF),
+        Weights("ra_in1k", "timm/mobilenetv3_large_100.ra_in1k", 224, None, 0.875, None, 75.766, 92.538),
+        Weights("miil_in21k", "timm/mobilenetv3_large_100.miil_in21k", 224, None, 0.875, None, None, None, interpolation="bilinear", mean=ZERO, std=ONE, classes=11221),
+    ),
+    "MobileNetV3Small": (
+        Weights("lamb_in1k", "timm/mobilenetv3_small_100.lamb_in1k", 224, None, 0.875, None, 67.656, 87.636),
+    ),
+    "MobileNetV3Small_075": (
+        Weights("lamb_in1k", "timm/mobilenetv3_small_075.lamb_in1k", 224, None, 0.875, None, 65.234, 85.446),
+    ),
+    "MobileNetV3Small_050": (
+        Weights("lamb_in1k", "timm/mobilenetv3_small_050.lamb_in1k", 224, None, 0.875, None, 57.91, 80.18),
+    ),
+    "VGG11": (
+        Weights("tv_in1k", "timm/vgg11_bn.tv_in1k", 224, None, 0.875, None, 70.382, 89.808, interpolation="bilinear", license="bsd-3-clause"),
+    ),
+    "VGG13": (
+        Weights("tv_in1k", "timm/vgg13_bn.tv_in1k", 224, None, 0.875, None, 71.588, 90.378, interpolation="bilinear", license="bsd-3-clause"),
+    ),
+    "VGG16": (
+        Weights("tv_in1k", "timm/vgg16_bn.tv_in1k", 224, None, 0.875, None, 73.37, 91.514, interpolation="bilinear", license="bsd-3-clause"),
+    ),
+    "VGG19": (
+        Weights("tv_in1k", "timm/vgg19_bn.tv_in1k", 224, None, 0.875, None, 74.216, 91.844, interpolation="bilinear", license="bsd-3-clause"),
+    ),
+    "DenseNet121": (
+        Weights("ra_in1k", "timm/densenet121.ra_in1k", 288, None, 0.95, None, 76.5, 93.368),
+        Weights("tv_in1k", "timm/densenet121.tv_in1k", 224, None, 0.875, None, 74.764, 92.154),
+    ),
+    "DenseNet169": (
+        Weights("tv_in1k", "timm/densenet169.tv_in1k", 224, None, 0.875, None, 75.9, 93.028),
+    ),
+    "DenseNet201": (
+        Weights("tv_in1k", "timm/densenet201.tv_in1k", 224, None, 0.875, None, 77.286, 93.48),
+    ),
     "LegacySENet154": (
         Weights("in1k", RELEASES + "v0.1-weights/legacy_senet154-e9eb9fe6.pth", 224, None, 0.875, None, 81.32, 95.502, interpolation="bilinear", sha256="e9eb9fe6"),
     ),

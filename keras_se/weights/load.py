@@ -43,23 +43,28 @@ class Checkpoint:
     row: Weights | None = None
 
     def classes(self, head):
-        """The number of classes of its head, the layer `head` of a keras_se model.
+        """The number of classes of its head, whose layers in a keras_se model `head` names.
 
         Raises:
             ValueError: If it has no head.
         """
-        for name in (f"{torch_name(head)}.bias", f"{head}/bias"):
+        for name in (f"{torch_name(head[-1])}.bias", f"{head[-1]}/bias"):
             if name in self.values:
                 return int(self.values[name].shape[0])
         raise ValueError(f"{self.source} has no head, so `classes` must be given.")
 
     def load_into(self, model, head):
-        """Loads it into `model`, but for a head of other classes; see `load_state_dict`."""
-        values = self.values
+        """Loads it into `model`, but for a head of other classes; see `load_state_dict`.
+
+        `head` has the names of the head's layers, the classifier last.
+        """
+        values, classifier = self.values, head[-1]
+        if self.row is not None and self.row.unused:
+            values = {k: v for k, v in values.items() if not k.startswith(self.row.unused)}
         layers = {layer.name: layer for layer in model.layers}
-        if self.row is not None and self.row.classes == 0 and head in layers:
+        if self.row is not None and self.row.classes == 0 and classifier in layers:
             # Published without a head: to `model`, the same as a head of no classes.
-            name, features = torch_name(head), layers[head].kernel.shape[0]
+            name, features = torch_name(classifier), layers[classifier].kernel.shape[0]
             nothing = {f"{name}.weight": np.empty((0, features)), f"{name}.bias": np.empty(0)}
             values = values | nothing
         self.load(model, values, head=head, source=self.source)

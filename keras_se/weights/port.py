@@ -10,6 +10,7 @@ import math
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_se.layers import SqueezeExcite
@@ -22,6 +23,10 @@ VARIABLES = {
     "running_var": ("moving_variance",),
 }
 PARAMETERS = {name: parameter for parameter, names in VARIABLES.items() for name in names}
+# timm has two modules for SE. That of its mobile networks, whose layers are all in `blocks`, has
+# other names for the two dense layers of the gates.
+MOBILE = "blocks."
+MOBILE_GATES = {"conv_reduce": "fc1", "conv_expand": "fc2"}
 # A counter of PyTorch's batch norm that neither side uses.
 IGNORED = "num_batches_tracked"
 MOST_NAMED = 8
@@ -34,25 +39,28 @@ def load_state_dict(model, state, *, head=None, source="the state dict"):
         model: A model of `keras_se.applications`, or any whose layers are named as they are.
         state: Mapping from timm's names, such as `"layer1.0.se.fc1.weight"`, to arrays with
             kernels as `(output, input, height, width)` or `(output, input)`.
-        head: Name of the classifier's layer in `model`. If its number of classes differs, or
-            `model` has no such layer, the checkpoint's own head is left out; in the first case
-            `model` keeps its own and a log line says so.
+        head: Name of the classifier's layer in `model`, or names of all the layers of the head,
+            the classifier last. If its number of classes differs, `model` keeps its own and a log
+            line says so; if `model` has no such layer, the checkpoint's head is left out.
         source: What to call the state dict in messages.
 
     Raises:
         ValueError: If tensors are missing, left over or of the wrong shape; `model` is unchanged.
     """
     variables = keras_variables(model)
+    depthwise = _depthwise(model)
     values = {}
     for key, tensor in state.items():
         layer, _, parameter = key.rpartition(".")
+        layer = _gates_layer(layer)
         if parameter == IGNORED:
             continue
         paths = (f"{_escape(layer)}_{variable}" for variable in VARIABLES.get(parameter, ()))
         # Without a layer it is no name of PyTorch's, though it may look like one of Keras's.
         path = next((path for path in paths if layer and path in variables), None)
-        shape = variables[path].shape if path else None
-        _add(values, path or _foreign(key, variables), _keras_layout(np.asarray(tensor), shape))
+        tensor = np.asarray(tensor)
+        value = _keras_layout(tensor, variables[path] if path else None, depthwise)
+        _add(values, path or _foreign(key, variables), value)
     _load(model, variables, values, head, source)
 
 
@@ -91,13 +99,20 @@ def export_state_dict(model, path=None):
         OSError: If the file cannot be written.
     """
     gates = {id(v) for one in model.layers if isinstance(one, SqueezeExcite) for v in one.variables}
+    depthwise = _depthwise(model)
     state = {}
     for variable in model.weights:
         layer, _, name = variable.path.rpartition("/")
         if name not in PARAMETERS:
             raise ValueError(f"{variable.path!r} has no counterpart in a PyTorch checkpoint.")
-        key = f"{torch_name(layer.replace('/', '_'))}.{PARAMETERS[name]}"
-        state[key] = _torch_layout(variable.numpy(), as_convolution=id(variable) in gates)
+        layer = torch_name(layer.replace("/", "_"))
+        value = variable.numpy()
+        if id(variable) in gates:
+            layer = _torch_gates_layer(layer)
+            value = value[None, None] if value.ndim == 2 else value
+        elif id(variable) in depthwise:
+            value = value.transpose(0, 1, 3, 2)
+        state[f"{layer}.{PARAMETERS[name]}"] = _torch_layout(value)
     if path is not None:
         _write_safetensors(state, Path(path))
     return state
@@ -142,10 +157,13 @@ def _unloaded_head(variables, values, head):
     """Names of the head on both sides, if it has other classes or the model has none."""
     if head is None:
         return set()
-    kernel, bias = f"{head}_kernel", f"{head}_bias"
+    layers = (head,) if isinstance(head, str) else tuple(head)
+    kernel, bias = f"{layers[-1]}_kernel", f"{layers[-1]}_bias"
     if kernel not in variables:
         # A head that is unknown to the model still has its name in PyTorch.
-        return {kernel, bias, f"{torch_name(head)}.weight", f"{torch_name(head)}.bias"}
+        keras_names = {f"{layer}_{name}" for layer in layers for name in ("kernel", "bias")}
+        torch = {f"{torch_name(one)}.{name}" for one in layers for name in ("weight", "bias")}
+        return keras_names | torch
     if kernel not in values or bias not in values:
         return set()
     features, classes = variables[kernel].shape
@@ -218,27 +236,46 @@ def _hint(variables, values):
     return ""
 
 
-def _keras_layout(tensor, shape):
-    """PyTorch's kernel as Keras has it; a 1x1 convolution also fills a dense kernel."""
-    if tensor.ndim == 4:
+def _keras_layout(tensor, variable, depthwise):
+    """PyTorch's kernel as Keras has it in `variable`; a 1x1 convolution also fills a dense one."""
+    if tensor.ndim == 4 and id(variable) in depthwise:
+        tensor = tensor.transpose(2, 3, 0, 1)
+    elif tensor.ndim == 4:
         tensor = tensor.transpose(2, 3, 1, 0)
-        if shape is not None and len(shape) == 2 and tensor.shape[:2] == (1, 1):
+        if variable is not None and len(variable.shape) == 2 and tensor.shape[:2] == (1, 1):
             tensor = tensor[0, 0]
     elif tensor.ndim == 2:
         tensor = tensor.T
     return tensor
 
 
-def _torch_layout(value, *, as_convolution):
-    """Keras's kernel as PyTorch has it; timm's gates are 1x1 convolutions."""
-    if value.ndim == 2 and as_convolution:
-        value = value[None, None]
+def _torch_layout(value):
+    """Keras's kernel as PyTorch has it."""
     if value.ndim == 4:
         value = value.transpose(3, 2, 0, 1)
     elif value.ndim == 2:
         value = value.T
     # A copy: on some backends the array is the variable's own memory.
     return np.array(value, order="C")
+
+
+def _depthwise(model):
+    """The kernels of depthwise convolutions, whose last two axes Keras has the other way round."""
+    layers = [one for one in model.layers if isinstance(one, keras.layers.DepthwiseConv2D)]
+    return {id(layer.kernel) for layer in layers}
+
+
+def _gates_layer(layer):
+    """The name of a layer of PyTorch, those of the gates as they are called here."""
+    module, _, name = layer.rpartition(".")
+    return f"{module}.{MOBILE_GATES[name]}" if name in MOBILE_GATES else layer
+
+
+def _torch_gates_layer(layer):
+    """The name in PyTorch of a layer of the gates."""
+    names = {ours: name for name, ours in MOBILE_GATES.items()}
+    module, _, name = layer.rpartition(".")
+    return f"{module}.{names[name]}" if layer.startswith(MOBILE) else layer
 
 
 def _escape(path):

@@ -1,0 +1,152 @@
+"""MobileNet v1, v2 and v3 (large and small) as timm has them, in any width `alpha`.
+
+Howard et al., https://arxiv.org/abs/1704.04861; Sandler et al., https://arxiv.org/abs/1801.04381;
+Howard et al., https://arxiv.org/abs/1905.02244. SE ends every pointwise convolution of v1, after
+its activation (Hu et al., https://arxiv.org/abs/1709.01507, table 3), and every residual branch of
+v2, which is no network of a paper. Version 3 was published with SE, inside some of its blocks.
+"""
+
+from keras import layers
+
+from keras_se.applications.bricks import (
+    activate,
+    add,
+    channel_axis,
+    classifier,
+    conv,
+    depthwise,
+    norm,
+)
+from keras_se.layers import _positive
+
+# fmt: off
+# One row a stage: strides of its first block, filters, blocks.
+V1_STAGES = ((1, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 6), (2, 1024, 2))
+# Strides of the first block, filters, expansion of every block.
+V2_STAGES = (
+    (1, 16,  (1,)),
+    (2, 24,  (6, 6)),
+    (2, 32,  (6, 6, 6)),
+    (2, 64,  (6, 6, 6, 6)),
+    (1, 96,  (6, 6, 6)),
+    (2, 160, (6, 6, 6)),
+    (1, 320, (6,)),
+)
+# Kernel size, strides of the first block, filters, expansion of every block, whether they have
+# gates, activation. The paper gives the expanded channels instead, but only for `alpha=1`.
+LARGE = (
+    (3, 1, 16,  (1,),               False, "relu"),
+    (3, 2, 24,  (4, 3),             False, "relu"),
+    (5, 2, 40,  (3, 3, 3),          True,  "relu"),
+    (3, 2, 80,  (6, 2.5, 2.3, 2.3), False, "hard_swish"),
+    (3, 1, 112, (6, 6),             True,  "hard_swish"),
+    (5, 2, 160, (6, 6, 6),          True,  "hard_swish"),
+)
+SMALL = (
+    (3, 2, 16,  (1,),               True,  "relu"),
+    (3, 2, 24,  (4.5, 3.67),        False, "relu"),
+    (5, 2, 40,  (4, 6, 6),          True,  "hard_swish"),
+    (5, 1, 48,  (3, 3),             True,  "hard_swish"),
+    (5, 2, 96,  (6, 6, 6),          True,  "hard_swish"),
+)
+# fmt: on
+# The last convolution has so many times the filters of the last stage.
+LAST = 6
+
+
+def mobilenet_v1(x, se, *, alpha=1.0):
+    """Thirteen depthwise separable convolutions after the stem, each ended by `se`.
+
+    `alpha` multiplies the filters of all convolutions.
+    """
+    x = _stem(x, 32, "relu6", _positive("alpha", alpha))
+    for stage, (first_strides, filters, depth) in enumerate(V1_STAGES):
+        for index in range(depth):
+            name = f"blocks_{stage}_{index}"
+            strides = first_strides if index == 0 else 1
+            x = _inside(x, 3, strides, 1, "relu6", name=name)
+            x = _projection(x, _rounded(alpha * filters), 1, "relu6", name=name)
+            x = se(name=f"{name}_se")(x) if se else x
+    return x
+
+
+def mobilenet_v2(x, se, *, alpha=1.0):
+    """Inverted residual blocks, `se` ending each branch, and a 1x1 convolution to 1280 filters.
+
+    `alpha` multiplies the filters of all convolutions but, if it is less than one, the last.
+    """
+    x = _stem(x, 32, "relu6", _positive("alpha", alpha))
+    for stage, (first_strides, filters, ratios) in enumerate(V2_STAGES):
+        for index, ratio in enumerate(ratios):
+            name = f"blocks_{stage}_{index}"
+            strides = first_strides if index == 0 else 1
+            branch = _inside(x, 3, strides, ratio, "relu6", name=name)
+            branch = _projection(branch, _rounded(alpha * filters), ratio, name=name)
+            branch = se(name=f"{name}_se")(branch) if se else branch
+            x = _skipped(branch, x, strides, name=name)
+    x = conv(x, _rounded(max(1.0, alpha) * 1280), 1, name="conv__head")
+    return norm(x, "relu6", name="bn2")
+
+
+def mobilenet_v3(x, se, *, stages, alpha=1.0):
+    """The blocks of `stages`, LARGE or SMALL, with `se` on the depthwise convolutions of some.
+
+    `alpha` multiplies the filters of all convolutions but, below 0.75, the first.
+    """
+    x = _stem(x, 16, "hard_swish", 1.0 if _positive("alpha", alpha) < 0.75 else alpha)
+    for stage, (kernel, first_strides, filters, ratios, gated, activation) in enumerate(stages):
+        for index, ratio in enumerate(ratios):
+            name = f"blocks_{stage}_{index}"
+            strides = first_strides if index == 0 else 1
+            branch = _inside(x, kernel, strides, ratio, activation, name=name)
+            branch = se(name=f"{name}_se")(branch) if se and gated else branch
+            branch = _projection(branch, _rounded(alpha * filters), ratio, name=name)
+            x = _skipped(branch, x, strides, name=name)
+    name = f"blocks_{len(stages)}_0"
+    x = conv(x, _rounded(alpha * LAST * filters), 1, name=f"{name}_conv")
+    return norm(x, "hard_swish", name=f"{name}_bn1")
+
+
+def mobilenet_v3_head(x, classes, activation, *, filters, dropout=0.0, name="classifier"):
+    """Global average pooling, a 1x1 convolution to `filters`, and the classifier."""
+    x = layers.GlobalAveragePooling2D(keepdims=True, name="global__pool")(x)
+    x = conv(x, filters, 1, use_bias=True, name="conv__head")
+    x = activate(x, "hard_swish", name="conv__head")
+    # What the classifier averages is one pixel, so that it only flattens.
+    return classifier(x, classes, activation, dropout=dropout, name=name)
+
+
+def _stem(x, filters, activation, alpha):
+    """A 3x3 convolution that halves the map."""
+    x = conv(x, _rounded(alpha * filters), 3, strides=2, name="conv__stem")
+    return norm(x, activation, name="bn1")
+
+
+def _inside(x, kernel_size, strides, ratio, activation, *, name):
+    """A 1x1 convolution to `ratio` times the channels, unless that is one, and a depthwise one."""
+    if ratio > 1:
+        x = conv(x, _rounded(ratio * x.shape[channel_axis()]), 1, name=f"{name}_conv__pw")
+        x = norm(x, activation, name=f"{name}_bn1")
+    x = depthwise(x, kernel_size, strides=strides, name=f"{name}_conv__dw")
+    return norm(x, activation, name=f"{name}_bn{2 if ratio > 1 else 1}")
+
+
+def _projection(x, filters, ratio, activation=None, *, name):
+    """The 1x1 convolution that ends a block, and its normalisation."""
+    # timm calls it so only if another 1x1 convolution begins the block.
+    conv_name, norm_name = ("conv__pwl", "bn3") if ratio > 1 else ("conv__pw", "bn2")
+    x = conv(x, filters, 1, name=f"{name}_{conv_name}")
+    return norm(x, activation, name=f"{name}_{norm_name}")
+
+
+def _skipped(branch, x, strides, *, name):
+    """The branch plus what it began with, if their shapes agree."""
+    if strides > 1 or branch.shape[channel_axis()] != x.shape[channel_axis()]:
+        return branch
+    return add(branch, x, None, name=name)
+
+
+def _rounded(channels):
+    """The nearest multiple of 8, or one more if a tenth of the channels would be lost."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * channels else nearest

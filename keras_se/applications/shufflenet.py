@@ -1,0 +1,167 @@
+"""ShuffleNet v1 with 1, 2, 3, 4 or 8 `groups`, in the widths `scale` that these divide.
+
+Zhang et al., https://arxiv.org/abs/1707.01083. SE ends every branch, before it is added to or
+concatenated with the other: with that, and only that, ShuffleNet 1x (3 groups) grows by the 0.6
+million parameters of table 3 of Hu et al., https://arxiv.org/abs/1709.01507.
+"""
+
+import math
+
+import keras
+from keras import layers, ops
+
+from keras_se.applications.bricks import (
+    activate,
+    add,
+    channel_axis,
+    concat,
+    conv,
+    depthwise,
+    max_pool_positive,
+    norm,
+)
+from keras_se.layers import _choice, _positive
+
+# The paper's table 1: units of a stage, and filters of stage 2 by the number of groups; each
+# stage has twice the filters of the one before.
+DEPTHS = (4, 8, 4)
+WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
+STEM = 24
+AXES = {"channels_last": -1, "channels_first": 1}
+
+
+def shufflenet(x, se, *, groups=3, scale=1.0):
+    """Three stages of units with grouped 1x1 convolutions, `se` ending each branch.
+
+    `scale` multiplies the filters of all convolutions. In the stem and in bottlenecks these are
+    rounded up to whole groups; at `scale=1` they are, and on the others the paper is silent.
+    """
+    width = _width(groups, scale)
+    x = norm(conv(x, _whole(STEM * scale, groups), 3, strides=2, name="conv1"), "relu", name="bn1")
+    x = max_pool_positive(x, name="maxpool")
+    for stage, depth in enumerate(DEPTHS, start=2):
+        for index in range(depth):
+            x = _unit(
+                x,
+                se,
+                width,
+                strides=2 if index == 0 else 1,
+                # The very first 1x1 convolution has too few channels to be grouped.
+                first_groups=1 if stage == 2 and index == 0 else groups,
+                groups=groups,
+                name=f"stage{stage}_{index}",
+            )
+        width *= 2
+    return x
+
+
+def _unit(x, se, filters, *, strides, first_groups, groups, name):
+    """A branch added to its input or, if it strides, concatenated with the input's average."""
+    branch_filters = filters - x.shape[channel_axis()] if strides > 1 else filters
+    branch = conv(x, _whole(filters / 4, groups), 1, groups=first_groups, name=f"{name}_conv1")
+    branch = norm(branch, "relu", name=f"{name}_bn1")
+    branch = ChannelShuffle(groups, name=f"{name}_shuffle")(branch)
+    branch = depthwise(branch, 3, strides=strides, name=f"{name}_conv2")
+    branch = norm(branch, name=f"{name}_bn2")
+    branch = conv(branch, branch_filters, 1, groups=groups, name=f"{name}_conv3")
+    branch = norm(branch, name=f"{name}_bn3")
+    branch = se(name=f"{name}_se")(branch) if se else branch
+    if strides == 1:
+        return add(branch, x, name=name)
+    x = concat([_average_pool(x, name=f"{name}_pool"), branch], name=f"{name}_concat")
+    return activate(x, "relu", name=name)
+
+
+def _average_pool(x, *, name):
+    """PyTorch's `AvgPool2d(3, stride=2, padding=1)`, whose border counts as zeros."""
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return layers.AveragePooling2D(3, strides=2, name=name)(x)
+
+
+def _width(groups, scale):
+    """The filters of stage 2."""
+    if isinstance(groups, bool) or groups not in tuple(WIDTHS):
+        legal = ", ".join(map(str, WIDTHS))
+        raise ValueError(f"`groups` must be one of {legal}. Received: groups={groups!r}")
+    width = WIDTHS[groups] * _positive("scale", scale)
+    # Not exactly: a third of 240 is a whole number that floating point may miss.
+    if round(width) < groups or abs(width / groups - round(width / groups)) > 1e-6:
+        raise ValueError(
+            f"`scale` must be a multiple of {groups}/{WIDTHS[groups]} with groups={groups}, so "
+            f"that they divide the filters. Received: scale={scale!r}"
+        )
+    return round(width)
+
+
+def _whole(filters, groups):
+    """The filters rounded up to whole groups."""
+    return math.ceil(filters / groups) * groups
+
+
+@keras.saving.register_keras_serializable(package="keras_se")
+class ChannelShuffle(layers.Layer):
+    """Deals the channels of each group out to all groups.
+
+    Of `groups * n` channels, channel `i * n + j` becomes channel `j * groups + i`, so that a
+    grouped convolution sees channels of all groups of the one before.
+
+    Args:
+        groups: Positive integer that divides the channels.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes
+            `keras.config.image_data_format()`.
+        **kwargs: `name` and `dtype`, as for every Keras layer.
+
+    Call arguments:
+        inputs: Tensor `(batch, *space, channels)` or `(batch, channels, *space)` of any, possibly
+            unknown, batch and spatial sizes.
+
+    Returns:
+        A tensor of the shape of `inputs`, in the layer's compute dtype.
+
+    Raises:
+        ValueError: If an argument is not legal, or the channels are unknown or do not divide.
+
+    Example:
+    >>> x = ops.reshape(ops.arange(6, dtype="float32"), (1, 1, 1, 6))
+    >>> [int(one) for one in ops.reshape(ChannelShuffle(2)(x), (6,))]
+    [0, 3, 1, 4, 2, 5]
+
+    Reference:
+        Zhang et al., "ShuffleNet", https://arxiv.org/abs/1707.01083, section 3.1.
+    """
+
+    def __init__(self, groups, *, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.groups = _positive("groups", groups, whole=True)
+        if data_format is None:
+            data_format = keras.config.image_data_format()
+        self.data_format = _choice("data_format", data_format, tuple(AXES))
+        self.input_spec = keras.InputSpec(min_ndim=2)
+
+    def build(self, input_shape):
+        """Checks that the groups divide the channels of `input_shape`."""
+        axis = AXES[self.data_format]
+        channels = input_shape[axis]
+        if channels is None or channels % self.groups:
+            raise ValueError(
+                f"ChannelShuffle needs a known number of channels ({self.data_format}) that is a "
+                f"multiple of groups={self.groups}. Received: input_shape={tuple(input_shape)}"
+            )
+        self.input_spec = keras.InputSpec(min_ndim=2, axes={axis: channels})
+        self.built = True
+
+    def call(self, inputs):
+        """Shuffles the channels of `inputs`."""
+        shape = list(ops.shape(inputs))
+        axis = AXES[self.data_format] % len(shape)
+        split = [self.groups, shape[axis] // self.groups]
+        x = ops.reshape(inputs, shape[:axis] + split + shape[axis + 1 :])
+        return ops.reshape(ops.swapaxes(x, axis, axis + 1), shape)
+
+    def compute_output_shape(self, input_shape):
+        """Returns `input_shape`: the layer keeps it."""
+        return tuple(input_shape)
+
+    def get_config(self):
+        """Returns the arguments that rebuild this layer."""
+        return {**super().get_config(), "groups": self.groups, "data_format": self.data_format}
