@@ -1,4 +1,4 @@
-"""The command `keras-se`: list, predict, train and export."""
+"""The command `keras-se`: list, predict, train, export and data."""
 
 import argparse
 import sys
@@ -39,6 +39,7 @@ def parser():
     _add_predict(commands)
     _add_train(commands)
     _add_export(commands)
+    _add_data(commands)
     return top
 
 
@@ -120,6 +121,23 @@ def _add_export(commands):
     )
     command.add_argument(
         "--overwrite", action="store_true", help="replace the SavedModel that is in DIR"
+    )
+
+
+def _add_data(commands):
+    command = commands.add_parser("data", help="prepare data", description="Prepare data.")
+    below = command.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, help="what to do: prepare"
+    )
+    prepare = _command(below, "prepare", _prepare, "turn a folder of images into one array file")
+    prepare.add_argument(
+        "folder",
+        metavar="FOLDER",
+        help="a folder with train/CLASS/* and val/CLASS/* (or test), or with CLASS/*",
+    )
+    prepare.add_argument("out", metavar="OUT", type=Path, help="the .npz file to write")
+    prepare.add_argument(
+        "--size", metavar="PIXELS", type=int, required=True, help="side of the square images"
     )
 
 
@@ -250,6 +268,23 @@ def _export(options):
         model, options.directory, preprocessing=preprocessing, overwrite=options.overwrite
     )
     print(f"{options.directory}: largest difference from the Keras model {difference:.1e}")
+    return OK
+
+
+def _prepare(options):
+    from keras_se import data
+    from keras_se.training.report import print_skipped
+
+    if options.size < 1:
+        raise ValueError(f"--size must be at least 1. Received: {options.size}")
+    data.check_file(options.out)
+    loaded = data.load(f"folder:{options.folder}", size=options.size, memory=float("inf"))
+    data.prepare(loaded, options.out)
+    print_skipped(loaded)
+    print(
+        f"{options.out}: {len(loaded.train_labels)} images to train on, "
+        f"{len(loaded.test_labels)} held out, {len(loaded.class_names)} classes"
+    )
     return OK
 
 

@@ -120,7 +120,10 @@ def test_a_seed_fixes_the_order_of_every_epoch():
 
 
 def test_only_images_are_augmented():
-    images, targets = numbered(10, augment=lambda images: images + 100)[0]
+    def augment(images, targets, step):
+        return images + 100, targets
+
+    images, targets = numbered(10, augment=augment)[0]
     np.testing.assert_array_equal(images.ravel(), targets + 100)
 
 

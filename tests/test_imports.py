@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "keras_se"
 # Imported inside the one function that needs them, never when a module is.
 LATE = {"tensorflow", "jax", "torch", "PIL", "h5py", "safetensors", "huggingface_hub", "sklearn"}
-LATE |= {"matplotlib", "timm"}
+LATE |= {"matplotlib", "tensorflow_datasets", "timm"}
 # What the modules of one part may import of the others, at any time.
 MAY = {
     "layers": set(),
@@ -21,10 +21,10 @@ MAY = {
     "preprocess": set(),
     "counting": {"layers", "applications"},
     "catalogue": {"applications", "counting"},
-    "data": set(),
+    "data": {"preprocess"},
     "training": {"applications", "data", "counting", "export"},
     "export": {"preprocess"},
-    "cli": {"applications", "catalogue", "export", "preprocess", "training", "weights"},
+    "cli": {"applications", "catalogue", "data", "export", "preprocess", "training", "weights"},
     "surgery": {"layers"},
     "__init__": {"applications", "counting", "layers"},
 }

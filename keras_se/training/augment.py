@@ -4,6 +4,22 @@ import re
 from dataclasses import dataclass
 
 import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_se.training import image_layers
+from keras_se.training.draws import Draws, compiled, derive
+
+# Keras looks at two batches before it trains on TensorFlow. When the layers still counted their
+# draws themselves, as they did for the published results of the digits, these two counted.
+FIRST_STEP = 2
+# Means and standard deviations of the channels, of pixels from 0 to 1.
+NORMALIZATIONS = {
+    "none": None,
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
 
 
 @dataclass(frozen=True)
@@ -13,20 +29,56 @@ class Augmentation:
     layer: object  # Function of the amount and keyword arguments that makes the layer.
     largest: float
     unit: str
+    draws: int = 64  # More than it draws for a batch.
+
+
+def _black(layer):
+    return lambda amount, **keywords: layer(amount, fill_mode="constant", **keywords)
+
+
+def _jitter(layer, name):
+    return lambda amount, **keywords: layer(**{name: amount}, value_range=(0, 1), **keywords)
 
 
 AUGMENTATIONS = {
     "translate": Augmentation(
-        lambda amount, **keywords: keras.layers.RandomTranslation(amount, amount, **keywords),
+        _black(lambda amount, **keywords: layers.RandomTranslation(amount, amount, **keywords)),
         largest=1,
         unit="fraction of the side",
+        draws=2,
     ),
     "rotate": Augmentation(
-        lambda amount, **keywords: keras.layers.RandomRotation(amount / 360, **keywords),
+        _black(lambda amount, **keywords: layers.RandomRotation(amount / 360, **keywords)),
         largest=180,
         unit="degrees",
     ),
-    "zoom": Augmentation(keras.layers.RandomZoom, largest=1, unit="fraction of the side"),
+    "zoom": Augmentation(_black(layers.RandomZoom), largest=1, unit="fraction of the side"),
+    "flip": Augmentation(
+        lambda amount, **keywords: layers.RandomFlip("horizontal", **keywords), 0, "none"
+    ),
+    "pad_crop": Augmentation(image_layers.PadCrop, largest=64, unit="pixels"),
+    "resized_crop": Augmentation(
+        image_layers.ResizedCrop, largest=1, unit="smallest fraction of the area"
+    ),
+    "cutout": Augmentation(image_layers.Cutout, largest=1024, unit="pixels"),
+    "brightness": Augmentation(_jitter(layers.RandomBrightness, "factor"), 1, "fraction of white"),
+    "contrast": Augmentation(_jitter(layers.RandomContrast, "factor"), 1, "fraction"),
+    "saturation": Augmentation(_jitter(layers.RandomSaturation, "factor"), 1, "fraction"),
+    "hue": Augmentation(_jitter(layers.RandomHue, "factor"), 1, "fraction of the circle"),
+    "erase": Augmentation(
+        lambda amount, **keywords: layers.RandomErasing(
+            (amount, amount), fill_value=0.0, value_range=(0, 1), **keywords
+        ),
+        largest=1,
+        unit="probability",
+    ),
+    "randaugment": Augmentation(
+        lambda amount, **keywords: image_layers.RandAugment(
+            value_range=(0, 1), factor=amount / 10, **keywords
+        ),
+        largest=10,
+        unit="magnitude",
+    ),
 }
 
 
@@ -36,7 +88,11 @@ def parse(text):
     Args:
         text: A name and the largest amount in parentheses: `"translate(0.1)"` (fraction of the
             side, along each axis), `"rotate(10)"` (degrees) or `"zoom(0.1)"` (fraction of the
-            side, the same along both axes). Each amount goes both ways.
+            side, the same along both axes), each both ways; `"flip"` (left and right, half of the
+            images); `"pad_crop(4)"` (pixels); `"resized_crop(0.08)"` (smallest fraction of the
+            area); `"cutout(16)"` (side in pixels); `"brightness(0.4)"`, `"contrast(0.4)"`,
+            `"saturation(0.4)"`, `"hue(0.1)"`; `"erase(0.25)"` (probability);
+            `"randaugment(7)"` (magnitude, of two operations).
 
     Returns:
         The name and the amount.
@@ -47,16 +103,19 @@ def parse(text):
     Example:
     >>> parse("rotate(10)")
     ('rotate', 10.0)
+    >>> parse("flip")
+    ('flip', 0.0)
     """
-    match = re.fullmatch(r"(\w+)\((\d+(?:\.\d+)?)\)", str(text))
-    name, amount = (match[1], float(match[2])) if match else (None, 0.0)
-    if name not in AUGMENTATIONS or not 0 < amount <= AUGMENTATIONS[name].largest:
-        legal = ", ".join(
-            f"{name}(x) with 0 < x <= {one.largest} ({one.unit})"
-            for name, one in AUGMENTATIONS.items()
-        )
-        raise ValueError(f"`augment` must be made of {legal}. Received: {text!r}")
-    return name, amount
+    match = re.fullmatch(r"(\w+)(?:\((\d+(?:\.\d+)?)\))?", str(text))
+    name, amount = (match[1], match[2]) if match else (None, None)
+    one = AUGMENTATIONS.get(name)
+    if one and (0 < float(amount) <= one.largest if amount else not one.largest):
+        return name, float(amount or 0)
+    legal = ", ".join(
+        f"{name}(x) with 0 < x <= {one.largest} ({one.unit})" if one.largest else name
+        for name, one in AUGMENTATIONS.items()
+    )
+    raise ValueError(f"`augment` must be made of {legal}. Received: {text!r}")
 
 
 def augmentation(texts, seed):
@@ -66,25 +125,122 @@ def augmentation(texts, seed):
 
     Args:
         texts: Tuple of augmentations as `parse` reads them, done in this order.
-        seed: Integer that fixes the sequence of changes.
+        seed: Integer that fixes the changes.
 
     Returns:
-        A function of a float array of images that returns a tensor of the same shape, or `None`
-        if `texts` is empty.
+        A function of a float array of images from 0 to 1 and the number of a step that returns a
+        tensor of the same shape, which depends on nothing else; or `None` if `texts` is empty.
 
     Raises:
         ValueError: If an augmentation is not legal.
     """
-    layers = []
-    for index, text in enumerate(texts):
-        name, amount = parse(text)
+    rows = []
+    for index, (name, amount) in enumerate(map(parse, texts)):
+        one = AUGMENTATIONS[name]
         # A seed of its own each, or equal amounts of two changes would always come together.
-        keywords = {"fill_mode": "constant", "seed": seed + index, "dtype": "float32"}
-        layers.append(AUGMENTATIONS[name].layer(amount, **keywords))
+        rows.append((one.layer(amount, dtype="float32"), derive(seed, index), one.draws))
 
-    def augment(images):
-        for layer in layers:
-            images = layer(images, training=True)
+    def augment(images, step):
+        for layer, own, draws in rows:
+            first = (step + FIRST_STEP) * draws
+            changes = layer.get_random_transformation(images, training=True, seed=Draws(own, first))
+            images = layer.transform_images(images, changes, training=True)
         return images
 
-    return augment if layers else None
+    return augment if rows else None
+
+
+def mixing(mixup, cutmix, seed):
+    """Makes the function that mixes the images of a batch with each other, and their targets.
+
+    With both, each batch gets the one or the other, as in timm.
+
+    Args:
+        mixup: Alpha of MixUp (arXiv:1710.09412); zero for none.
+        cutmix: Alpha of CutMix (arXiv:1905.04899); zero for none.
+        seed: Integer that fixes the mixtures.
+
+    Returns:
+        A function of images, their targets as rows of probabilities and the number of a step, that
+        returns mixed images and targets; or `None` if there is nothing to mix.
+    """
+    made = []
+    if mixup:
+        made.append(layers.MixUp(mixup, dtype="float32"))
+    if cutmix:
+        made.append(layers.CutMix((cutmix, cutmix), dtype="float32"))
+
+    def mix(images, targets, step):
+        draws = Draws(seed, step * 64)
+        second = keras.random.uniform((), seed=draws) < 0.5
+        results = []
+        for layer in made:
+            changes = layer.get_random_transformation(images, training=True, seed=draws)
+            results.append(
+                (layer.transform_images(images, changes), layer.transform_labels(targets, changes))
+            )
+        if len(results) == 1:
+            return results[0]
+        return tuple(ops.where(second, *pair) for pair in zip(*results, strict=True))
+
+    return mix if made else None
+
+
+def normalization(name):
+    """Makes the function that normalises images.
+
+    Args:
+        name: A key of `NORMALIZATIONS`.
+
+    Returns:
+        A function of float images from 0 to 1, array or tensor, with the same channels as the
+        normalisation; for `"none"` it returns them as they are.
+    """
+    if NORMALIZATIONS[name] is None:
+        return lambda images: images
+    shape = [1] * 4
+    shape[image_layers.channel_axis()] = 3
+    mean, std = (np.float32(row).reshape(shape) for row in NORMALIZATIONS[name])
+    return lambda images: (images - mean) / std
+
+
+def changes(recipe, classes):
+    """Makes the function that changes the batches of a recipe's training, compiled.
+
+    Args:
+        recipe: The `Recipe`.
+        classes: Number of classes.
+
+    Returns:
+        A function of an array of images (uint8, or float32 from 0 to 1), their labels and the
+        number of the step, that returns the input of the network and the targets, a row of
+        probabilities for each image: arrays, or on JAX its own.
+    """
+    augment = augmentation(recipe.augment, recipe.seed)
+    mix = mixing(recipe.mixup, recipe.cutmix, derive(recipe.seed, len(recipe.augment) + 1))
+    normalize = normalization(recipe.normalize)
+    # Keras's own smoothing of a binary cross-entropy would be towards one half.
+    smoothing = recipe.label_smoothing if recipe.loss == "bce" else 0.0
+
+    def change(images, labels, step):
+        if keras.backend.standardize_dtype(images.dtype) == "uint8":
+            images = ops.cast(images, "float32") / 255
+        targets = ops.one_hot(labels, classes, dtype="float32")
+        targets = targets * (1 - smoothing) + smoothing / classes
+        images = augment(images, step) if augment else images
+        images, targets = mix(images, targets, step) if mix else (images, targets)
+        if recipe.target_threshold:
+            targets = ops.cast(targets > recipe.target_threshold, "float32")
+        return normalize(images), targets
+
+    change = compiled(change)
+
+    def batch(images, labels, step):
+        # Of a number that is no tensor, every value would be compiled anew.
+        given = ops.convert_to_tensor(step, "int32")
+        changed = change(ops.convert_to_tensor(images), ops.convert_to_tensor(labels), given)
+        if keras.backend.backend() == "jax":
+            return changed
+        return tuple(map(ops.convert_to_numpy, changed))
+
+    return batch

@@ -1,5 +1,6 @@
 """From a recipe to trained networks, their files and their numbers, one function per verb."""
 
+import dataclasses
 import json
 import time
 
@@ -8,25 +9,29 @@ import numpy as np
 
 from keras_se import data
 from keras_se.applications import find
-from keras_se.training import report
-from keras_se.training.augment import augmentation
-from keras_se.training.folder import MODELS, finished, prepare, write
+from keras_se.training import augment, page, report
+from keras_se.training.augment import parse
+from keras_se.training.checkpoint import Checkpoint, rewrite_history, save_model, save_part
+from keras_se.training.folder import MODELS, finished, prepare, require_space, write
+from keras_se.training.optimize import loss, optimizer, schedule
+from keras_se.training.phases import phase_ends, set_trainable
+from keras_se.training.state import State
 
-# The weights of norms and the biases. Keras shows its optimizers "gamma" or, on the TensorFlow
-# backend, "bn1/gamma:0".
-NOT_DECAYED = (r"(^|/)(gamma|beta|bias)(:\d+)?$",)
+__all__ = ["build", "evaluate", "fit", "optimizer", "schedule", "train"]
 
 
-def train(recipe, out, overwrite=False):
+def train(recipe, out, overwrite=False, resume=False, tensorboard=False):
     """Trains the network of a recipe and, if the recipe says so, its plain twin.
 
     The held-out images are only watched: what counts are the weights after the last epoch.
     Prints Keras's progress and ends with a table. Writes into `out`:
 
-    * `recipe.json`, `model.keras`, `history.csv`, `curves.png`;
-    * `twin.keras` and `twin_history.csv` of the plain twin;
+    * `recipe.json`, `model.keras`, `best.keras` (of the epoch that did best on the held-out
+      images, so its accuracy on them flatters it), `history.csv`, `curves.png`, `report.html`;
+    * `twin.keras`, `twin_best.keras` and `twin_history.csv` of the plain twin;
     * `saved_model`, a TensorFlow SavedModel compared with the network (TensorFlow backend only);
-    * `results.json`, the last, with what this function returns.
+    * `results.json`, the last, with what this function returns;
+    * until then `state.npz` and `twin_state.npz`, from which a run that was killed goes on.
 
     All but the histories, which grow by a line each epoch, are there only when complete.
 
@@ -34,6 +39,9 @@ def train(recipe, out, overwrite=False):
         recipe: The `Recipe`.
         out: Folder to write to, made if it is not there.
         overwrite: Whether to delete the run that is there already.
+        resume: Whether to go on with the run that is there, from its last complete epoch. The
+            result is that of a run that was never stopped.
+        tensorboard: Whether to write logs for TensorBoard into `out/tensorboard` as well.
 
     Returns:
         A dictionary with `networks` (for each name, `test_accuracy` in percent, `parameters`
@@ -43,44 +51,76 @@ def train(recipe, out, overwrite=False):
         `train_images` and `test_images` (how many), `backend` and `keras` (its version).
 
     Raises:
-        ValueError: If the recipe does not fit its data or network, a package is missing, or the
-            loss became infinite or not a number, in which case that network is not saved.
-        OSError: If `out` is not a folder, cannot be written, or holds a run.
+        ValueError: If the recipe does not fit its data or network, or the run to go on with; a
+            package is missing, or the loss became infinite or not a number: then only what there
+            was after the last good epoch is saved.
+        OSError: If `out` is not a folder, cannot be written, has too little space, or holds a run.
     """
     report.require_matplotlib()
-    dataset = data.load(recipe.data, size=recipe.size)
+    if tensorboard:
+        report.require_tensorboard()
+    dataset = data.load(recipe.data, size=recipe.size, crop=recipe.crop)
     networks = _build_all(recipe, dataset)
     # Only to have it refuse a batch size before an earlier run is deleted.
     data.Batches(dataset.train_images, dataset.train_labels, recipe.batch_size)
-    folder = prepare(out, overwrite)
+    folder = prepare(out, overwrite, recipe if resume else None)
+    require_space(folder, sum(network.count_params() for network in networks.values()))
     write(folder / "recipe.json", recipe.to_json())
-    rows, histories = {}, {}
-    for (name, network), (model_file, history_file) in zip(networks.items(), MODELS, strict=False):
-        print(f"Training {name}", flush=True)
-        histories[name], seconds = fit(recipe, network, dataset, folder / history_file)
-        with finished(folder / model_file) as path:
-            network.save(path)
-        rows[name] = report.measure(network, dataset) | {"seconds": seconds}
+    runs = {}
+    for (name, network), files in zip(networks.items(), MODELS, strict=False):
+        logs = folder / "tensorboard" / name if tensorboard else None
+        runs[name] = _train_one(recipe, network, dataset, [folder / file for file in files], logs)
     with finished(folder / "curves.png") as path:
-        report.curves(histories, path)
-    results = {
+        report.curves({name: run["history"] for name, run in runs.items()}, path)
+    saved_model = report.export(next(iter(networks.values())), folder / "saved_model")
+    results = _results(dataset, {name: run["row"] for name, run in runs.items()}, saved_model)
+    confusions = {name: run["confusion"] for name, run in runs.items()}
+    write(folder / "report.html", page.page(folder, recipe, dataset, results, confusions))
+    for *_, state in MODELS:
+        (folder / state).unlink(missing_ok=True)
+    write(folder / "results.json", json.dumps(results, indent=2) + "\n")
+    report.print_skipped(dataset)
+    print(report.table(results["networks"]), flush=True)
+    return results
+
+
+def _train_one(recipe, network, dataset, files, logs):
+    """Trains one network and writes its files; gives its history, measurements and confusions."""
+    model_file, history_file, best_file, state_file = files
+    print(f"Training {network.name}", flush=True)
+    state = State(state_file)
+    if state.read() and state.record["epoch"]:
+        print(f"{state.record['epoch']} of {recipe.epochs} epochs are done already", flush=True)
+    checkpoint = Checkpoint(state, model_file, best_file)
+    extra = [checkpoint, *([keras.callbacks.TensorBoard(logs)] if logs else [])]
+    try:
+        history, seconds = fit(recipe, network, dataset, history_file, extra)
+    except ValueError:
+        save_part(network, state, "network", model_file)
+        save_part(network, state, "best", best_file)
+        raise
+    save_model(network, model_file)
+    save_part(network, state, "best", best_file)
+    probabilities, labels = evaluate(network, dataset, recipe.normalize, recipe.batch_size)
+    confusion = report.confusion(probabilities, labels)
+    row = report.measure(network, dataset, confusion) | {"seconds": seconds}
+    return {"history": history, "confusion": confusion, "row": row}
+
+
+def _results(dataset, rows, saved_model_difference):
+    return {
         "networks": rows,
-        "difference": report.difference(*rows.values()) if recipe.twin else None,
-        "saved_model_difference": report.export(
-            next(iter(networks.values())), folder / "saved_model"
-        ),
+        "difference": report.difference(*rows.values()) if len(rows) == 2 else None,
+        "saved_model_difference": saved_model_difference,
         "train_images": len(dataset.train_labels),
         "test_images": len(dataset.test_labels),
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
     }
-    write(folder / "results.json", json.dumps(results, indent=2) + "\n")
-    print(report.table(rows), flush=True)
-    return results
 
 
 def build(recipe, dataset, se=True):
-    """Builds the network of a recipe with random weights, which the recipe's seed fixes.
+    """Builds the network of a recipe, with its `weights` or random ones that its seed fixes.
 
     Args:
         recipe: The `Recipe`.
@@ -91,7 +131,8 @@ def build(recipe, dataset, se=True):
         A functional `keras.Model`. Keras's random generators are left at the recipe's seed.
 
     Raises:
-        ValueError: If the images are too small for the network.
+        ValueError: If the images are too small for the network, or the weights do not fit.
+        OSError: If the weights cannot be read or downloaded.
     """
     application, _ = find(recipe.network)
     keras.utils.set_random_seed(recipe.seed)
@@ -99,60 +140,17 @@ def build(recipe, dataset, se=True):
     keras.config.set_dtype_policy(recipe.precision)
     try:
         return application(
-            weights=None,
+            weights=recipe.weights or None,
             input_shape=dataset.image_shape,
             classes=len(dataset.class_names),
+            classifier_activation="sigmoid" if recipe.loss == "bce" else "softmax",
             se=se,
         )
     finally:
         keras.config.set_dtype_policy(policy)
 
 
-def schedule(recipe, steps):
-    """Makes the learning rate of each step.
-
-    The rate rises linearly over the warm-up, not from zero but from one step's share, so that no
-    step is lost. Then it stays, or falls as half a cosine that reaches zero after the last step.
-
-    Args:
-        recipe: The `Recipe`.
-        steps: Number of steps in an epoch.
-
-    Returns:
-        A Keras learning rate schedule: a function of the step, counted from zero.
-    """
-    warmup = recipe.warmup_epochs * steps
-    rising = {"warmup_target": recipe.learning_rate, "warmup_steps": warmup} if warmup else {}
-    return keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate / max(warmup, 1),
-        # A recipe may be all warm-up; Keras divides by this number all the same.
-        decay_steps=max((recipe.epochs - recipe.warmup_epochs) * steps, 1),
-        # The fraction of the rate that the cosine falls to.
-        alpha=1.0 if recipe.schedule == "constant" else 0.0,
-        **rising,
-    )
-
-
-def optimizer(recipe, steps):
-    """Makes the optimizer of a recipe, which decays neither norms nor biases.
-
-    Args:
-        recipe: The `Recipe`.
-        steps: Number of steps in an epoch.
-
-    Returns:
-        A Keras optimizer.
-    """
-    rate, decay = schedule(recipe, steps), recipe.weight_decay or None
-    if recipe.optimizer == "sgd":
-        made = keras.optimizers.SGD(rate, recipe.momentum, nesterov=True, weight_decay=decay)
-    else:
-        made = keras.optimizers.AdamW(rate, weight_decay=decay, beta_1=recipe.momentum)
-    made.exclude_from_weight_decay(var_names=NOT_DECAYED)
-    return made
-
-
-def fit(recipe, network, dataset, history_file):
+def fit(recipe, network, dataset, history_file, callbacks=()):
     """Trains `network` in place.
 
     Args:
@@ -162,6 +160,8 @@ def fit(recipe, network, dataset, history_file):
         history_file: CSV file that gets a line after each epoch: `epoch` from zero, `accuracy`
             and `loss` of the changed training images, `val_accuracy` and `val_loss` of the
             held-out ones; accuracies as fractions.
+        callbacks: Keras callbacks. The first may be a `Checkpoint`: training goes on from its
+            state and keeps it up to date.
 
     Returns:
         The same numbers as lists by name, and the seconds that it took, compilation included.
@@ -170,38 +170,107 @@ def fit(recipe, network, dataset, history_file):
         ValueError: If there are fewer training images than the recipe's batch size, or the loss
             became infinite or not a number.
     """
-    classes = len(dataset.class_names)
-    batches = data.Batches(
-        dataset.train_images,
-        keras.utils.to_categorical(dataset.train_labels, classes),
-        recipe.batch_size,
-        augment=augmentation(recipe.augment, recipe.seed),
-        seed=recipe.seed,
-    )
+    callbacks = list(callbacks) or [Checkpoint(State())]
+    state = callbacks[0].state
+    rewrite_history(history_file, state.record["history"])
+    if recipe.ema:
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    callbacks += [
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.CSVLogger(history_file, append=True),
+    ]
+    started, before = time.perf_counter(), state.record["seconds"]
+    for end in phase_ends(recipe):
+        if state.record["epoch"] < end or end == recipe.epochs:
+            _fit_phase(recipe, network, dataset, end, callbacks)
+    return state.record["history"], before + time.perf_counter() - started
+
+
+def _fit_phase(recipe, network, dataset, end, callbacks):
+    """Trains from the state of the first callback to the epoch `end`, always the same layers."""
+    state = callbacks[0].state
+    first = state.record["epoch"]
+    batches, held_out = _batches(recipe, dataset, first)
+    set_trainable(recipe, network, min(first, recipe.epochs - 1))
     network.compile(
-        optimizer=optimizer(recipe, len(batches)),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
+        optimizer=optimizer(recipe, len(batches), network), loss=loss(recipe), metrics=["accuracy"]
     )
-    started = time.perf_counter()
-    history = network.fit(
+    if state.give(network):
+        network.optimizer.build(network.trainable_variables)
+        state.give_optimizer(network.optimizer)
+    if first == end:
+        # The run was killed after its last epoch, before the averages took the weights' place.
+        network.optimizer.finalize_variable_values(network.trainable_variables)
+        return
+    network.fit(
         batches,
-        epochs=recipe.epochs,
-        validation_data=(
-            dataset.test_images,
-            keras.utils.to_categorical(dataset.test_labels, classes),
-        ),
-        validation_batch_size=recipe.batch_size,
+        initial_epoch=first,
+        epochs=end,
+        validation_data=held_out,
         shuffle=False,
-        callbacks=[keras.callbacks.TerminateOnNaN(), keras.callbacks.CSVLogger(history_file)],
-    ).history
-    if not np.isfinite(history["loss"] + history["val_loss"]).all():
+        callbacks=callbacks,
+    )
+    if state.record["epoch"] < end:
         raise ValueError(
             f"The loss of {network.name} became infinite or not a number in epoch "
-            f"{len(history['loss'])}, so it is not saved. Try a lower learning_rate than "
+            f"{state.record['epoch'] + 1}, so it is not saved. Try a lower learning_rate than "
             f"{recipe.learning_rate:g} or more warmup_epochs than {recipe.warmup_epochs}."
         )
-    return history, time.perf_counter() - started
+
+
+def evaluate(network, dataset, normalize="none", batch_size=64):
+    """Runs a network over the held-out images.
+
+    Args:
+        network: Functional `keras.Model` of images.
+        dataset: The `keras_se.data.Dataset`.
+        normalize: How its images are normalised; see `Recipe`.
+        batch_size: Images at a time.
+
+    Returns:
+        The network's outputs, `(image, class)`, and the labels of the same images, those that
+        could be read.
+    """
+    prepare_images = augment.normalization(normalize)
+    held_out = data.Ordered(
+        dataset.test_images,
+        dataset.test_labels,
+        batch_size,
+        lambda images, labels: (prepare_images(images), labels),
+    )
+    outputs = network.predict(held_out, verbose=0)
+    broken = getattr(dataset.test_images, "broken", ())
+    return outputs, np.delete(dataset.test_labels, sorted(broken))
+
+
+def _batches(recipe, dataset, epoch):
+    """The shuffled batches of training from an epoch on, and the held-out ones in order."""
+    classes = len(dataset.class_names)
+    crops = [parse(text)[1] for text in recipe.augment if text.startswith("resized_crop")]
+    # Files are cut before they are made smaller, arrays afterwards.
+    late = isinstance(dataset.train_images, data.Pictures)
+    if late:
+        kept = tuple(text for text in recipe.augment if not text.startswith("resized_crop"))
+        recipe = dataclasses.replace(recipe, augment=kept)
+    batches = data.Batches(
+        dataset.train_images,
+        dataset.train_labels,
+        recipe.batch_size,
+        augment=augment.changes(recipe, classes),
+        seed=recipe.seed,
+        epoch=epoch,
+        steps=recipe.steps,
+        repeats=recipe.repeats,
+        smallest=crops[0] if late and crops else 1.0,
+    )
+    normalize = augment.normalization(recipe.normalize)
+    held_out = data.Ordered(
+        dataset.test_images,
+        dataset.test_labels,
+        recipe.batch_size,
+        lambda images, labels: (normalize(images), keras.utils.to_categorical(labels, classes)),
+    )
+    return batches, held_out
 
 
 def _build_all(recipe, dataset):

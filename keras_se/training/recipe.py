@@ -7,12 +7,14 @@ import math
 import re
 
 from keras_se.applications import find
-from keras_se.data import loader
-from keras_se.training.augment import parse
+from keras_se.data import check
+from keras_se.training.augment import NORMALIZATIONS, parse
 
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("cosine", "constant")
+OPTIMIZERS = ("sgd", "adamw", "lamb")
+SCHEDULES = ("cosine", "constant", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+LOSSES = ("crossentropy", "bce")
+NORMS = ("train", "inference", "reestimate")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,14 +27,14 @@ class Recipe:
         data: Name of a dataset of `keras_se.data`.
         size: Side of the images in pixels.
         epochs: Number of passes over the training images.
-        batch_size: Images per step. The learning rate is for this number; it is not scaled.
-        optimizer: `"sgd"`, with Nesterov's momentum, or `"adamw"`.
+        batch_size: Images per step.
+        optimizer: `"sgd"`, with momentum, `"adamw"` or `"lamb"`.
         learning_rate: The highest rate, reached after the warm-up.
-        momentum: Fraction of the old direction that is kept; AdamW's `beta_1`.
+        momentum: Fraction of the old direction that is kept; `beta_1` of the others.
         weight_decay: Fraction of a weight that is taken off per step, for a learning rate of one.
             Norms and biases are exempt. This is decoupled, as Keras does it: what PyTorch's SGD
             calls `d` with momentum `m` is about `d / (1 - m)` here.
-        schedule: `"cosine"`, to zero at the last step, or `"constant"`.
+        schedule: `"cosine"`, to zero at the last step, `"constant"`, or `"step"`.
         warmup_epochs: Epochs in which the rate rises linearly.
         augment: Random changes of the training images, such as `("translate(0.1)", "rotate(5)")`;
             see `keras_se.training.augment.parse`.
@@ -40,6 +42,30 @@ class Recipe:
         precision: Keras's dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         seed: Integer that fixes the initial weights, the order and the changes of the images.
         twin: Whether to train the plain twin, the network without SE, as well.
+        nesterov: Whether SGD's momentum is Nesterov's.
+        milestones: With schedule `"step"`, the epochs, as strings, after which the rate is
+            multiplied by `decay_factor`.
+        decay_factor: See `milestones`.
+        reference_batch: If not zero, `learning_rate` is for this number of images per update and
+            is scaled linearly to `batch_size * accumulate`.
+        accumulate: Batches whose gradients are averaged for one update.
+        ema: If not zero, the weights that are evaluated and saved are an exponential moving
+            average, of which this fraction is kept at each update.
+        loss: `"crossentropy"`, or `"bce"`, a binary cross-entropy for each class.
+        target_threshold: If not zero, targets become one above it and zero below.
+        mixup: Alpha of MixUp, zero for none.
+        cutmix: Alpha of CutMix, zero for none; with both, each batch gets one of them.
+        repeats: How often an image comes in an epoch that is as long as without.
+        frozen_norm_epochs: Last epochs, in which batch norms no longer change.
+        normalize: `"none"` for pixels from 0 to 1, or whose mean and standard deviation they are
+            normalised with: `"imagenet"`, `"cifar10"` or `"cifar100"`.
+        crop: The square cut from the centre of a file's picture, as a fraction of the short side.
+        steps: Most steps of an epoch, zero for no limit.
+        weights: What training starts from, as the network's `weights`; empty for random ones.
+        head_epochs: First epochs, in which only the classifier is trained.
+        layer_decay: The learning rate of each stage is this fraction of that of the next one.
+        norm: What batch norms do: `"train"`, `"inference"` (keep the statistics and parameters
+            they have) or `"reestimate"` (the statistics change, the parameters do not).
 
     Raises:
         ValueError: If a value is not legal; the message names the field.
@@ -62,6 +88,25 @@ class Recipe:
     precision: str = "float32"
     seed: int = 0
     twin: bool = True
+    nesterov: bool = True
+    milestones: tuple = ()
+    decay_factor: float = 0.1
+    reference_batch: int = 0
+    accumulate: int = 1
+    ema: float = 0.0
+    loss: str = "crossentropy"
+    target_threshold: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    repeats: int = 1
+    frozen_norm_epochs: int = 0
+    normalize: str = "none"
+    crop: float = 1.0
+    steps: int = 0
+    weights: str = ""
+    head_epochs: int = 0
+    layer_decay: float = 1.0
+    norm: str = "train"
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -70,10 +115,9 @@ class Recipe:
             for name in names:
                 if not is_legal(getattr(self, name)):
                     raise _illegal(name, getattr(self, name), legal)
-        if self.warmup_epochs > self.epochs:
-            legal = f"at most epochs={self.epochs}"
-            raise _illegal("warmup_epochs", self.warmup_epochs, legal)
-        loader(self.data)
+        self._check_epochs()
+        self._check_milestones()
+        check(self.data)
         for text in self.augment:
             parse(text)
         _, se = find(self.network)
@@ -81,22 +125,62 @@ class Recipe:
             legal = f"false for the plain network {self.network!r}, which is a twin itself"
             raise _illegal("twin", self.twin, legal)
 
+    def _check_epochs(self):
+        for name in ("warmup_epochs", "frozen_norm_epochs", "head_epochs"):
+            if getattr(self, name) > self.epochs:
+                raise _illegal(name, getattr(self, name), f"at most epochs={self.epochs}")
+        # Keras neither swaps the averages of several optimizers nor begins one in the middle.
+        for name, off in (("layer_decay", 1.0), ("frozen_norm_epochs", 0), ("head_epochs", 0)):
+            if self.ema and getattr(self, name) != off:
+                raise _illegal("ema", self.ema, f"0 with {name}={getattr(self, name)}")
+
+    def _check_milestones(self):
+        if bool(self.milestones) != (self.schedule == "step"):
+            legal = f"{'none' if self.milestones else 'given'} with schedule={self.schedule!r}"
+            raise _illegal("milestones", self.milestones, legal)
+        try:
+            epochs = [_number(text) for text in self.milestones]
+        except (ValueError, TypeError) as error:
+            raise _illegal("milestones", self.milestones, "numbers of epochs") from error
+        if any(x >= y for x, y in zip([0.0, *epochs], [*epochs, self.epochs], strict=True)):
+            legal = f"rising numbers between 0 and epochs={self.epochs}"
+            raise _illegal("milestones", self.milestones, legal)
+
+    @property
+    def rate(self):
+        """The highest learning rate, scaled to the images of an update."""
+        images = self.batch_size * self.accumulate
+        return self.learning_rate * (images / self.reference_batch if self.reference_batch else 1)
+
     def to_json(self):
         """Returns the recipe as JSON text that `from_json` reads."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
 # Fields, what their values must fulfil, and that in words.
+POSITIVE = ("size", "epochs", "batch_size", "accumulate", "repeats")
+NOT_NEGATIVE = ("warmup_epochs", "reference_batch", "frozen_norm_epochs", "steps", "head_epochs")
+FRACTIONS = ("momentum", "label_smoothing", "ema", "target_threshold")
+CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "loss": LOSSES,
+    "norm": NORMS,
+    "normalize": tuple(NORMALIZATIONS),
+}
 RULES = (
-    (("size", "epochs", "batch_size"), lambda x: x > 0, "a positive integer"),
-    (("warmup_epochs",), lambda x: x >= 0, "zero or a positive integer"),
+    (POSITIVE, lambda x: x > 0, "a positive integer"),
+    (NOT_NEGATIVE, lambda x: x >= 0, "zero or a positive integer"),
     (("seed",), lambda x: 0 <= x < 2**32, "an integer from 0 to 2**32 - 1"),
     (("learning_rate",), lambda x: 0 < x < math.inf, "a positive number"),
-    (("weight_decay",), lambda x: 0 <= x < math.inf, "zero or a positive number"),
-    (("momentum", "label_smoothing"), lambda x: 0 <= x < 1, "at least 0 and less than 1"),
-    (("optimizer",), OPTIMIZERS.__contains__, f"one of {', '.join(OPTIMIZERS)}"),
-    (("schedule",), SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}"),
-    (("precision",), PRECISIONS.__contains__, f"one of {', '.join(PRECISIONS)}"),
+    (("weight_decay", "mixup", "cutmix"), lambda x: 0 <= x < math.inf, "zero or a positive number"),
+    (FRACTIONS, lambda x: 0 <= x < 1, "at least 0 and less than 1"),
+    (("decay_factor", "crop", "layer_decay"), lambda x: 0 < x <= 1, "above 0 and at most 1"),
+    *(
+        ((name,), legal.__contains__, f"one of {', '.join(legal)}")
+        for name, legal in CHOICES.items()
+    ),
 )
 
 
@@ -121,9 +205,8 @@ def from_json(text):
     for field in fields:
         if field.default is dataclasses.MISSING and field.name not in values:
             raise ValueError(f"The recipe has no `{field.name}`.")
-    if isinstance(values.get("augment"), list):
-        values["augment"] = tuple(values["augment"])
-    return Recipe(**values)
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return Recipe(**values | lists)
 
 
 def override(recipe, assignments):

@@ -1,5 +1,7 @@
 """What a training run shows at its end: measurements, their table and the learning curves."""
 
+import importlib.util
+
 import keras
 import numpy as np
 
@@ -11,12 +13,33 @@ COLUMNS = (
 )
 
 
-def measure(network, dataset):
+def confusion(outputs, labels):
+    """Counts which classes are taken for which.
+
+    Args:
+        outputs: Array `(image, class)`; the largest of a row is what is predicted.
+        labels: Integer array `(image,)`.
+
+    Returns:
+        Integer array `(class, class)`: how many images of the first are taken for the second.
+
+    Example:
+    >>> confusion(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]), np.array([0, 1, 1]))
+    array([[1, 0],
+           [1, 1]])
+    """
+    counts = np.zeros((outputs.shape[1],) * 2, int)
+    np.add.at(counts, (labels, outputs.argmax(axis=-1)), 1)
+    return counts
+
+
+def measure(network, dataset, counts):
     """Measures a trained network.
 
     Args:
         network: Functional model of images, with probabilities of the classes as its output.
-        dataset: The `keras_se.data.Dataset` whose held-out images it is tested on.
+        dataset: The `keras_se.data.Dataset` that gives the shape of an image.
+        counts: What `confusion` gave for its held-out images.
 
     Returns:
         A dictionary: `test_accuracy` in percent, `parameters`, the number of trainable ones, and
@@ -24,12 +47,21 @@ def measure(network, dataset):
     """
     from keras_se.counting import multiply_adds, trainable_parameters
 
-    predicted = network.predict(dataset.test_images, verbose=0).argmax(axis=-1)
     return {
-        "test_accuracy": 100 * float(np.mean(predicted == dataset.test_labels)),
+        "test_accuracy": 100 * float(counts.trace() / counts.sum()),
         "parameters": trainable_parameters(network),
         "mflops": multiply_adds(network, dataset.image_shape) / 1e6,
     }
+
+
+def print_skipped(dataset, most=20):
+    """Prints how many files were left out, and the first of them with the reasons."""
+    skipped = dataset.all_skipped()
+    if skipped:
+        print(f"Skipped {len(skipped)} files that cannot be read as images:")
+        print("\n".join(f"  {one}" for one in skipped[:most]))
+    if len(skipped) > most:
+        print(f"  and {len(skipped) - most} more")
 
 
 def export(network, folder):
@@ -115,6 +147,18 @@ def require_matplotlib():
             "The learning curves need Matplotlib, which is not installed: "
             'pip install "keras_se[train]"'
         ) from error
+
+
+def require_tensorboard():
+    """Raises a `ValueError` that says what to install if TensorBoard's logs cannot be written."""
+    missing = [
+        one for one in ("tensorboard", "tensorflow") if importlib.util.find_spec(one) is None
+    ]
+    if missing:
+        raise ValueError(
+            f"Logs for TensorBoard need {' and '.join(missing)}, which is not installed: "
+            f"pip install {' '.join(missing)}"
+        )
 
 
 def curves(histories, path):

@@ -1,0 +1,110 @@
+"""How fast the input pipeline alone is: decode, crop at random, flip, batch.
+
+KERAS_BACKEND=jax python benchmarks/data.py [--images 512] [--side 500] [--size 224] [--rounds 5]
+
+It makes JPEG files of noise that compress like photographs and reads them in turns by
+
+* `keras_se`: `Batches` of a folder, decoded late by threads, cropped, flipped and normalised;
+* `pil`: Pillow in one process per core, the same crop and flip in NumPy and no batches: the
+  reference of the target, which is a ratio of 0.95 or better.
+"""
+
+import argparse
+import concurrent.futures
+import multiprocessing
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import timing
+from PIL import Image
+
+BATCH = 64
+
+
+def make_folder(root, images, side):
+    """Writes a folder of two classes of JPEG files, smooth with some noise, 4 to 3."""
+    random = np.random.default_rng(0)
+    for index in range(images):
+        coarse = random.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((side, side * 3 // 4), Image.Resampling.BICUBIC)
+        noisy = np.asarray(picture, "int16") + random.integers(-8, 9, (side * 3 // 4, side, 3))
+        for part in ("train", "test"):
+            path = root / part / f"class{index % 2}" / f"{index}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if part == "train" or index < 2:
+                Image.fromarray(np.uint8(noisy.clip(0, 255))).save(path, quality=90)
+
+
+def read_with_pillow(paths, size, seed):
+    """What one process does to its share of the files; gives the number of images."""
+    from keras_se.data.pictures import random_box
+
+    random = np.random.default_rng(seed)
+    for path in paths:
+        with Image.open(path) as picture:
+            box = random_box(random, *picture.size, 0.08)
+            small = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box=box)
+        pixels = np.float32(np.asarray(small)) / 255
+        if random.random() < 0.5:
+            pixels = np.ascontiguousarray(pixels[:, ::-1])
+    return len(paths)
+
+
+def pipelines(root, size, pool):
+    """The two pipelines by name, as functions that read all images once."""
+    import keras
+
+    from keras_se import data
+    from keras_se.training.augment import changes
+    from keras_se.training.recipe import override
+    from keras_se.training.recipes import DIGITS
+
+    recipe = override(DIGITS, ["augment=flip", "normalize=imagenet"])
+    loaded = data.load(f"folder:{root}", size=size, memory=0)
+    batches = data.Batches(
+        loaded.train_images,
+        loaded.train_labels,
+        BATCH,
+        augment=changes(recipe, 2),
+        smallest=0.08,
+    )
+    paths, cores = loaded.train_images.sources, os.cpu_count()
+
+    def ours():
+        with concurrent.futures.ThreadPoolExecutor(cores) as threads:
+            for images, _ in threads.map(batches.__getitem__, range(len(batches))):
+                keras.ops.convert_to_numpy(images)
+
+    def pillow():
+        shares = [paths[index::cores] for index in range(cores)]
+        list(pool.map(read_with_pillow, shares, [size] * cores, range(cores)))
+
+    return {"keras_se": ours, "pil": pillow}, len(batches) * BATCH, len(paths)
+
+
+def main(arguments=None):
+    """Prints images per second of both pipelines and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=512, help="how many files (default: 512)")
+    parser.add_argument("--side", type=int, default=500, help="their width, in pixels")
+    parser.add_argument("--size", type=int, default=224, help="side of the crops, in pixels")
+    parser.add_argument("--rounds", type=int, default=5, help="timed turns (default: 5)")
+    options = parser.parse_args(arguments)
+    # Not forked: a backend has threads, which would not survive that.
+    context = multiprocessing.get_context("spawn")
+    spawned = concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context)
+    with tempfile.TemporaryDirectory() as root, spawned as pool:
+        make_folder(Path(root), options.images, options.side)
+        functions, ours, theirs = pipelines(root, options.size, pool)
+        seconds = timing.interleave(functions, options.rounds)
+    rates = {"keras_se": ours / seconds["keras_se"], "pil": theirs / seconds["pil"]}
+    timing.print_environment()
+    for name, rate in rates.items():
+        print(f"{name:10} {rate:10.1f} images/s")
+    print(f"{'ratio':10} {rates['keras_se'] / rates['pil']:10.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The images that networks are trained and tested on: `load("digits")`, `load("folder:PATH")`."""
+
+from keras_se.data.arrays import check_file, prepare
+from keras_se.data.batches import Batches, Ordered
+from keras_se.data.dataset import Dataset, every_of_each_class
+from keras_se.data.pictures import Pictures
+from keras_se.data.sources import KINDS, check, load
+
+__all__ = [
+    "KINDS",
+    "Batches",
+    "Dataset",
+    "Ordered",
+    "Pictures",
+    "check",
+    "check_file",
+    "every_of_each_class",
+    "load",
+    "prepare",
+]

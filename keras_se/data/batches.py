@@ -1,0 +1,140 @@
+"""Batches for `model.fit` whose order and changes are a function of seed, epoch and step."""
+
+import os
+
+import keras
+import numpy as np
+
+from keras_se.data.pictures import Pictures
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled batches for one `model.fit`, each with a fresh random change of its images.
+
+    The order of epoch `n` is the `n`-th permutation that the seed gives, so a run that starts at a
+    later epoch sees what it would have seen. The images that do not fill a last batch wait for
+    another epoch: the statistics of a batch of three would harm batch norm.
+
+    Args:
+        images: Array with the images along the first axis, or `Pictures`, which are decoded by
+            several threads ahead of the network.
+        targets: Array with a row for each image.
+        batch_size: Number of images in a batch.
+        augment: A function of a batch of images, their targets and the number of the step since
+            the start of training, that returns both, changed at random by that number; or `None`.
+        seed: Integer that fixes the order.
+        epoch: Number of the first epoch, from zero.
+        steps: Most batches of an epoch; zero for no limit.
+        repeats: How often an image comes in an epoch, with another change each time; the epoch
+            is as long as without, so it sees only a part of the images (repeated augmentation,
+            arXiv:1901.09335).
+        smallest: If less than one, `Pictures` are cut at random; see `random_box`.
+
+    Raises:
+        ValueError: If there are fewer images than `batch_size`.
+    """
+
+    def __init__(  # noqa: PLR0913 (what decides the batches)
+        self,
+        images,
+        targets,
+        batch_size,
+        *,
+        augment=None,
+        seed=0,
+        epoch=0,
+        steps=0,
+        repeats=1,
+        smallest=1.0,
+    ):
+        decoded_late = isinstance(images, Pictures)
+        super().__init__(workers=os.cpu_count() if decoded_late else 1)
+        if batch_size > len(images):
+            raise ValueError(
+                f"`batch_size` must be at most the number of training images, {len(images)}. "
+                f"Received: batch_size={batch_size}"
+            )
+        self.images, self.targets = images, targets
+        self.batch_size = batch_size
+        self.augment = augment
+        self.epoch = epoch
+        self._steps, self._repeats = steps, repeats
+        self._seed, self._smallest = seed, smallest
+        self._random = np.random.default_rng(seed)
+        for _ in range(epoch + 1):
+            self._draw_order()
+
+    def __len__(self):
+        steps = len(self.images) // self.batch_size
+        return min(steps, self._steps) if self._steps else steps
+
+    def __getitem__(self, index):
+        places = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
+        images, targets = self._read(places)
+        if self.augment is None:
+            return as_floats(images), targets
+        return self.augment(images, targets, self.epoch * len(self) + index)
+
+    def on_epoch_end(self):
+        """Draws the order of the next epoch."""
+        self.epoch += 1
+        self._draw_order()
+
+    def _draw_order(self):
+        self._order = self._random.permutation(len(self.images))
+
+    def _read(self, places):
+        """The images at these places of the epoch's order, and their targets."""
+        chosen = self._order[places // self._repeats]
+        if not isinstance(self.images, Pictures):
+            return self.images[chosen], self.targets[chosen]
+        randoms = None
+        if self._smallest < 1:
+            keys = ((self._seed, self.epoch, int(place)) for place in places)
+            randoms = [np.random.default_rng(key) for key in keys]
+        images, readable = self.images.take(chosen, randoms, self._smallest)
+        # A batch keeps its size: the readable ones come again in the place of broken ones.
+        return np.resize(images, (len(places), *images.shape[1:])), np.resize(
+            self.targets[chosen][readable], (len(places), *self.targets.shape[1:])
+        )
+
+
+class Ordered(keras.utils.PyDataset):
+    """All images in order and unchanged, the last batch as small as it is.
+
+    Args:
+        images: As in `Batches`.
+        targets: Array with a row for each image.
+        batch_size: Number of images in a batch.
+        change: A function of a batch of float32 images and their targets that returns both,
+            prepared for the network, such as normalised.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+
+    def __init__(self, images, targets, batch_size, change=None):
+        super().__init__(workers=os.cpu_count() if isinstance(images, Pictures) else 1)
+        if not len(images):
+            raise ValueError("There must be at least one image. Received: none")
+        self.images, self.targets = images, targets
+        self.batch_size, self.change = batch_size, change or (lambda *both: both)
+
+    def __len__(self):
+        return -(-len(self.images) // self.batch_size)
+
+    def __getitem__(self, index):
+        start = index * self.batch_size
+        places = np.arange(start, min(start + self.batch_size, len(self.images)))
+        targets = self.targets[places]
+        if isinstance(self.images, Pictures):
+            images, readable = self.images.take(places)
+            targets = targets[readable]
+        else:
+            images = self.images[places]
+        return self.change(as_floats(images), targets)
+
+
+def as_floats(images):
+    """Float32 from 0 to 1 of uint8 from 0 to 255; floats stay as they are."""
+    return np.float32(images) / 255 if images.dtype == np.uint8 else images

@@ -1,0 +1,61 @@
+"""Random numbers that depend on nothing but a seed and the number of a step."""
+
+import keras
+import numpy as np
+
+
+class Draws(keras.random.SeedGenerator):
+    """Seeds for Keras's random functions, counted from a number on instead of kept in a variable.
+
+    A layer that draws from it gives the same change whenever, in whichever thread and however
+    often it is asked for a step: that is what lets a run be resumed in its middle.
+
+    Args:
+        seed: Integer.
+        first: The count of the first draw, a number or a tensor inside a compiled function.
+    """
+
+    def __init__(self, seed, first):
+        # Not the base class's: that would make a variable, which only changes at every draw.
+        self.seed, self.first, self.drawn = seed, first, 0
+        self._initial_seed = seed
+
+    def next(self, ordered=True):
+        """Returns the next seed, the pair of the seed and the count."""
+        dtype = keras.src.backend.random_seed_dtype()
+        count = keras.ops.cast(self.first, dtype) + keras.ops.cast(self.drawn, dtype)
+        self.drawn += 1
+        return keras.ops.stack([keras.ops.cast(self.seed, dtype), count])
+
+
+def derive(seed, index):
+    """A seed for each of several things that draw, so that equal draws do not come together.
+
+    Args:
+        seed: Integer.
+        index: Which of them; the first keeps `seed`.
+
+    Returns:
+        An integer of 31 bits.
+
+    Example:
+    >>> derive(5, 0)
+    5
+    """
+    if index == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0] >> 1)
+
+
+def compiled(function):
+    """Compiles a function of tensors for the backend; on PyTorch it stays as it is."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow
+
+        return tensorflow.function(function, autograph=False)
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function

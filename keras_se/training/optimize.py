@@ -1,0 +1,156 @@
+"""The learning rate of each step, the optimizer and the loss of a recipe."""
+
+import re
+
+import keras
+
+from keras_se.training.phases import distance_from_head
+
+# The weights of norms and the biases. Keras shows its optimizers "gamma" or, on the TensorFlow
+# backend, "bn1/gamma:0".
+NOT_DECAYED = (r"(^|/)(gamma|beta|bias)(:\d+)?$",)
+
+
+def schedule(recipe, steps):
+    """Makes the learning rate of each step.
+
+    The rate rises linearly over the warm-up, not from zero but from one step's share, so that no
+    step is lost. Then it stays, falls as half a cosine that reaches zero after the last step, or is
+    multiplied by the recipe's `decay_factor` at each of its milestones.
+
+    Args:
+        recipe: The `Recipe`.
+        steps: Number of steps in an epoch.
+
+    Returns:
+        A Keras learning rate schedule: a function of the step, counted from zero.
+    """
+    if recipe.schedule == "step":
+        return _step_schedule(recipe, steps)
+    warmup = recipe.warmup_epochs * steps
+    rising = {"warmup_target": recipe.rate, "warmup_steps": warmup} if warmup else {}
+    return keras.optimizers.schedules.CosineDecay(
+        recipe.rate / max(warmup, 1),
+        # A recipe may be all warm-up; Keras divides by this number all the same.
+        decay_steps=max((recipe.epochs - recipe.warmup_epochs) * steps, 1),
+        # The fraction of the rate that the cosine falls to.
+        alpha=1.0 if recipe.schedule == "constant" else 0.0,
+        **rising,
+    )
+
+
+def _step_schedule(recipe, steps):
+    # Keras holds a value up to its boundary and with it; the next begins one step later.
+    ends = [round(float(epoch) * steps) - 1 for epoch in recipe.milestones]
+    values = [recipe.rate * recipe.decay_factor**index for index in range(len(ends) + 1)]
+    falling = keras.optimizers.schedules.PiecewiseConstantDecay(ends, values)
+    warmup = recipe.warmup_epochs * steps
+    return Rising(falling, recipe.rate, warmup) if warmup else falling
+
+
+@keras.saving.register_keras_serializable(package="keras_se")
+class Rising(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule whose first steps are replaced by a linear rise.
+
+    Args:
+        schedule: A Keras learning rate schedule.
+        target: What the rate rises to, from its `1 / steps`.
+        steps: Number of steps of the rise.
+    """
+
+    def __init__(self, schedule, target, steps):
+        self.schedule, self.target, self.steps = schedule, target, steps
+
+    def __call__(self, step):
+        """The rate of a step, counted from zero."""
+        first = self.target / self.steps
+        done = keras.ops.cast(step, "float32") / self.steps
+        return keras.ops.where(
+            step < self.steps, first + (self.target - first) * done, self.schedule(step)
+        )
+
+    def get_config(self):
+        """What `from_config` takes."""
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "target": self.target, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the schedule again."""
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["target"], config["steps"])
+
+
+def optimizer(recipe, steps, network=None):
+    """Makes the optimizer of a recipe, which decays neither norms nor biases.
+
+    Args:
+        recipe: The `Recipe`.
+        steps: Number of steps in an epoch.
+        network: The network, if the recipe's `layer_decay` is less than one.
+
+    Returns:
+        A Keras optimizer.
+    """
+    rates = schedule(recipe, steps)
+    if network is None or recipe.layer_decay == 1:
+        return _one(recipe, rates)
+    distances = distance_from_head(network)
+    stages = {
+        distance: _one(recipe, Scaled(rates, recipe.layer_decay**distance))
+        for distance in sorted(set(distances.values()))
+    }
+    by_layer = {f"{re.escape(name)}/.*": stages[far] for name, far in distances.items()}
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(stages[0], by_layer))
+
+
+@keras.saving.register_keras_serializable(package="keras_se")
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule times a number.
+
+    Args:
+        schedule: A Keras learning rate schedule.
+        factor: The number.
+    """
+
+    def __init__(self, schedule, factor):
+        self.schedule, self.factor = schedule, factor
+
+    def __call__(self, step):
+        """The rate of a step, counted from zero."""
+        return self.schedule(step) * self.factor
+
+    def get_config(self):
+        """What `from_config` takes."""
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the schedule again."""
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
+
+
+def _one(recipe, rates):
+    keywords = {"weight_decay": recipe.weight_decay or None}
+    if recipe.accumulate > 1:
+        keywords["gradient_accumulation_steps"] = recipe.accumulate
+    if recipe.ema:
+        keywords |= {"use_ema": True, "ema_momentum": recipe.ema}
+    if recipe.optimizer == "sgd":
+        made = keras.optimizers.SGD(rates, recipe.momentum, nesterov=recipe.nesterov, **keywords)
+    else:
+        kind = {"adamw": keras.optimizers.AdamW, "lamb": keras.optimizers.Lamb}[recipe.optimizer]
+        made = kind(rates, beta_1=recipe.momentum, **keywords)
+    made.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return made
+
+
+def loss(recipe):
+    """The Keras loss of a recipe, of rows of probabilities.
+
+    The targets of a binary cross-entropy come smoothed: Keras would smooth them towards one half.
+    """
+    if recipe.loss == "bce":
+        return keras.losses.BinaryCrossentropy()
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
