@@ -10,11 +10,10 @@ import sys
 import keras
 import numpy as np
 import pytest
+from tiny import SMALL
 
 import keras_se.applications
 from keras_se import data
-from keras_se.applications.application import Application
-from keras_se.applications.bricks import activate, conv, norm
 from keras_se.layers import SqueezeExcite
 from keras_se.training import DIGITS, augment, find_recipe, fit, folder, from_json, override, report
 
@@ -25,16 +24,6 @@ pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
-
-
-def trunk(x, se):
-    """Two convolutions and one pair of gates: TensorFlow compiles it in a second or two."""
-    x = norm(conv(x, 16, 3, strides=2, name="conv1"), "relu", name="bn1")
-    x = norm(conv(x, 16, 3, name="conv2"), name="bn2")
-    return activate(se(name="se")(x) if se else x, "relu", name="se")
-
-
-SMALL = Application("SETiny", trunk, se=SqueezeExcite, size=32, smallest=4)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,6 @@
 
 from keras_se.training.fit import train
 from keras_se.training.recipe import Recipe, from_json, override
-from keras_se.training.recipes import DIGITS, RECIPES, find_recipe
+from keras_se.training.recipes import DIGITS, RECIPES, find_recipe, smoke
 
-__all__ = ["DIGITS", "RECIPES", "Recipe", "find_recipe", "from_json", "override", "train"]
+__all__ = ["DIGITS", "RECIPES", "Recipe", "find_recipe", "from_json", "override", "smoke", "train"]

@@ -1,0 +1,15 @@
+"""A network that compiles in a second or two, for tests of training."""
+
+from keras_se.applications.application import Application
+from keras_se.applications.bricks import activate, conv, norm
+from keras_se.layers import SqueezeExcite
+
+
+def trunk(x, se):
+    """Two convolutions and one pair of gates."""
+    x = norm(conv(x, 16, 3, strides=2, name="conv1"), "relu", name="bn1")
+    x = norm(conv(x, 16, 3, name="conv2"), name="bn2")
+    return activate(se(name="se")(x) if se else x, "relu", name="se")
+
+
+SMALL = Application("SETiny", trunk, se=SqueezeExcite, size=32, smallest=4)
