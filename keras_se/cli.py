@@ -1,4 +1,4 @@
-"""The command `keras-se`: list, predict, train, export and data."""
+"""The command `keras-se`: list, predict, train, transfer, evaluate, export and data."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 BATCH = 16
+DATA_HELP = "digits, fake, folder:PATH, array:FILE or tfds:NAME"
 
 
 def main(arguments=None):
@@ -38,6 +39,8 @@ def parser():
     _add_list(commands)
     _add_predict(commands)
     _add_train(commands)
+    _add_transfer(commands)
+    _add_evaluate(commands)
     _add_export(commands)
     _add_data(commands)
     return top
@@ -83,6 +86,26 @@ def _add_train(commands):
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.epilog = describe()
     command.add_argument("recipe", metavar="RECIPE", help="name of the recipe, such as digits")
+    command.add_argument("--data", metavar="DATA", help=f"{DATA_HELP} (default: the recipe's)")
+    _add_run(command)
+
+
+def _add_transfer(commands):
+    text = "train a network with weights on other classes, by the recipe transfer"
+    command = _command(commands, "transfer", _transfer, text)
+    command.add_argument("network", metavar="NETWORK", help="such as seresnet50")
+    command.add_argument(
+        "--weights",
+        metavar="TAG_OR_FILE",
+        default="imagenet",
+        help="what to start from: a tag, hf://owner/repo or a file (default: imagenet)",
+    )
+    command.add_argument("--data", metavar="DATA", required=True, help=DATA_HELP)
+    _add_run(command)
+
+
+def _add_run(command):
+    """What commands that train have in common."""
     command.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder of the results"
     )
@@ -95,6 +118,29 @@ def _add_train(commands):
     )
     command.add_argument(
         "--overwrite", action="store_true", help="replace the results of an earlier run in DIR"
+    )
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the run in DIR that was stopped"
+    )
+    command.add_argument(
+        "--tensorboard", action="store_true", help="write logs for TensorBoard into DIR as well"
+    )
+
+
+def _add_evaluate(commands):
+    command = _command(commands, "evaluate", _evaluate, "measure a network on held-out images")
+    command.add_argument(
+        "model", metavar="MODEL_OR_NETWORK", help="a .keras file, or the name of a network"
+    )
+    command.add_argument("--data", metavar="DATA", required=True, help=DATA_HELP)
+    command.add_argument(
+        "--weights",
+        metavar="TAG_OR_FILE",
+        default=None,
+        help="weights of a network given by name (default: imagenet)",
+    )
+    command.add_argument(
+        "--batch", metavar="N", type=int, default=64, help="images at a time (default: 64)"
     )
 
 
@@ -246,11 +292,41 @@ def _numbered(scores, top):
 
 
 def _train(options):
-    from keras_se.training.fit import train
     from keras_se.training.recipe import override
     from keras_se.training.recipes import find_recipe
 
-    train(override(find_recipe(options.recipe), options.set), options.out, options.overwrite)
+    return _run(override(find_recipe(options.recipe), options.set), options)
+
+
+def _transfer(options):
+    from keras_se.training.recipe import override
+    from keras_se.training.recipes import find_recipe
+
+    named = [f"network={options.network}", f"weights={options.weights}"]
+    return _run(override(find_recipe("transfer"), [*named, *options.set]), options)
+
+
+def _run(recipe, options):
+    from keras_se.training.fit import train
+    from keras_se.training.recipe import override
+
+    if options.resume and options.overwrite:
+        raise ValueError("--resume goes on with a run, --overwrite deletes it: give one of them.")
+    if options.data:
+        recipe = override(recipe, [f"data={options.data}"])
+    train(recipe, options.out, options.overwrite, options.resume, options.tensorboard)
+    return OK
+
+
+def _evaluate(options):
+    from keras_se.training.evaluate import evaluate_file, evaluate_network
+
+    if options.model.endswith(".keras"):
+        model = _load_model(options)
+        print(evaluate_file(model, options.model, options.data, options.batch))
+    else:
+        weights = options.weights or "imagenet"
+        print(evaluate_network(options.model, weights, options.data, options.batch))
     return OK
 
 
@@ -275,8 +351,6 @@ def _prepare(options):
     from keras_se import data
     from keras_se.training.report import print_skipped
 
-    if options.size < 1:
-        raise ValueError(f"--size must be at least 1. Received: {options.size}")
     data.check_file(options.out)
     loaded = data.load(f"folder:{options.folder}", size=options.size, memory=float("inf"))
     data.prepare(loaded, options.out)

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import SMALL
+
+import keras_se.applications
+from keras_se import data
 
 STUDIES = Path(__file__).parent.parent / "applications"
 
@@ -44,3 +48,72 @@ def test_seeds_then_excitations(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
     assert all(0 < float(line.split()[2]) < 1 for line in lines[1:])
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The tiny network is in the zoo; a SavedModel of it would take longer than its training."""
+    monkeypatch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
+    monkeypatch.setattr("keras_se.training.report.export", lambda network, folder: None)
+    return ["--set", "network=SETiny", "--set", "size=8"]
+
+
+def test_cifar10_prints_errors_and_their_spread(tiny, tmp_path, capsys, monkeypatch):
+    cifar10 = study("cifar10")
+    assert cifar10.line("SEResNet20", [6.0, 7.0], 5.21).split() == (
+        ["SEResNet20", "6.50", "+-", "0.71", "%", "5.21", "%"]
+    )
+    given = []
+
+    def train(recipe, out, resume):
+        given.append((recipe, out.name, resume))
+        accuracy = 90.0 + recipe.seed
+        return {"networks": {"A": {"test_accuracy": accuracy}, "B": {"test_accuracy": 80.0}}}
+
+    monkeypatch.setattr(cifar10, "train", train)
+    words = ["--out", str(tmp_path), "--seeds", "2", "--data", "folder:/x", "--set", "epochs=3"]
+    cifar10.main([*words, "--recipe", "cifar10-preresnet164", "--set", "milestones=1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["A", "9.50", "+-", "0.71", "%", "4.39", "%"]
+    assert lines[2].split() == ["B", "20.00", "+-", "0.00", "%", "5.46", "%"]
+    assert [(one.seed, one.data, one.epochs, one.twin, name) for one, name, _ in given] == [
+        (0, "folder:/x", 3, True, "seed0"),
+        (1, "folder:/x", 3, True, "seed1"),
+    ]
+
+
+def test_imagenet_runs_and_compares_with_the_paper(tiny, tmp_path, capsys):
+    study("imagenet").main(["--out", str(tmp_path / "run"), "--smoke", *tiny])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"top-1 [\d.]+ %, published 76\.71 % \(arXiv:1709\.01507, table 2\)", last)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10", "places365"])
+def test_a_network_and_its_twin_run(tiny, name, tmp_path, capsys):
+    seeds = ["--seeds", "1"] if name == "cifar10" else []
+    study(name).main(["--out", str(tmp_path / "run"), "--smoke", *seeds, *tiny])
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    assert [line.split()[0] for line in lines] == ["SETiny", "Tiny"]
+
+
+def test_transfer_takes_halves_of_the_classes():
+    labels = np.array([3, 2, 1, 0, 3, 2, 3])
+    images = np.float32(np.arange(7)).reshape(7, 1, 1, 1)
+    whole = data.Dataset(images, labels, images[:4], labels[:4], ("a", "b", "c", "d"))
+    second = study("transfer").half(whole, first=False, per_class=2)
+    assert second.class_names == ("c", "d")
+    assert second.train_images.ravel().tolist() == [0, 1, 4, 5]
+    assert second.train_labels.tolist() == [1, 0, 1, 0]
+    assert second.test_images.ravel().tolist() == [0, 1]
+    first = study("transfer").half(whole, first=True)
+    assert first.train_labels.tolist() == [1, 0]
+
+
+@pytest.mark.slow
+def test_transfer_compares_weights_with_none(tiny, tmp_path, capsys):
+    words = ["--out", str(tmp_path / "new"), "--smoke", "--network", "SETiny"]
+    study("transfer").main([*words, "--per-class", "20"])
+    count, moved, scratch = capsys.readouterr().out.splitlines()[-1].split()
+    assert count == "20"
+    assert 0 <= float(moved) <= 100 and 0 <= float(scratch) <= 100

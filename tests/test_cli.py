@@ -20,7 +20,7 @@ from keras_se.training.recipe import Recipe
 from keras_se.weights import WEIGHTS
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-COMMANDS = ("list", "predict", "train", "export", "data")
+COMMANDS = ("list", "predict", "train", "transfer", "evaluate", "export", "data")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ MAY = {
     "counting": {"layers", "applications"},
     "catalogue": {"applications", "counting"},
     "data": {"preprocess"},
-    "training": {"applications", "data", "counting", "export"},
+    "training": {"applications", "data", "counting", "export", "weights"},
     "export": {"preprocess"},
     "cli": {"applications", "catalogue", "data", "export", "preprocess", "training", "weights"},
     "surgery": {"layers"},

@@ -11,7 +11,7 @@ from keras_se.data.pictures import Pictures
 class Batches(keras.utils.PyDataset):
     """Shuffled batches for one `model.fit`, each with a fresh random change of its images.
 
-    The order of epoch `n` is the `n`-th permutation that the seed gives, so a run that starts at a
+    The order of each epoch is the next permutation that the seed gives, so a run that starts at a
     later epoch sees what it would have seen. The images that do not fill a last batch wait for
     another epoch: the statistics of a batch of three would harm batch norm.
 
@@ -23,7 +23,7 @@ class Batches(keras.utils.PyDataset):
         augment: A function of a batch of images, their targets and the number of the step since
             the start of training, that returns both, changed at random by that number; or `None`.
         seed: Integer that fixes the order.
-        epoch: Number of the first epoch, from zero.
+        epoch: Number of the first epoch, from zero, that `model.fit` will do.
         steps: Most batches of an epoch; zero for no limit.
         repeats: How often an image comes in an epoch, with another change each time; the epoch
             is as long as without, so it sees only a part of the images (repeated augmentation,
@@ -57,7 +57,8 @@ class Batches(keras.utils.PyDataset):
         self.images, self.targets = images, targets
         self.batch_size = batch_size
         self.augment = augment
-        self.epoch = epoch
+        # Keras announces the end of an epoch before the first one too.
+        self.epoch = epoch - 1
         self._steps, self._repeats = steps, repeats
         self._seed, self._smallest = seed, smallest
         self._random = np.random.default_rng(seed)
@@ -73,7 +74,7 @@ class Batches(keras.utils.PyDataset):
         images, targets = self._read(places)
         if self.augment is None:
             return as_floats(images), targets
-        return self.augment(images, targets, self.epoch * len(self) + index)
+        return self.augment(images, targets, max(self.epoch, 0) * len(self) + index)
 
     def on_epoch_end(self):
         """Draws the order of the next epoch."""
@@ -90,7 +91,7 @@ class Batches(keras.utils.PyDataset):
             return self.images[chosen], self.targets[chosen]
         randoms = None
         if self._smallest < 1:
-            keys = ((self._seed, self.epoch, int(place)) for place in places)
+            keys = ((self._seed, max(self.epoch, 0), int(place)) for place in places)
             randoms = [np.random.default_rng(key) for key in keys]
         images, readable = self.images.take(chosen, randoms, self._smallest)
         # A batch keeps its size: the readable ones come again in the place of broken ones.
@@ -110,13 +111,15 @@ class Ordered(keras.utils.PyDataset):
             prepared for the network, such as normalised.
 
     Raises:
-        ValueError: If there are no images.
+        ValueError: If there are no images, or `batch_size` is not positive.
     """
 
     def __init__(self, images, targets, batch_size, change=None):
         super().__init__(workers=os.cpu_count() if isinstance(images, Pictures) else 1)
         if not len(images):
             raise ValueError("There must be at least one image. Received: none")
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
         self.images, self.targets = images, targets
         self.batch_size, self.change = batch_size, change or (lambda *both: both)
 

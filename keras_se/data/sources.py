@@ -46,6 +46,8 @@ def load(name, *, size=None, crop=1.0, memory=MEMORY):
         OSError: If files are not there or cannot be read.
     """
     kind, _, what = check(name).partition(":")
+    if size is not None and size < 1:
+        raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
     if kind in ("folder", "tfds"):
         listed = list_folder(what) if kind == "folder" else list_tfds(what)
         return _decoded(listed, size or _needs_size(name), crop, memory, name)

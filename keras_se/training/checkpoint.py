@@ -22,11 +22,16 @@ class Checkpoint(keras.callbacks.Callback):
         state: The `State` to keep it in.
         last_file: The `.keras` file of the last epoch, refreshed once a minute; or `None`.
         best_file: The same of the epoch with the highest `val_accuracy`.
+
+    Attributes:
+        history_file: The CSV file to write the history to after each epoch, or `None`. Keras's
+            `CSVLogger` would leave it open, with the lines of epochs that are done again.
     """
 
     def __init__(self, state, last_file=None, best_file=None):
         super().__init__()
         self.state = state
+        self.history_file = None
         self.files = (last_file, best_file)
         self._saved = time.monotonic()
 
@@ -53,6 +58,8 @@ class Checkpoint(keras.callbacks.Callback):
             record["history"].setdefault(name, []).append(float(value))
         self.state.take(self.model, self.model.optimizer)
         self.state.write()
+        if self.history_file:
+            write_history(self.history_file, record["history"])
         if self.files[0] and time.monotonic() - self._saved > SAVE_SECONDS:
             save_model(self.model, self.files[0])
             save_part(self.model, self.state, "best", self.files[1])
@@ -80,10 +87,8 @@ def save_part(network, state, part, path):
     network.set_weights(now)
 
 
-def rewrite_history(path, history):
-    """Makes the CSV of the complete epochs, as `keras.callbacks.CSVLogger` writes it.
-
-    A run that was killed may have added a line for an epoch that is done again.
+def write_history(path, history):
+    """Writes the CSV of the complete epochs, as `keras.callbacks.CSVLogger` does.
 
     Args:
         path: The file.

@@ -5,19 +5,19 @@ import json
 import time
 
 import keras
-import numpy as np
 
 from keras_se import data
 from keras_se.applications import find
 from keras_se.training import augment, page, report
 from keras_se.training.augment import parse
-from keras_se.training.checkpoint import Checkpoint, rewrite_history, save_model, save_part
+from keras_se.training.checkpoint import Checkpoint, save_model, save_part, write_history
+from keras_se.training.evaluate import outputs
 from keras_se.training.folder import MODELS, finished, prepare, require_space, write
 from keras_se.training.optimize import loss, optimizer, schedule
 from keras_se.training.phases import phase_ends, set_trainable
 from keras_se.training.state import State
 
-__all__ = ["build", "evaluate", "fit", "optimizer", "schedule", "train"]
+__all__ = ["build", "fit", "optimizer", "schedule", "train"]
 
 
 def train(recipe, out, overwrite=False, resume=False, tensorboard=False):
@@ -101,7 +101,8 @@ def _train_one(recipe, network, dataset, files, logs):
         raise
     save_model(network, model_file)
     save_part(network, state, "best", best_file)
-    probabilities, labels = evaluate(network, dataset, recipe.normalize, recipe.batch_size)
+    normalize = augment.normalization(recipe.normalize)
+    probabilities, labels = outputs(network, dataset, normalize, recipe.batch_size)
     confusion = report.confusion(probabilities, labels)
     row = report.measure(network, dataset, confusion) | {"seconds": seconds}
     return {"history": history, "confusion": confusion, "row": row}
@@ -172,13 +173,11 @@ def fit(recipe, network, dataset, history_file, callbacks=()):
     """
     callbacks = list(callbacks) or [Checkpoint(State())]
     state = callbacks[0].state
-    rewrite_history(history_file, state.record["history"])
+    callbacks[0].history_file = history_file
+    write_history(history_file, state.record["history"])
     if recipe.ema:
         callbacks.append(keras.callbacks.SwapEMAWeights())
-    callbacks += [
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.CSVLogger(history_file, append=True),
-    ]
+    callbacks.append(keras.callbacks.TerminateOnNaN())
     started, before = time.perf_counter(), state.record["seconds"]
     for end in phase_ends(recipe):
         if state.record["epoch"] < end or end == recipe.epochs:
@@ -216,31 +215,6 @@ def _fit_phase(recipe, network, dataset, end, callbacks):
             f"{state.record['epoch'] + 1}, so it is not saved. Try a lower learning_rate than "
             f"{recipe.learning_rate:g} or more warmup_epochs than {recipe.warmup_epochs}."
         )
-
-
-def evaluate(network, dataset, normalize="none", batch_size=64):
-    """Runs a network over the held-out images.
-
-    Args:
-        network: Functional `keras.Model` of images.
-        dataset: The `keras_se.data.Dataset`.
-        normalize: How its images are normalised; see `Recipe`.
-        batch_size: Images at a time.
-
-    Returns:
-        The network's outputs, `(image, class)`, and the labels of the same images, those that
-        could be read.
-    """
-    prepare_images = augment.normalization(normalize)
-    held_out = data.Ordered(
-        dataset.test_images,
-        dataset.test_labels,
-        batch_size,
-        lambda images, labels: (prepare_images(images), labels),
-    )
-    outputs = network.predict(held_out, verbose=0)
-    broken = getattr(dataset.test_images, "broken", ())
-    return outputs, np.delete(dataset.test_labels, sorted(broken))
 
 
 def _batches(recipe, dataset, epoch):

@@ -1,0 +1,141 @@
+"""What `keras-se evaluate` does: the accuracy of a network on held-out images."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_se import applications, data
+from keras_se.training import augment
+from keras_se.training.recipe import from_json
+
+
+def outputs(network, dataset, normalize=None, batch_size=64):
+    """Runs a network over the held-out images.
+
+    Args:
+        network: Functional `keras.Model` of images.
+        dataset: The `keras_se.data.Dataset`.
+        normalize: A function of float32 images from 0 to 1 that normalises them; `None` leaves
+            them as they are.
+        batch_size: Images at a time.
+
+    Returns:
+        The network's outputs, `(image, class)`, and the labels of the same images, those that
+        could be read.
+    """
+    normalize = normalize or augment.normalization("none")
+    held_out = data.Ordered(
+        dataset.test_images,
+        dataset.test_labels,
+        batch_size,
+        lambda images, labels: (normalize(images), labels),
+    )
+    found = network.predict(held_out, verbose=0)
+    broken = getattr(dataset.test_images, "broken", ())
+    return found, np.delete(dataset.test_labels, sorted(broken))
+
+
+def evaluate_file(network, path, name, batch_size=64):
+    """Measures a network that `train` has written.
+
+    Its images are prepared as the `recipe.json` beside it says; without one, their pixels go from
+    0 to 1.
+
+    Args:
+        network: The `keras.Model` of the file.
+        path: The `.keras` file.
+        name: Name of a dataset of `keras_se.data`.
+        batch_size: Images at a time.
+
+    Returns:
+        A text with the accuracies in percent, and the files that could not be read.
+
+    Raises:
+        ValueError: If the images or classes are not those of the network.
+        OSError: If the data cannot be read.
+    """
+    recipe = _recipe_beside(path)
+    expected = tuple(network.input_shape[1:])
+    first = keras.config.image_data_format() == "channels_first"
+    size = expected[1] if first else expected[0]
+    dataset = data.load(name, size=size, crop=recipe.crop if recipe else 1.0)
+    if any(
+        want not in (None, got) for want, got in zip(expected, dataset.image_shape, strict=True)
+    ):
+        raise ValueError(
+            f"`data` must have images of {expected} for {str(path)!r}. "
+            f"Received: data={name!r} with {dataset.image_shape}"
+        )
+    normalize = augment.normalization(recipe.normalize if recipe else "none")
+    return _measured(network, dataset, normalize, batch_size)
+
+
+def evaluate_network(name, weights, data_name, batch_size=64):
+    """Measures a network of the zoo with its images prepared as its weights want them.
+
+    Args:
+        name: The network's name, such as `"seresnet50"`.
+        weights: `"imagenet"` or a tag.
+        data_name: Name of a dataset of `keras_se.data`, whose classes have the order of the
+            weights' classes.
+        batch_size: Images at a time.
+
+    Returns:
+        What `evaluate_file` does.
+
+    Raises:
+        ValueError: If there is no such network, weights or data, or the classes do not fit.
+        OSError: If the weights or the data cannot be read.
+    """
+    from keras_se.weights import find
+
+    application, se = applications.find(name)
+    data.check(data_name)
+    network_name = application.name if se else application.twin
+    row = find(weights, application.published(se), network=network_name)
+    dataset = data.load(data_name, size=row.size, crop=row.crop)
+    network = application(weights=weights, input_shape=dataset.image_shape, classes=None, se=se)
+    return _measured(
+        network,
+        dataset,
+        lambda images: application.preprocess_input(255 * images, weights, se=se),
+        batch_size,
+    )
+
+
+def accuracies(found, labels):
+    """The percentages of images whose class is the likeliest, and among the five likeliest.
+
+    Args:
+        found: Array `(image, class)`, the larger the likelier.
+        labels: Integer array `(image,)`.
+
+    Returns:
+        Two floats.
+
+    Example:
+    >>> accuracies(np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1]]), np.array([0, 0]))
+    (50.0, 100.0)
+    """
+    right = np.take_along_axis(found, labels[:, None], axis=1)
+    place = (found > right).sum(axis=1)
+    return 100 * float(np.mean(place == 0)), 100 * float(np.mean(place < 5))
+
+
+def _measured(network, dataset, normalize, batch_size):
+    classes = len(dataset.class_names)
+    if network.output_shape[-1] != classes:
+        raise ValueError(
+            f"`data` must have the {network.output_shape[-1]} classes of the network. "
+            f"Received: {classes}"
+        )
+    found, labels = outputs(network, dataset, normalize, batch_size)
+    first, five = accuracies(found, labels)
+    lines = [f"{network.name}: {len(labels)} images, top-1 {first:.2f} %, top-5 {five:.2f} %"]
+    return "\n".join([*lines, *(f"skipped {one}" for one in dataset.all_skipped())])
+
+
+def _recipe_beside(path):
+    file = Path(path).with_name("recipe.json")
+    return from_json(file.read_text()) if file.is_file() else None

@@ -1,0 +1,341 @@
+"""A run that is stopped, killed or broken goes on as if nothing had happened, or says why not."""
+
+import csv
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from tiny import SMALL
+
+import keras_se.applications
+from keras_se import cli, data
+from keras_se.training import DIGITS, checkpoint, fit, folder, recipes, report
+from keras_se.training.evaluate import outputs
+from keras_se.training.state import State
+
+pytest.importorskip("matplotlib")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
+]
+
+RECIPE = dataclasses.replace(
+    DIGITS,
+    about="A test.",
+    network="SEResNet20",  # SETiny, once it is in the zoo.
+    data="fake",
+    epochs=4,
+    batch_size=16,
+    learning_rate=0.02,
+    warmup_epochs=1,
+    augment=("flip", "translate(0.1)"),
+    mixup=0.2,
+    ema=0.9,
+    twin=False,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
+        patch.setattr(report, "export", lambda network, folder: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny):
+    return dataclasses.replace(RECIPE, network="SETiny")
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    """The folder of a run that was never stopped."""
+    out = tmp_path_factory.mktemp("whole")
+    fit.train(recipe, out)
+    return out
+
+
+class Stop(Exception):
+    pass
+
+
+def tensorflow_errors():
+    """What TensorFlow makes of an error in the data."""
+    if keras.backend.backend() != "tensorflow":
+        return Stop
+    import tensorflow
+
+    return tensorflow.errors.OpError
+
+
+def stop_after(patch, steps):
+    """Makes the data end with an error after so many batches."""
+    left = [steps]
+    read = data.Batches._read
+
+    def failing(self, places):
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stop
+        return read(self, places)
+
+    patch.setattr(data.Batches, "_read", failing)
+
+
+def weights(path):
+    return keras.saving.load_model(path, compile=False).get_weights()
+
+
+def rows(out):
+    with (out / "history.csv").open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def assert_same_run(one, other):
+    """The same weights, last and best, and the same numbers for every epoch."""
+    for file in ("model.keras", "best.keras"):
+        for first, second in zip(weights(one / file), weights(other / file), strict=True):
+            np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+    tables = [rows(out) for out in (one, other)]
+    assert len(tables[0]) == len(tables[1])
+    for first, second in zip(*tables, strict=True):
+        assert list(first) == list(second)
+        for name in first:
+            assert float(first[name]) == pytest.approx(float(second[name]), abs=1e-5)
+
+
+@pytest.mark.parametrize("steps", [pytest.param(5, marks=pytest.mark.slow), 22])
+def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_weights(recipe, whole, tmp_path, steps):
+    """In the first epoch of eight steps, before there is a checkpoint, and in the third."""
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, steps)
+        with pytest.raises((Stop, RuntimeError, tensorflow_errors())):
+            fit.train(recipe, tmp_path)
+    state = State(tmp_path / "state.npz")
+    assert state.read() == (steps > 8)
+    # Keras reads ahead of what it trains on.
+    assert state.record["epoch"] in ((0,) if steps == 5 else (1, 2))
+    fit.train(recipe, tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+    assert not (tmp_path / "state.npz").exists()
+
+
+def test_a_run_stopped_after_its_last_epoch_only_writes_its_files(recipe, whole, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+
+        def stop(network, path):
+            raise Stop
+
+        patch.setattr(fit, "save_model", stop)
+        with pytest.raises(Stop):
+            fit.train(recipe, tmp_path)
+    assert State(tmp_path / "state.npz").read()
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 0)
+        fit.train(recipe, tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+
+
+def test_resuming_needs_the_same_unfinished_run(recipe, whole, tmp_path):
+    with pytest.raises(FileExistsError, match="is complete"):
+        fit.train(recipe, whole, resume=True)
+    with pytest.raises(FileNotFoundError, match="no run in"):
+        fit.train(recipe, tmp_path, resume=True)
+    (tmp_path / "recipe.json").write_text(recipe.to_json())
+    other = dataclasses.replace(recipe, seed=3, about="Another text.")
+    with pytest.raises(ValueError, match=r"only as it began, with seed=0\. Received: seed=3"):
+        fit.train(other, tmp_path, resume=True)
+    (tmp_path / "state.npz").write_bytes(b"half a file")
+    with pytest.raises(ValueError, match=r"state\.npz' cannot be read"):
+        fit.train(recipe, tmp_path, resume=True)
+
+
+def test_a_state_of_another_backend_or_network_is_refused(recipe, tmp_path):
+    images = data.load("fake", size=8)
+    state = State(tmp_path / "state.npz")
+    network = fit.build(recipe, images)
+    network.compile("sgd", "mse")
+    state.take(network, network.optimizer)
+    state.record["backend"] = "none"
+    state.write()
+    again = State(tmp_path / "state.npz")
+    with pytest.raises(ValueError, match=r"KERAS_BACKEND=none.*Received: \w+"):
+        again.read()
+    wide = SMALL(weights=None, input_shape=(8, 8, 3), classes=3)
+    with pytest.raises(ValueError, match=r"does not fit.*fc/kernel#1 must be \(16, 3\)"):
+        state.give(wide)
+
+
+def test_a_loss_that_breaks_later_keeps_the_last_good_weights(recipe, tmp_path, monkeypatch):
+    """The images of the third epoch are not numbers."""
+    read = data.Batches._read
+
+    def spoiled(self, places):
+        images, targets = read(self, places)
+        return (np.float32(images) * np.nan if self.epoch == 2 else images), targets
+
+    monkeypatch.setattr(data.Batches, "_read", spoiled)
+    with pytest.raises(ValueError, match="not a number in epoch 3"):
+        fit.train(recipe, tmp_path)
+    state = State(tmp_path / "state.npz")
+    assert state.read() and state.record["epoch"] == 2
+    kept = [value for name, value in state.arrays.items() if name.startswith("network/")]
+    for one, other in zip(weights(tmp_path / "model.keras"), kept, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "best.keras").exists()
+
+
+def test_too_little_space_is_said_before_the_first_step(recipe, tmp_path, monkeypatch):
+    usage = type("usage", (), {"free": 1000})
+    monkeypatch.setattr(folder.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(fit, "fit", None)
+    with pytest.raises(OSError, match=r"`out` must be on a disk with \d+ MiB free.*0 MiB"):
+        fit.train(recipe, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_files_for_the_user_are_refreshed_while_it_runs(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SAVE_SECONDS", 0)
+    saved = []
+    monkeypatch.setattr(checkpoint, "save_model", lambda network, path: saved.append(path.name))
+    images = data.load("fake", size=8)
+    keep = checkpoint.Checkpoint(State(), tmp_path / "a.keras", tmp_path / "b.keras")
+    short = dataclasses.replace(recipe, epochs=2, steps=2)
+    fit.fit(short, fit.build(short, images), images, tmp_path / "history.csv", [keep])
+    assert saved == ["a.keras", "b.keras"] * 2
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(recipe, whole):
+    best = max(float(row["val_accuracy"]) for row in rows(whole))
+    network = keras.saving.load_model(whole / "best.keras", compile=False)
+    found, labels = outputs(network, data.load("fake", size=8))
+    assert np.mean(found.argmax(axis=1) == labels) == pytest.approx(best, abs=1e-6)
+
+
+def test_the_report_has_the_curves_and_the_confusions(recipe, whole):
+    text = (whole / "report.html").read_text()
+    assert "SETiny on fake" in text and "data:image/png;base64," in text
+    results = json.loads((whole / "results.json").read_text())
+    assert f"{results['networks']['SETiny']['test_accuracy']:.2f}" in text
+    assert text.count("<tr>") == 11
+    counts = np.eye(60, dtype=int)
+    counts[3, 7] = 5
+    from keras_se.training.page import confusion_table
+
+    table = confusion_table(counts, [f"<{index}>" for index in range(60)])
+    assert "<th>&lt;3&gt;</th><td>&lt;7&gt;</td><td>5</td>" in table
+    assert table.count("<tr>") == 2
+
+
+def test_tensorboard_is_asked_for_only_if_it_is_there(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="TensorBoard need tensorboard and tensorflow"):
+        fit.train(recipe, tmp_path / "out", tensorboard=True)
+    assert not (tmp_path / "out").exists()
+
+
+# A real process, really killed
+
+SCRIPT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import keras_se.applications
+from tiny import SMALL
+keras_se.applications.SETiny = SMALL
+from keras_se.training import from_json, fit, report
+report.export = lambda network, folder: None
+fit.train(from_json(open(sys.argv[2]).read()), sys.argv[3], resume=sys.argv[4] == "resume")
+"""
+
+
+def start(recipe, out, mode):
+    file = out.with_suffix(".json")
+    file.write_text(recipe.to_json())
+    here = Path(__file__).parent
+    words = [sys.executable, "-c", SCRIPT, here, file, out, mode]
+    environment = {**os.environ, "PYTHONPATH": str(here.parent)}
+    environment["KERAS_BACKEND"] = keras.backend.backend()
+    return subprocess.Popen(
+        list(map(str, words)), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.slow
+def test_a_process_killed_again_and_again_ends_with_the_same_weights(recipe, tmp_path):
+    recipe = dataclasses.replace(recipe, epochs=16)
+    out = tmp_path / "killed"
+    out.mkdir()
+    mode, when = "new", random.Random(0)
+    for kill in range(3):
+        process = start(recipe, out, mode)
+        reached, wanted = 0, 4 * (kill + 1)
+        while process.poll() is None and reached < wanted:
+            time.sleep(0.02)
+            history = out / "history.csv"
+            reached = len(history.read_text().splitlines()) if history.exists() else 0
+        time.sleep(when.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+        mode = "resume"
+    assert start(recipe, out, "resume").wait() == 0
+    fit.train(recipe, tmp_path / "whole")
+    assert_same_run(out, tmp_path / "whole")
+
+
+# The command line
+
+
+def test_train_and_resume_on_the_command_line(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
+    words = ["train", "tiny", "--data", "fake", "--out", str(tmp_path), "--set", "epochs=2"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "save_model", None)
+        with pytest.raises(TypeError):
+            cli.main(words)
+    assert cli.main(words) == 2
+    assert "There is a run already" in capsys.readouterr().err
+    assert cli.main([*words, "--resume", "--overwrite"]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert cli.main([*words, "--resume"]) == 0
+    assert "2 of 2 epochs are done already" in capsys.readouterr().out
+
+
+def test_evaluate_reads_the_recipe_beside_the_model(recipe, whole, capsys):
+    assert cli.main(["evaluate", str(whole / "model.keras"), "--data", "fake"]) == 0
+    printed = capsys.readouterr().out
+    results = json.loads((whole / "results.json").read_text())
+    accuracy = results["networks"]["SETiny"]["test_accuracy"]
+    assert f"top-1 {accuracy:.2f} %" in printed
+    assert "30 images" in printed
+    assert cli.main(["evaluate", str(whole / "model.keras"), "--data", "digits"]) == 2
+    assert "must have images of (8, 8, 3)" in capsys.readouterr().err
+    assert cli.main(["evaluate", "seresnet999", "--data", "fake"]) == 2
+    assert "no network 'seresnet999'" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(whole / "none.keras"), "--data", "fake"]) == 2
+    assert "There is no file" in capsys.readouterr().err
+
+
+def test_transfer_starts_from_weights_and_keeps_the_head_for_the_new_classes(
+    recipe, whole, tmp_path, capsys
+):
+    words = ["transfer", "setiny", "--weights", str(whole / "model.keras"), "--data", "digits"]
+    words += ["--out", str(tmp_path / "out")]
+    changes = ["size=8", "epochs=2", "head_epochs=1", "steps=2", "augment=translate(0.1)"]
+    changes += ["normalize=none", "crop=1"]
+    for change in changes:
+        words += ["--set", change]
+    assert cli.main(words) == 0
+    written = json.loads((tmp_path / "out" / "recipe.json").read_text())
+    assert (written["network"], written["data"], written["epochs"]) == ("setiny", "digits", 2)
+    assert written["weights"] == str(whole / "model.keras")
+    assert "SETiny" in capsys.readouterr().out
