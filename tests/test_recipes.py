@@ -133,7 +133,9 @@ def test_resized_crop_enlarges_a_box():
     assert result.min() >= 0 and result.max() <= 1
     # A box as large as the image leaves it as it is.
     box = np.array([[0, 0, 1, 1]], "float32")
-    whole = augment.image_layers.ResizedCrop(0.5).transform_images(images[:1], box)
+    whole = augment.image_layers.ResizedCrop(0.5).transform_images(
+        keras.ops.convert_to_tensor(images[:1]), keras.ops.convert_to_tensor(box)
+    )
     np.testing.assert_allclose(keras.ops.convert_to_numpy(whole), images[:1], atol=1e-5)
 
 

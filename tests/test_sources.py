@@ -297,6 +297,9 @@ def fake_tfds(monkeypatch, splits, features=("image", "label")):
             features=dict.fromkeys(features, Label), splits=dict.fromkeys(splits)
         )
 
+        def is_prepared(self):
+            return bool(splits)
+
         def as_data_source(self, split, decoders):
             assert decoders == {"image": "skip"}
             return splits[split]

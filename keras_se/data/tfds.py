@@ -49,7 +49,8 @@ def _prepared(name):
     except Exception as error:  # An exception class of its own for each reason.
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"TensorFlow Datasets has no {name!r}: {reason}") from error
-    if not builder.info.splits:
+    # The sizes of the splits are known of some sets that are not there.
+    if not builder.is_prepared():
         raise ValueError(
             f"data='tfds:{name}' is not prepared on this machine. Once, with a network: "
             f"tfds build {name} --file_format=array_record"

@@ -141,6 +141,8 @@ def augmentation(texts, seed):
         rows.append((one.layer(amount, dtype="float32"), derive(seed, index), one.draws))
 
     def augment(images, step):
+        # On PyTorch a tensor may be the array's own memory, and RandomBrightness changes it.
+        images = ops.copy(ops.convert_to_tensor(images))
         for layer, own, draws in rows:
             first = (step + FIRST_STEP) * draws
             changes = layer.get_random_transformation(images, training=True, seed=Draws(own, first))
@@ -201,7 +203,13 @@ def normalization(name):
     shape = [1] * 4
     shape[image_layers.channel_axis()] = 3
     mean, std = (np.float32(row).reshape(shape) for row in NORMALIZATIONS[name])
-    return lambda images: (images - mean) / std
+
+    def normalize(images):
+        if isinstance(images, np.ndarray):
+            return (images - mean) / std
+        return ops.divide(ops.subtract(images, mean), std)
+
+    return normalize
 
 
 def changes(recipe, classes):

@@ -69,6 +69,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False):
     runs = {}
     for (name, network), files in zip(networks.items(), MODELS, strict=False):
         logs = folder / "tensorboard" / name if tensorboard else None
+        print(f"Training {name}", flush=True)
         runs[name] = _train_one(recipe, network, dataset, [folder / file for file in files], logs)
     with finished(folder / "curves.png") as path:
         report.curves({name: run["history"] for name, run in runs.items()}, path)
@@ -87,7 +88,6 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False):
 def _train_one(recipe, network, dataset, files, logs):
     """Trains one network and writes its files; gives its history, measurements and confusions."""
     model_file, history_file, best_file, state_file = files
-    print(f"Training {network.name}", flush=True)
     state = State(state_file)
     if state.read() and state.record["epoch"]:
         print(f"{state.record['epoch']} of {recipe.epochs} epochs are done already", flush=True)

@@ -131,7 +131,8 @@ class RandAugment(keras.layers.RandAugment):
             changed = images
             for index, name in enumerate(self._AUGMENT_LAYERS):
                 drawn = transformation["transforms"][name]
-                one = getattr(self, name).transform_images(images, drawn)
+                # A copy: on PyTorch, RandomBrightness changes what it is given.
+                one = getattr(self, name).transform_images(ops.copy(images), drawn)
                 changed = ops.where(chosen == index, one, changed)
             images = changed
         return images
