@@ -1,8 +1,11 @@
 """A network that compiles in a second or two, for tests of training."""
 
+import dataclasses
+
 from keras_se.applications.application import Application
 from keras_se.applications.bricks import activate, conv, norm
 from keras_se.layers import SqueezeExcite
+from keras_se.training import DIGITS
 
 
 def trunk(x, se):
@@ -13,3 +16,9 @@ def trunk(x, se):
 
 
 SMALL = Application("SETiny", trunk, se=SqueezeExcite, size=32, smallest=4)
+
+
+def small(**fields):
+    """A recipe of the tiny network on fake images."""
+    given = {"network": "SETiny", "data": "fake", "epochs": 2, "batch_size": 16, "augment": ()}
+    return dataclasses.replace(DIGITS, about="A test.", **given | {"twin": False} | fields)

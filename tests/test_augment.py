@@ -1,0 +1,214 @@
+"""The changes of images in recipes, each against an oracle."""
+
+import keras
+import numpy as np
+import pytest
+from tiny import SMALL, small
+
+import keras_se.applications
+from keras_se import data
+from keras_se.training import augment, draws
+from keras_se.training.augment import changes
+from keras_se.training.optimize import loss
+
+# Keras's own, on NumPy 2, on JAX and on PyTorch.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning"),
+]
+JAX = keras.backend.backend() == "jax"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny():
+    """The tiny network is in the zoo as long as these tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def fake():
+    return data.load("fake", size=8)
+
+
+def changed(images, text, step=0, seed=0):
+    return keras.ops.convert_to_numpy(augment.augmentation((text,), seed)(images, step))
+
+
+def noise(count, side=12):
+    return np.random.default_rng(0).random((count, side, side, 3), "float32")
+
+
+def test_the_changes_of_the_digits_are_those_their_results_were_published_with():
+    layer = keras.layers.RandomTranslation(0.1, 0.1, fill_mode="constant", seed=5, dtype="float32")
+    images = noise(4)
+    ours = augment.augmentation(("translate(0.1)",), seed=5)
+    for _ in range(2):  # Keras's look at the first two batches
+        layer(images, training=True)
+    for step in range(3):
+        expected = keras.ops.convert_to_numpy(layer(images, training=True))
+        actual = keras.ops.convert_to_numpy(ours(images, step))
+        np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_changes_are_a_function_of_the_step(fake):
+    recipe = small(augment=("flip", "pad_crop(2)", "erase(0.5)"), mixup=0.3, cutmix=1.0, seed=4)
+    images, labels = fake.train_images[:8], fake.train_labels[:8]
+    one, other = changes(recipe, 10), changes(recipe, 10)
+    results = {}
+    for step in (7, 3, 5, 3, 7):
+        pair = [keras.ops.convert_to_numpy(part) for part in one(images, labels, step)]
+        again = [keras.ops.convert_to_numpy(part) for part in other(images, labels, step)]
+        for first, second in zip(pair, again, strict=True):
+            np.testing.assert_array_equal(first, second)
+        for first, second in zip(pair, results.setdefault(step, pair), strict=True):
+            np.testing.assert_array_equal(first, second)
+    assert np.abs(results[3][0] - results[5][0]).max() > 0.1
+
+
+def test_draws_count_from_their_first():
+    made = draws.Draws(9, 100)
+    seeds = [keras.ops.convert_to_numpy(made.next()).tolist() for _ in range(3)]
+    assert seeds == [[9, 100], [9, 101], [9, 102]]
+    assert len({draws.derive(9, index) for index in range(50)}) == 50
+
+
+def test_flip_mirrors_half_of_the_images():
+    images = noise(200)
+    result = changed(images, "flip")
+    same = np.array([np.array_equal(*pair) for pair in zip(result, images, strict=True)])
+    mirrored = images[:, :, ::-1]
+    np.testing.assert_array_equal(result[~same], mirrored[~same])
+    assert 70 < same.sum() < 130
+
+
+def test_pad_crop_moves_by_whole_pixels_and_fills_with_black():
+    images = noise(300)
+    result = changed(images, "pad_crop(2)")
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    moves = set()
+    for image, one in zip(padded, result, strict=True):
+        windows = {(y, x): image[y : y + 12, x : x + 12] for y in range(5) for x in range(5)}
+        found = [move for move, window in windows.items() if np.allclose(window, one, atol=1e-6)]
+        assert len(found) == 1
+        moves.add(found[0])
+    assert len(moves) == 25
+
+
+def test_cutout_blackens_one_square_around_any_pixel():
+    result = changed(np.ones((400, 12, 12, 3), "float32"), "cutout(4)")
+    black = (result == 0).all(axis=-1)
+    np.testing.assert_array_equal(black, (result == 0).any(axis=-1))
+    rows, columns = black.any(axis=2).sum(axis=1), black.any(axis=1).sum(axis=1)
+    np.testing.assert_array_equal(black.sum(axis=(1, 2)), rows * columns)
+    # Two pixels before the centre and one after it, or what of them is inside.
+    assert set(rows) == set(columns) == {2, 3, 4}
+    assert black.any(axis=0).all()
+
+
+def test_resized_crop_enlarges_a_box():
+    ramp = np.broadcast_to(np.linspace(0, 1, 32, dtype="float32")[:, None, None], (32, 32, 3))
+    images = np.stack([ramp] * 100 + [ramp.transpose(1, 0, 2)] * 100)
+    result = changed(images, "resized_crop(0.25)")
+    tall = (result[:100, 24] - result[:100, 8])[:, 16, 0] / (16 / 31)
+    wide = (result[100:, :, 24] - result[100:, :, 8])[:, 16, 0] / (16 / 31)
+    for side in (tall, wide):
+        assert 0.4 < side.min() < 0.55
+        assert 0.95 < side.max() < 1.001
+    assert result.min() >= 0 and result.max() <= 1
+    # A box as large as the image leaves it as it is.
+    box = np.array([[0, 0, 1, 1]], "float32")
+    whole = augment.image_layers.ResizedCrop(0.5).transform_images(
+        keras.ops.convert_to_tensor(images[:1]), keras.ops.convert_to_tensor(box)
+    )
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(whole), images[:1], atol=1e-5)
+
+
+def test_erase_and_jitter_have_their_probability_and_amount():
+    grey = np.full((300, 12, 12, 3), 0.5, "float32")
+    erased = (changed(grey, "erase(0.3)") == 0).any(axis=(1, 2, 3)).mean()
+    assert 0.2 < erased < 0.38  # A box of less than a pixel may blacken none.
+    shift = changed(grey, "brightness(0.2)") - grey
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[:, :1, :1, :1], shift.shape), atol=1e-6)
+    assert -0.201 < shift.min() < -0.17 and 0.17 < shift.max() < 0.201
+    saturated = changed(grey, "saturation(0.4)")
+    np.testing.assert_allclose(saturated, grey, atol=1e-3)
+
+
+@pytest.mark.skipif(JAX, reason="compiles for a minute without optimisations")
+def test_randaugment_gives_each_image_operations_of_its_own():
+    images = np.repeat(noise(1), 64, axis=0)
+    result = changed(images, "randaugment(9)")
+    assert result.min() >= 0 and result.max() <= 1
+    assert len({image.tobytes() for image in result}) > 50
+
+
+def mixed(fake, **fields):
+    """Batches of 64 images before and after mixing, with targets, for some steps."""
+    images, labels = fake.train_images[:64], fake.train_labels[:64]
+    change = changes(small(**fields), 10)
+    for step in range(4):
+        yield (
+            np.float32(images) / 255,
+            labels,
+            *(keras.ops.convert_to_numpy(part) for part in change(images, labels, step)),
+        )
+
+
+def test_mixup_mixes_images_as_their_targets(fake):
+    for images, labels, after, targets in mixed(fake, mixup=1.0):
+        np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
+        for image, label, one, target in zip(images, labels, after, targets, strict=True):
+            share = target[label]
+            other = int(np.argmax(target * (np.arange(10) != label)))
+            if not 0.05 < target[other] < 0.95:  # Mixed with its own class, or hardly at all.
+                continue
+            rest = (one - share * image) / (1 - share)
+            nearest = np.abs(images[labels == other] - rest).max(axis=(1, 2, 3)).min()
+            assert nearest < 1e-4
+
+
+def test_cutmix_pastes_boxes_as_large_as_their_targets_say(fake):
+    found = 0
+    for images, labels, after, targets in mixed(fake, cutmix=1.0):
+        for image, label, one, target in zip(images, labels, after, targets, strict=True):
+            pasted = (np.abs(one - image) > 1e-6).any(axis=-1)
+            if target[label] == pytest.approx(1):
+                continue
+            # Keras counts the fractions of pixels at the edges of the box too.
+            area, weight = pasted.sum() / 64, 1 - target[label]
+            side = np.sqrt(weight) * 8
+            assert abs(area - weight) <= (2 * side + 1) / 64 + 1e-6
+            found += 1
+    assert found > 100
+
+
+def test_both_mixtures_take_turns(fake):
+    kinds = set()
+    for images, _, after, _ in mixed(fake, mixup=1.0, cutmix=1.0):
+        # Only CutMix leaves most pixels exactly as they were in some image.
+        kinds.add(bool((np.abs(after - images).max(axis=-1) < 1e-6).mean() > 0.2))
+    assert kinds == {True, False}
+
+
+def test_binary_targets_are_smoothed_towards_all_classes_and_cut(fake):
+    images, labels = fake.train_images[:4], fake.train_labels[:4]
+    smooth = changes(small(loss="bce", label_smoothing=0.1), 10)(images, labels, 0)[1]
+    expected = np.full((4, 10), 0.01) + 0.9 * np.eye(10)[labels]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(smooth), expected, rtol=1e-5)
+    cut = small(loss="bce", label_smoothing=0.1, mixup=0.5, target_threshold=0.2)
+    targets = keras.ops.convert_to_numpy(changes(cut, 10)(images, labels, 0)[1])
+    assert set(np.unique(targets)) == {0, 1}
+    # The cross-entropy is that of each class on its own.
+    given, predicted = np.array([[1.0, 0.0]]), np.array([[0.8, 0.4]])
+    value = float(loss(cut)(given, predicted))
+    assert value == pytest.approx(-(np.log(0.8) + np.log(0.6)) / 2, rel=1e-5)
+
+
+def test_normalisation_is_of_each_channel(fake):
+    images = fake.train_images[:4]
+    after, _ = changes(small(normalize="imagenet"), 10)(images, fake.train_labels[:4], 0)
+    expected = (images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(after), expected, atol=1e-5)
