@@ -1,6 +1,6 @@
-"""What keras_se adds to importing Keras, and what building SE-ResNet-50 costs.
+"""What keras_se adds to importing Keras, and what building its networks costs beside Keras's own.
 
-python benchmarks/build.py [--rounds N]
+python benchmarks/build.py [--rounds N] [--family NAME ...]
 """
 
 import argparse
@@ -20,6 +20,27 @@ middle = time.perf_counter()
 import keras_se
 print(middle - start, time.perf_counter() - middle)
 """
+# A network of each family, and its nearest relative in keras.applications.
+RELATIVES = {
+    "SEResNet50": "ResNet50",
+    "SEResNet101": "ResNet101",
+    "SEResNet152": "ResNet152",
+    "SEResNeXt50_32x4d": "ResNet50",
+    "SENet154": "ResNet152",
+    "LegacySEResNet50": "ResNet50",
+    "SEInceptionV3": "InceptionV3",
+    "SEInceptionResNetV2": "InceptionResNetV2",
+    "SEBNInception": "InceptionV3",
+    "SEMobileNet": "MobileNet",
+    "SEMobileNetV2": "MobileNetV2",
+    "MobileNetV3Large": "MobileNetV3Large",
+    "MobileNetV3Small": "MobileNetV3Small",
+    "SEShuffleNet": "NASNetMobile",
+    "SEVGG16": "VGG16",
+    "SEDenseNet121": "DenseNet121",
+    "SEResNet56": "ResNet101",
+    "SEPreResNet56": "ResNet101V2",
+}
 
 
 def import_seconds(rounds):
@@ -32,28 +53,41 @@ def import_seconds(rounds):
     return [statistics.median(float(line[column]) for line in lines) for column in range(2)]
 
 
+def builders(name):
+    """Functions that build Keras's network, ours, and its plain twin."""
+    import keras
+
+    from keras_se.applications import find
+
+    row, _ = find(name)
+    relative = getattr(keras.applications, RELATIVES[name])
+    return {
+        f"keras.applications.{RELATIVES[name]}": lambda: relative(weights=None),
+        row.name: lambda: row(weights=None),
+        row.twin: lambda: row(weights=None, se=False),
+    }
+
+
 def main():
     """Prints the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="calls of each (default: 9)")
-    rounds = parser.parse_args().rounds
-    plain, ours = import_seconds(rounds)
-    import keras
-
-    from keras_se.applications import SEResNet50
-
-    builders = {
-        "keras.applications.ResNet50": lambda: keras.applications.ResNet50(weights=None),
-        "SEResNet50": lambda: SEResNet50(weights=None),
-        "SEResNet50(se=False)": lambda: SEResNet50(weights=None, se=False),
-    }
+    parser.add_argument("--family", nargs="*", default=list(RELATIVES), help="networks, all else")
+    options = parser.parse_args()
+    plain, ours = import_seconds(options.rounds)
     print_environment()
     print(f"import: keras {plain:.2f} s, keras_se after it {ours:.3f} s")
-    medians = interleave(builders, rounds)
-    first = medians["keras.applications.ResNet50"]
-    for name, builder in builders.items():
-        layers = len(builder().layers)
-        print(f"{name:28} {layers:4} layers {medians[name]:6.2f} s {medians[name] / first:6.2f}")
+    import keras
+
+    for name in options.family:
+        functions = builders(name)
+        medians = interleave(functions, options.rounds)
+        first = next(iter(medians.values()))
+        for network, builder in functions.items():
+            seconds = medians[network]
+            layers = len(builder().layers)
+            print(f"{network:36} {layers:4} layers {seconds:6.2f} s {seconds / first:6.2f}")
+        keras.backend.clear_session(free_memory=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The squeeze-and-excitation block as a Keras layer."""
 
-import numbers
-
 import keras
 from keras import ops
+
+from keras_se.arguments import choice, positive
 
 SQUEEZES = {"avg": ops.mean, "max": ops.max}
 
@@ -86,13 +86,13 @@ class SqueezeExcite(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.ratio = _positive("ratio", ratio)
-        self.units = units if units is None else _positive("units", units, whole=True)
-        self.divisor = _positive("divisor", divisor, whole=True)
-        self.squeeze = _choice("squeeze", squeeze, tuple(SQUEEZES))
+        self.ratio = positive("ratio", ratio)
+        self.units = units if units is None else positive("units", units, whole=True)
+        self.divisor = positive("divisor", divisor, whole=True)
+        self.squeeze = choice("squeeze", squeeze, tuple(SQUEEZES))
         self.activation = _keras_object("activation", activation, keras.activations)
         self.gate = _keras_object("gate", gate, keras.activations)
-        self.use_bias = _choice("use_bias", use_bias, (True, False))
+        self.use_bias = choice("use_bias", use_bias, (True, False))
         self.kernel_initializer = _keras_object(
             "kernel_initializer", kernel_initializer, keras.initializers
         )
@@ -105,10 +105,10 @@ class SqueezeExcite(keras.layers.Layer):
         self.bias_regularizer = _keras_object(
             "bias_regularizer", bias_regularizer, keras.regularizers
         )
-        self.identity_start = _choice("identity_start", identity_start, (True, False))
+        self.identity_start = choice("identity_start", identity_start, (True, False))
         if data_format is None:
             data_format = keras.config.image_data_format()
-        self.data_format = _choice("data_format", data_format, ("channels_last", "channels_first"))
+        self.data_format = choice("data_format", data_format, ("channels_last", "channels_first"))
         if self.identity_start:
             _require_positive_start(self.gate, gate)
 
@@ -237,23 +237,6 @@ def _fresh(initializer, draw):
     if isinstance(seed, dict):
         return initializer  # its seed generator moves on by itself, that of a copy would not
     return initializer.from_config(config | ({"seed": seed + draw} if seed is not None else {}))
-
-
-def _positive(argument, value, *, whole=False):
-    """Returns a positive number, or a positive integer if `whole`."""
-    kind = numbers.Integral if whole else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < float("inf"):
-        legal = "a positive integer" if whole else "a positive number"
-        raise ValueError(f"`{argument}` must be {legal}. Received: {argument}={value!r}")
-    return int(value) if isinstance(value, numbers.Integral) else float(value)
-
-
-def _choice(argument, value, legal):
-    """Returns `value` if it is one of `legal`."""
-    if not any(value is one or (isinstance(value, str) and value == one) for one in legal):
-        names = ", ".join(repr(one) for one in legal)
-        raise ValueError(f"`{argument}` must be one of {names}. Received: {argument}={value!r}")
-    return value
 
 
 def _keras_object(argument, value, registry):

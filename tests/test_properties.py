@@ -15,19 +15,16 @@ from keras_se.layers import SqueezeExcite
 from keras_se.weights.port import export_state_dict, load_state_dict
 
 ROWS = applications.rows()
-# The smallest of each family.
+# One of each kind of trunk; those of the others are in the fast tier of the tests of parity.
 FAST = (
     "SEResNet18",
     "SEResNet33TS",
     "LegacySEResNet18",
     "SEResNet20",
-    "SEPreResNet20",
-    "SEShakeShake26_2x96d",
-    "SEBNInception",
-    "MobileNetV3Small_050",
     "SEShuffleNet",
-    "SEDenseNet121",
 )
+# 0.2 and 0.5 billion parameters, and nothing that the 32x8d does not test.
+TOO_LARGE = ("SEResNeXt101_32x16d", "SEResNeXt101_32x32d")
 # Published counts of trainable parameters: imgclsmob's with 10 classes, those of Zagoruyko and
 # Komodakis's and of Gastaldi's plain networks as ports of them have it. Those of the networks with
 # goldens are in the goldens.
@@ -51,6 +48,7 @@ TWIN_PARAMETERS = {
 }
 # At most so many blocks a stage, as a third is no other than the second.
 BLOCKS = 2
+BRANCH_ENDS = r"layer\d\.\d+\.bn[23]\.w"
 
 
 def shallow(row):
@@ -67,7 +65,18 @@ def shallow(row):
         shorter["depth"] = 3 * convolutions * BLOCKS + others
     result = copy.copy(row)
     result._trunk = partial(row._trunk, **shorter)
+    if "VGG" in row.name:
+        result._head = partial(row._head, hidden=64)  # of 4096, whose 0.1 billion weights take time
     return result
+
+
+def distinct():
+    """The names of the rows whose shallow networks differ: 50, 101 and 152 layers become one."""
+    first = {}
+    for name in (one for one in ROWS if one not in TOO_LARGE):
+        one = shallow(ROWS[name])
+        first.setdefault(repr((one._trunk, one._se, one._head)), name)
+    return list(first.values())
 
 
 def sides(row):
@@ -80,15 +89,16 @@ def generated(application, **arguments):
     """A network whose weights are drawn from their names."""
     arguments = {"weights": None, "classifier_activation": None} | arguments
     model = application(**arguments)
-    state = export_state_dict(model)
-    load_state_dict(
-        model,
-        {key: tensor(key, one.shape, r"layer\d\.\d+\.bn[23]\.w") for key, one in state.items()},
-    )
+    shapes = {key: one.shape for key, one in export_state_dict(model).items()}
+    load_state_dict(model, {key: tensor(key, one, BRANCH_ENDS) for key, one in shapes.items()})
+    for layer in model.layers:
+        if isinstance(layer, SqueezeExcite):
+            # Where gates are on the trunk itself, thirteen of a half would leave no image.
+            layer.fc2.bias.assign(layer.fc2.bias + 3.0)
     return model
 
 
-@pytest.fixture(scope="module", params=each(ROWS, FAST))
+@pytest.fixture(scope="module", params=each(distinct(), FAST))
 def row(request):
     return shallow(ROWS[request.param])
 
@@ -152,7 +162,8 @@ def test_every_trainable_weight_learns(row, restored):
     still = [
         weight.path
         for weight, old in zip(restored.trainable_weights, before, strict=True)
-        if np.array_equal(weight.numpy(), old)
+        # A shift that another norm takes off again has no gradient; its scale is at the same place.
+        if np.array_equal(weight.numpy(), old) and weight.name != "beta"
     ]
     assert not still
 
@@ -187,7 +198,7 @@ def test_saved_and_loaded_model_gives_equal_logits(row, model, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ("SEResNet269D", "SEResNet272", "SEDenseNet201"))
+@pytest.mark.parametrize("name", ("SEResNet269D", "SEDenseNet201"))
 def test_the_deepest_networks_are_saved_and_loaded(name, tmp_path):
     """Keras walks the graph recursively; deeper than Python allows, it could not."""
     model = generated(ROWS[name], classes=3)
@@ -228,7 +239,10 @@ def test_layer_names_are_unique_and_legal_everywhere(model):
     assert not [name for name in names if "." in name or "/" in name]
 
 
-@pytest.mark.parametrize("name", each([name for name in ROWS if name not in IN_GOLDENS], FAST))
+COUNTED = [name for name in ROWS if name not in (*IN_GOLDENS, *TOO_LARGE)]
+
+
+@pytest.mark.parametrize("name", each(COUNTED, FAST))
 def test_costs_are_those_of_the_package_file(name):
     """Those of the others are compared where they are built anyway, in test_parity.py."""
     row, known = ROWS[name], sizes()[name]

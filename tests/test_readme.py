@@ -19,12 +19,36 @@ ROOT = Path(__file__).parent.parent
 TAGS = {"seresnet50": "ra2_in1k", "resnet50": "a1_in1k"}
 
 
+def snippets(page):
+    """The Python of a page, as a reader would paste it piece by piece."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.mark.slow
+def test_snippets_on_surgery(tmp_path):
+    pasted = snippets("applications/surgery.md")
+    assert len(pasted) == 5
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(pasted)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "\n0.0\n" in done.stdout
+    # The gates of the last stage are 1,572,864 weights and 6,528 biases.
+    before, after = re.search(r"([\d,]+) -> ([\d,]+)\n", done.stdout).groups()
+    assert int(before.replace(",", "")) - int(after.replace(",", "")) == 1_572_864 + 6_528
+    assert "block_1_project_BN_se" in done.stdout
+
+
 @pytest.mark.slow
 def test_python_snippets(tmp_path):
     """Against a local hub with generated weights."""
-    readme = (ROOT / "README.md").read_text()
-    snippets = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    assert len(snippets) == 5
+    pasted = snippets("README.md")
+    assert len(pasted) == 6
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype("uint8")
     Image.fromarray(pixels).save(tmp_path / "cat.jpg")
     with HubServer() as hub:
@@ -39,7 +63,7 @@ def test_python_snippets(tmp_path):
             "KERAS_BACKEND": keras.backend.backend(),
         }
         done = subprocess.run(
-            [sys.executable, "-c", "\n".join(snippets)],
+            [sys.executable, "-c", "\n".join(pasted)],
             capture_output=True,
             text=True,
             env=environment,

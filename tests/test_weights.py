@@ -84,6 +84,17 @@ def test_networks_without_weights_name_the_nearest_that_have_some():
         applications.SEResNet101()
 
 
+def test_networks_without_weights_name_the_way_that_works():
+    """Nobody has published SE-Inception-v3; its plain twin has four checkpoints."""
+    with pytest.raises(ValueError) as raised:
+        applications.SEInceptionV3()
+    for words in ("SEInceptionV3", "weights=None", "insert_se(SEInceptionV3(se=False))"):
+        assert words in str(raised.value)
+    with pytest.raises(ValueError, match="SEShuffleNet") as raised:
+        applications.SEShuffleNet()
+    assert "insert_se" not in str(raised.value)
+
+
 def test_the_readme_has_the_table_of_the_zoo():
     readme = (ROOT / "README.md").read_text()
     table = readme.partition("<!-- zoo -->\n")[2].partition("\n<!-- /zoo -->")[0]

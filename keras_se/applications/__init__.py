@@ -53,6 +53,7 @@ V3 = {
     "se": partial(SqueezeExcite, ratio=4, divisor=8, gate="hard_sigmoid"),
     "trunk": mobilenet_v3,
     "head_layers": ("conv__head", "classifier"),
+    "dropout": 0.2,
 }
 VGG = {
     "se": PAPER_SE,
@@ -126,7 +127,7 @@ SEWideResNet28_10    = Application("SEWideResNet28_10",    **CIFAR | {"trunk": c
 SEShakeShake26_2x96d = Application("SEShakeShake26_2x96d", **TINY, trunk=cifar.shake_shake, depth=26, width=96)
 
 SEInceptionV3       = Application("SEInceptionV3",       inception_v3,        **INCEPTION)
-SEInceptionResNetV2 = Application("SEInceptionResNetV2", inception_resnet_v2, **INCEPTION, head_layers=("classif",))
+SEInceptionResNetV2 = Application("SEInceptionResNetV2", inception_resnet_v2, **INCEPTION, depths=(10, 20, 9), head_layers=("classif",))
 SEBNInception       = Application("SEBNInception",       bn_inception,        se=PAPER_SE, head_layers=("last__linear",))
 
 SEMobileNet          = Application("SEMobileNet",      **MOBILE, trunk=mobilenet_v1)
@@ -136,7 +137,7 @@ MobileNetV3Small     = Application("MobileNetV3Small", **V3, stages=SMALL, head=
 MobileNetV3Small_075 = MobileNetV3Small.variant(alpha=0.75)
 MobileNetV3Small_050 = MobileNetV3Small.variant(alpha=0.5)
 
-SEShuffleNet = Application("SEShuffleNet", shufflenet, se=PAPER_SE, options=("groups", "scale"))
+SEShuffleNet = Application("SEShuffleNet", shufflenet, se=PAPER_SE, depths=(4, 8, 4), options=("groups", "scale"))
 
 SEVGG11 = Application("SEVGG11", **VGG, stages=VGG11)
 SEVGG13 = Application("SEVGG13", **VGG, stages=VGG13)

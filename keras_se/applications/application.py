@@ -243,10 +243,16 @@ class Application:
 
         name = self._network_name(se)
         near = difflib.get_close_matches(name, [one for one in WEIGHTS if WEIGHTS[one]], 3, 0.5)
-        hint = f", or a network that has some, such as {', '.join(near)}" if near else ""
+        hints = [f"or a network that has some, such as {', '.join(near)}"] if near else []
+        if se is not False and self.published(se=False):
+            hints.append(
+                f"or put gates into the trained plain twin: "
+                f"keras_se.surgery.insert_se({self.name}(se=False))"
+            )
         return (
             f"There are no published ImageNet weights of {name}. Use `weights=None` for random "
-            f"weights, the path of a file{hint}."
+            f"weights, the path of a file, {', '.join(hints)}".rstrip(", ")
+            + "."
         )
 
     def _factory(self, se):

@@ -139,11 +139,11 @@ BLOCK_35 = {
 }
 BLOCK_17 = {"branch0": [(192, 1)], "branch1_{}": [(128, 1), (160, ROW), (192, COLUMN)]}
 BLOCK_8 = {"branch0": [(192, 1)], "branch1_{}": [(192, 1), (224, (1, 3)), (256, (3, 1))]}
-# A module, and the residual blocks after it: how many, and what multiplies their branches.
+# A module, and the residual blocks after it, and what multiplies their branches.
 RESNET_STAGES = (
-    ("mixed__5b", RESNET_5B, "repeat", BLOCK_35, 10, 0.17),
-    ("mixed__6a", RESNET_6A, "repeat__1", BLOCK_17, 20, 0.10),
-    ("mixed__7a", RESNET_7A, "repeat__2", BLOCK_8, 9, 0.20),
+    ("mixed__5b", RESNET_5B, "repeat", BLOCK_35, 0.17),
+    ("mixed__6a", RESNET_6A, "repeat__1", BLOCK_17, 0.10),
+    ("mixed__7a", RESNET_7A, "repeat__2", BLOCK_8, 0.20),
 )
 
 
@@ -156,10 +156,10 @@ def inception_v3(x, se):
     return x
 
 
-def inception_resnet_v2(x, se):
-    """Forty residual blocks in three stages, with `se` ending each residual branch."""
+def inception_resnet_v2(x, se, *, depths):
+    """Residual blocks in three stages and one more, with `se` ending each residual branch."""
     x = _chain(x, STEM, RESNET_STEM_NAMES)
-    for mixed, branches, repeat, block, depth, scale in RESNET_STAGES:
+    for (mixed, branches, repeat, block, scale), depth in zip(RESNET_STAGES, depths, strict=True):
         x = _module(x, branches, name=mixed)
         for index in range(depth):
             x = _residual(x, se, block, scale, name=f"{repeat}_{index}")

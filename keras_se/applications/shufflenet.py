@@ -20,17 +20,16 @@ from keras_se.applications.bricks import (
     max_pool_positive,
     norm,
 )
-from keras_se.layers import _choice, _positive
+from keras_se.arguments import choice, positive
 
-# The paper's table 1: units of a stage, and filters of stage 2 by the number of groups; each
+# The paper's table 1: filters of stage 2 by the number of groups; each
 # stage has twice the filters of the one before.
-DEPTHS = (4, 8, 4)
 WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 STEM = 24
 AXES = {"channels_last": -1, "channels_first": 1}
 
 
-def shufflenet(x, se, *, groups=3, scale=1.0):
+def shufflenet(x, se, *, groups=3, scale=1.0, depths):
     """Three stages of units with grouped 1x1 convolutions, `se` ending each branch.
 
     `scale` multiplies the filters of all convolutions. In the stem and in bottlenecks these are
@@ -39,7 +38,7 @@ def shufflenet(x, se, *, groups=3, scale=1.0):
     width = _width(groups, scale)
     x = norm(conv(x, _whole(STEM * scale, groups), 3, strides=2, name="conv1"), "relu", name="bn1")
     x = max_pool_positive(x, name="maxpool")
-    for stage, depth in enumerate(DEPTHS, start=2):
+    for stage, depth in enumerate(depths, start=2):
         for index in range(depth):
             x = _unit(
                 x,
@@ -83,7 +82,7 @@ def _width(groups, scale):
     if isinstance(groups, bool) or groups not in tuple(WIDTHS):
         legal = ", ".join(map(str, WIDTHS))
         raise ValueError(f"`groups` must be one of {legal}. Received: groups={groups!r}")
-    width = WIDTHS[groups] * _positive("scale", scale)
+    width = WIDTHS[groups] * positive("scale", scale)
     # Not exactly: a third of 240 is a whole number that floating point may miss.
     if round(width) < groups or abs(width / groups - round(width / groups)) > 1e-6:
         raise ValueError(
@@ -132,10 +131,10 @@ class ChannelShuffle(layers.Layer):
 
     def __init__(self, groups, *, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        self.groups = _positive("groups", groups, whole=True)
+        self.groups = positive("groups", groups, whole=True)
         if data_format is None:
             data_format = keras.config.image_data_format()
-        self.data_format = _choice("data_format", data_format, tuple(AXES))
+        self.data_format = choice("data_format", data_format, tuple(AXES))
         self.input_spec = keras.InputSpec(min_ndim=2)
 
     def build(self, input_shape):

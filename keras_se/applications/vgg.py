@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from keras_se.applications.bricks import activate, channel_axis, classifier, conv, norm
-from keras_se.layers import _choice, _positive
+from keras_se.arguments import choice, positive
 
 # The filters of the convolutions of each stage: configurations A, B, D and E of the paper.
 VGG11 = ((64,), (128,), 2 * (256,), 2 * (512,), 2 * (512,))
@@ -19,7 +19,6 @@ VGG19 = (2 * (64,), 2 * (128,), 4 * (256,), 4 * (512,), 4 * (512,))
 
 # Pixels: what the first dense layer sees of a map, that of a 224x224 image.
 MAP_SIZE = 7
-HIDDEN = 4096
 SPACE = {"channels_last": (1, 2), "channels_first": (2, 3)}
 
 
@@ -38,17 +37,17 @@ def vgg(x, se, *, stages):
     return x
 
 
-def vgg_head(x, classes, activation, *, dropout=0.0, name="head_fc"):
-    """The two dense layers of 4096 units as convolutions, pooling, and the classifier."""
+def vgg_head(x, classes, activation, *, hidden=4096, dropout=0.0, name="head_fc"):
+    """The two dense layers of `hidden` units as convolutions, pooling, and the classifier."""
     sides = x.shape[1:-1] if channel_axis() == -1 else x.shape[2:]
     if not all(side is not None and side >= MAP_SIZE for side in sides):
         x = Enlarge(MAP_SIZE, name="pre__logits_enlarge")(x)
-    x = conv(x, HIDDEN, MAP_SIZE, padding="valid", use_bias=True, name="pre__logits_fc1")
+    x = conv(x, hidden, MAP_SIZE, padding="valid", use_bias=True, name="pre__logits_fc1")
     x = activate(x, "relu", name="pre__logits_fc1")
     if dropout:
         x = layers.Dropout(dropout, name="pre__logits_dropout")(x)
     x = activate(
-        conv(x, HIDDEN, 1, use_bias=True, name="pre__logits_fc2"), "relu", name="pre__logits_fc2"
+        conv(x, hidden, 1, use_bias=True, name="pre__logits_fc2"), "relu", name="pre__logits_fc2"
     )
     return classifier(x, classes, activation, dropout=dropout, name=name)
 
@@ -89,10 +88,10 @@ class Enlarge(layers.Layer):
 
     def __init__(self, size, *, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        self.size = _positive("size", size, whole=True)
+        self.size = positive("size", size, whole=True)
         if data_format is None:
             data_format = keras.config.image_data_format()
-        self.data_format = _choice("data_format", data_format, tuple(SPACE))
+        self.data_format = choice("data_format", data_format, tuple(SPACE))
         self.input_spec = keras.InputSpec(ndim=4)
 
     def call(self, inputs):

@@ -1,0 +1,72 @@
+"""Which layers a user means, and the table of what was done to them."""
+
+import re
+
+import keras
+
+
+def chosen(argument, value, words):
+    """A predicate on layers from a regular expression or a callable.
+
+    Args:
+        argument: Name of the user's argument, for the message.
+        value: Regular expression, searched for anywhere in the layer's name, or a callable.
+        words: Words that the argument takes besides, for the message.
+
+    Returns:
+        A callable on a layer that returns whether it is meant.
+
+    Raises:
+        ValueError: If `value` is neither.
+    """
+    if callable(value):
+        return lambda layer: bool(value(layer))
+    problem = ""
+    if isinstance(value, str) and value:
+        try:
+            pattern = re.compile(value)
+        except re.error as error:
+            problem = f", which is no regular expression: {error}"
+        else:
+            return lambda layer: pattern.search(layer.name) is not None
+    raise ValueError(
+        f"`{argument}` must be {words}, a regular expression on layer names or a callable on "
+        f"layers. Received: {argument}={value!r}{problem}"
+    )
+
+
+def is_chosen(operation, meant):
+    """Whether `operation` is a layer, not an input, that the predicate `meant` accepts."""
+    if isinstance(operation, keras.layers.InputLayer):
+        return False
+    return isinstance(operation, keras.layers.Layer) and meant(operation)
+
+
+def table(rows):
+    """Lays out rows such as `placements` and `remove_se` give as a table of text.
+
+    Args:
+        rows: Sequence of named tuples of one type.
+
+    Returns:
+        A string of one line of column names and one line for each row.
+
+    Example:
+    >>> from keras_se.surgery import Placement
+    >>> print(table([Placement("conv_se", "conv", 64, 8, "residual branch")]))
+    block    after  channels  units  why
+    conv_se  conv   64        8      residual branch
+    """
+    if not rows:
+        return "(none)"
+    lines = [[str(one) for one in line] for line in (rows[0]._fields, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (zip(line, widths, strict=True) for line in lines)
+    return "\n".join("  ".join(one.ljust(size) for one, size in line).rstrip() for line in padded)
+
+
+def require_choice(argument, value, legal):
+    """Raises a ValueError unless `value` is one of `legal`."""
+    if not any(value is one or (isinstance(value, str) and value == one) for one in legal):
+        names = ", ".join(repr(one) for one in legal)
+        raise ValueError(f"`{argument}` must be one of {names}. Received: {argument}={value!r}")
