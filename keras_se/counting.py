@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 
 from keras_se.layers import SqueezeExcite
+from keras_se.surgery.rewrite import graph_of, is_graph, nodes, require_functional
 
 # Layers that use each number of their kernel once for every position of their output.
 AT_OUTPUTS = (
@@ -22,6 +23,8 @@ AT_INPUTS = (
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
+# Those whose weights are in no product of the network's input.
+WITHOUT = (keras.layers.Embedding, keras.layers.PReLU)
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 
 
@@ -90,7 +93,7 @@ def complexity(model, image_shape=None):
     FLOPs, though each is a product and a sum.
 
     Args:
-        model: Functional or sequential Keras model.
+        model: Functional or sequential Keras model of convolutions and dense layers.
         image_shape: Shape of one example, such as `(224, 224, 3)`; by default that of the model's
             input. A model of several inputs must have known sizes.
 
@@ -118,20 +121,33 @@ def multiply_adds(model, image_shape=None):
 
 
 def trainable_parameters(model):
-    """Counts the trainable parameters, as papers do: without the statistics of batch norm."""
-    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    """Counts the parameters that training can change, as papers do, whether frozen or not.
+
+    Args:
+        model: A model or a layer.
+
+    Returns:
+        Their number; the statistics of batch norm are not among them.
+    """
+    # The list of a layer's own, which freezing does not change.
+    layers = model._flatten_layers()
+    weights = {id(one): one for layer in layers for one in layer._trainable_variables}
+    return sum(math.prod(weight.shape) for weight in weights.values())
 
 
 def _input_shapes(model, image_shape):
     """Shapes of the model's inputs for a batch of one."""
-    if not isinstance(model, keras.Model) or not hasattr(_functional(model), "_nodes_by_depth"):
-        kind = type(model).__name__
-        raise ValueError(f"`model` must be a functional or sequential model. Received: a {kind}")
+    require_functional(model)
+    if image_shape is not None and not isinstance(image_shape, tuple | list):
+        raise ValueError(
+            f"`image_shape` must be a shape such as (224, 224, 3). Received: {image_shape!r}"
+        )
     if image_shape is None:
         shapes = [(1, *one.shape[1:]) for one in model.inputs]
     else:
         shapes = [(1, *image_shape)]
-    if len(shapes) != len(model.inputs) or any(None in shape for shape in shapes):
+    ranks = [len(one.shape) for one in model.inputs]
+    if [len(shape) for shape in shapes] != ranks or any(None in shape for shape in shapes):
         raise ValueError(
             "`image_shape` must be the known shape of one image for a model of one input, and None "
             f"for one of several. Received: image_shape={image_shape} for inputs of "
@@ -140,29 +156,22 @@ def _input_shapes(model, image_shape):
     return shapes
 
 
-def _functional(model):
-    """The graph of a sequential or functional model."""
-    return getattr(model, "_functional", None) or model
-
-
 def _layers(model, shapes, prefix, seen):
     """The costs of all calls of layers; `seen` has the layers that were called before."""
-    graph = _functional(model)
-    nodes = [node for level in graph._nodes_by_depth.values() for node in level]
-    nodes = [node for node in nodes if not node.is_input]
-    tensors = {id(one): one for node in nodes for one in (*node.input_tensors, *node.outputs)}
+    graph = graph_of(model)
+    calls = [node for node in nodes(model) if not node.is_input]
+    tensors = {id(one): one for node in calls for one in (*node.input_tensors, *node.outputs)}
     probe = keras.Model(graph.inputs, list(tensors.values()))
     spec = [
         keras.KerasTensor(shape, one.dtype) for shape, one in zip(shapes, graph.inputs, strict=True)
     ]
     results = probe.compute_output_spec(spec[0] if len(spec) == 1 else spec)
     known = {key: tuple(one.shape) for key, one in zip(tensors, results, strict=True)}
-    order = {id(operation): index for index, operation in enumerate(graph.operations)}
-    for node in sorted(nodes, key=lambda node: order[id(node.operation)]):
+    for node in calls:
         layer = node.operation
         inputs = [known[id(one)] for one in node.input_tensors]
         outputs = [known[id(one)] for one in node.outputs]
-        if isinstance(layer, keras.Model) and hasattr(_functional(layer), "_nodes_by_depth"):
+        if is_graph(layer):
             yield from _layers(layer, inputs, f"{prefix}{layer.name}/", seen)
             continue
         count = _of_layer(layer, inputs[0], outputs[0]) if isinstance(layer, keras.Layer) else 0
@@ -184,7 +193,7 @@ def _of_layer(layer, input_shape, output_shape):
         return _positions(layer, input_shape) * math.prod(layer.kernel.shape)
     if isinstance(layer, AT_OUTPUTS):
         return _positions(layer, output_shape) * math.prod(layer.kernel.shape)
-    if any(len(weight.shape) > 1 for weight in layer.trainable_weights):
+    if not isinstance(layer, WITHOUT) and any(len(one.shape) > 1 for one in layer.weights):
         kind = type(layer).__name__
         raise ValueError(f"There is no rule to count {kind} layers ({layer.name!r}).")
     return 0

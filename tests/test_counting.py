@@ -44,6 +44,14 @@ def test_a_layer_called_twice_works_twice_and_weighs_once():
     assert sum(one.parameters for one in cost.layers) == cost.parameters
 
 
+def test_frozen_parameters_count():
+    images = keras.Input((4, 4, 2))
+    model = keras.Model(images, keras.layers.BatchNormalization()(keras.layers.Dense(3)(images)))
+    model.trainable = False
+    assert complexity(model).parameters == 2 * 3 + 3 + 2 * 3
+    assert sum(one.parameters for one in complexity(model).layers) == 15
+
+
 def test_the_table_lists_what_costs_and_the_sums():
     images = keras.Input((4, 4, 2))
     x = keras.layers.Conv2D(1000, 1, use_bias=False, name="wide")(images)
@@ -80,10 +88,18 @@ def test_what_cannot_be_counted_is_refused():
     with pytest.raises(ValueError, match=r"LSTM layers .*memory"):
         complexity(keras.Model(tokens, attention))
 
+    frozen = keras.Model(tokens, attention)
+    frozen.trainable = False
+    with pytest.raises(ValueError, match=r"LSTM layers .*memory"):
+        complexity(frozen)
+    for shape in (8, (8,)):
+        with pytest.raises(ValueError, match="`image_shape` must be"):
+            complexity(keras.Model(tokens, keras.layers.Dense(2)(tokens)), shape)
+
     class Subclassed(keras.Model):
         pass
 
-    with pytest.raises(ValueError, match=r"`model` must be .* Received: a Subclassed"):
+    with pytest.raises(ValueError, match=r"`model` must be .* Received: Subclassed"):
         complexity(Subclassed())
     flexible = keras.Model(tokens, tokens + 0), keras.Input((None, 4))
     with pytest.raises(ValueError, match=r"`image_shape` must be .*None, None, 4"):

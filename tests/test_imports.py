@@ -20,7 +20,7 @@ MAY = {
     "applications": {"layers", "weights", "preprocess"},
     "weights": {"layers"},
     "preprocess": set(),
-    "counting": {"layers", "applications"},
+    "counting": {"layers", "applications", "surgery"},
     "catalogue": {"applications", "counting"},
     "data": {"preprocess"},
     "training": {"applications", "data", "counting", "export", "weights"},

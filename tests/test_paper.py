@@ -36,6 +36,33 @@ TABLE_3 = {
 }
 
 
+def gate_products(depths, widths=(256, 512, 1024, 2048)):
+    """Equation 5 of the paper: 2 / 16 of the squared channels of every block."""
+    return sum(depth * width**2 for depth, width in zip(depths, widths, strict=True)) // 8
+
+
+GATES = {
+    "LegacySEResNet50": gate_products((3, 4, 6, 3)),
+    "LegacySEResNet101": gate_products((3, 4, 23, 3)),
+    "LegacySEResNet152": gate_products((3, 8, 36, 3)),
+    "LegacySEResNeXt50_32x4d": gate_products((3, 4, 6, 3)),
+    "LegacySEResNeXt101_32x4d": gate_products((3, 4, 23, 3)),
+    "SEVGG16": 226_304,
+    "SEBNInception": 639_360,
+    # Of ShuffleNet's 216 channels a sixteenth is 13 units. The paper's further 3 and 2 million of
+    # the two mobile networks are more than the products of any gates of their parameters: it must
+    # count the rescaling of the maps and the like, which are no products of weights.
+    "SEMobileNet": 479_744,
+    "SEShuffleNet": 610_416,
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_gates_cost_what_their_weights_are(name):
+    """The tolerances of the next tests are wider than what gates cost; this has none."""
+    assert SIZES[name]["multiply_adds"] - SIZES[name]["twin_multiply_adds"] == GATES[name]
+
+
 @pytest.mark.parametrize("name", TABLE_2)
 def test_table_2(name):
     plain, gated = TABLE_2[name]
@@ -47,7 +74,7 @@ def test_table_2(name):
 def test_table_2_inception_resnet_v2_is_another_size():
     """The paper says 11.75 and 11.76; every public Inception-ResNet-v2 has 13.2 at its 299 pixels.
 
-    Its difference of 0.01 is that of the gates here, and 11.75 what 283 pixels would cost.
+    Its difference of 0.01 is that of the gates here.
     """
     cost = SIZES["SEInceptionResNetV2"]
     assert cost["twin_multiply_adds"] / 1e9 == pytest.approx(13.16, abs=0.005)
@@ -142,7 +169,9 @@ def test_table_13_stages(plain, stages, millions, giga, weights):
     assert trainable_parameters(model) - trainable_parameters(plain) == weights
     if millions is not None:
         assert all_weights(model) == pytest.approx(millions, abs=0.06)
-        assert complexity(model).multiply_adds / 1e9 == pytest.approx(giga, rel=4e-3, abs=0.005)
+        products = complexity(model).multiply_adds
+        assert products / 1e9 == pytest.approx(giga, rel=4e-3, abs=0.005)
+        assert products - complexity(plain).multiply_adds == weights
 
 
 @pytest.mark.parametrize(
@@ -185,8 +214,10 @@ def test_every_placement_gates_what_it_says(placement, first, second):
     model = seresnet50(placement=placement)
     gates = [layer.name for layer in model.layers if isinstance(layer, SqueezeExcite)]
     assert len(gates) == 16
-    assert source(model, "layer2_0_se__module") == first
-    assert source(model, "layer2_1_se__module") == second
+    # A name of its own for each, so that no placement loads the weights of another.
+    suffix = "se__module" if placement == "standard" else f"{placement}_se__module"
+    assert source(model, f"layer2_0_{suffix}") == first
+    assert source(model, f"layer2_1_{suffix}") == second
     # And the gated map goes where the other would have gone.
     targets = {
         "pre": "layer2_0_conv1",
@@ -194,12 +225,26 @@ def test_every_placement_gates_what_it_says(placement, first, second):
         "inside": "layer2_0_conv3",
     }
     if placement in targets:
-        assert source(model, targets[placement]) == "layer2_0_se__module"
+        assert source(model, targets[placement]) == f"layer2_0_{suffix}"
     else:
         sources = [
             one._keras_history.operation.name for one in model.get_layer("layer2_0_add").input
         ]
-        assert sources.index("layer2_0_se__module") == (1 if placement == "standard" else 0)
+        assert sources.index(f"layer2_0_{suffix}") == (1 if placement == "standard" else 0)
+
+
+def test_the_skip_of_a_preactivated_block_is_not_gated_before():
+    model = applications.SEPreResNet20(weights=None, classes=10, placement="pre")
+    assert source(model, "layer2_0_downsample") == "layer2_0_bn1_relu"
+    assert source(model, "layer2_0_conv1_pad") == "layer2_0_pre_se"
+    assert source(model, "layer2_0_pre_se") == "layer2_0_bn1_relu"
+
+
+def test_a_placement_refuses_the_weights_of_another(tmp_path):
+    path = tmp_path / "model.weights.h5"
+    applications.SEResNet20(weights=None, classes=10).save_weights(path)
+    with pytest.raises(ValueError, match="layer1_0_post_se"):
+        applications.SEResNet20(weights=path, classes=10, placement="post")
 
 
 def test_gates_and_squeezes_of_tables_11_and_12_are_factories():
@@ -225,15 +270,22 @@ def test_gates_and_squeezes_of_tables_11_and_12_are_factories():
         ({"placement": "before"}, ValueError, ("`placement`", "'before'", "'identity'")),
         ({"stages": (0,)}, ValueError, ("`stages`", "(0,)")),
         ({"stages": 5}, ValueError, ("`stages`", "5")),
+        ({"stages": ()}, ValueError, ("`stages`", "()", "from 1 to 4")),
         ({"place": "pre"}, TypeError, ("SEResNet18", "place", "placement, stages")),
         ({"alpha": 0.5}, TypeError, ("SEResNet18", "alpha", "placement, stages")),
     ),
 )
 def test_bad_options_are_named(options, error, words):
-    with pytest.raises(error) as raised:
-        applications.SEResNet18(weights=None, **options)
-    for word in words:
-        assert word in str(raised.value)
+    for weights in (None, "imagenet"):
+        with pytest.raises(error) as raised:
+            applications.SEResNet18(weights=weights, **options)
+        for word in words:
+            assert word in str(raised.value)
+
+
+def test_networks_of_three_stages_have_no_fourth():
+    with pytest.raises(ValueError, match=r"`stages` .* from 1 to 3. Received: stages=\(4,\)"):
+        applications.SEResNet20(weights=None, stages=(4,))
 
 
 def test_published_weights_are_of_the_published_placement():
@@ -243,5 +295,6 @@ def test_published_weights_are_of_the_published_placement():
     # Where the gates are is nothing to the plain twin.
     assert applications.SEResNet50.variant(stages=(1, 2)).published(se=False)
     assert applications.SEResNet50.variant(placement="standard") is applications.SEResNet50
+    assert applications.MobileNetV3Small_075.variant(alpha=1.0) is applications.MobileNetV3Small
     small = applications.MobileNetV3Small.variant(alpha=0.75)
     assert small.weights == applications.MobileNetV3Small_075.weights != ()

@@ -658,3 +658,76 @@ def test_a_network_of_the_zoo_folds_whole():
     nested = keras.Sequential([keras.Input((16, 16, 3)), model])
     inner = every_layer(fold_batch_norm(nested)).values()
     assert not any(isinstance(one, layers.BatchNormalization) for one in inner)
+
+
+def test_batch_norm_of_a_model_that_is_called_for_training_stays():
+    inputs = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(4, 3, name="inner_conv")(inputs)
+    inner = keras.Model(inputs, keras.layers.BatchNormalization(name="inner_bn")(x), name="inner")
+    outer = keras.Input((6, 6, 3))
+    model = keras.Model(outer, inner(outer, training=True))
+    folded = fold_batch_norm(model)
+    batch = np.random.default_rng(0).normal(1.0, 2.0, (4, 6, 6, 3)).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(batch))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(folded(batch)), expected, rtol=1e-5)
+    assert [layer.name for layer in folded.get_layer("inner").layers[1:]] == [
+        "inner_conv",
+        "inner_bn",
+    ]
+
+
+def test_images_in_a_dictionary_go_by_name():
+    left, right = keras.Input((4, 4, 2), name="left"), keras.Input((4, 4, 2), name="right")
+    gated = [SqueezeExcite(name=f"{one.name}_se")(one) for one in (right, left)]
+    model = keras.Model([right, left], keras.layers.Concatenate()(gated))
+    random = np.random.default_rng(1)
+    a, b = (random.normal(size=(8, 4, 4, 2)).astype("float32") for _ in range(2))
+    by_name, _ = remove_se(model, images={"left": a, "right": b}, verbose=False)
+    in_order, _ = remove_se(model, images=[b, a], verbose=False)
+    expected = keras.ops.convert_to_numpy(in_order([b, a]))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(by_name([b, a])), expected)
+    with pytest.raises(ValueError, match=r"`images` .* right, left. Received: .*'middle'"):
+        remove_se(model, images={"left": a, "middle": b}, verbose=False)
+
+
+@keras.saving.register_keras_serializable(package="test_surgery")
+class Doubling(keras.layers.Layer):
+    """A layer of someone else's, whose `kernel_size` is a number and `strides` are not known."""
+
+    kernel_size = 3
+    strides = None
+
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def test_layers_of_others_may_call_their_sizes_as_they_like():
+    inputs = keras.Input((6, 6, 4))
+    x = keras.layers.Conv2D(4, 3, padding="same", name="conv")(Doubling()(inputs))
+    x = keras.layers.BatchNormalization()(Doubling()(x))
+    model = keras.Model(inputs, keras.layers.Add()([inputs, x]))
+    batch = np.random.default_rng(2).normal(size=(2, 6, 6, 4)).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(batch))
+    new = insert_se(model, verbose=False)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(new(batch)), expected)
+
+
+def test_models_called_by_keyword_show_their_gates():
+    inputs = keras.Input((4, 4, 2))
+    inner = keras.Model(inputs, SqueezeExcite(name="inner_se")(inputs))
+    outer = keras.Input((4, 4, 2))
+    model = keras.Model(outer, inner(inputs=outer))
+    batch = np.random.default_rng(3).normal(size=(4, 4, 4, 2)).astype("float32")
+    new, removals = remove_se(model, images=batch, verbose=False)
+    gates = keras.ops.convert_to_numpy(inner.get_layer("inner_se").excitation(batch))
+    result = keras.ops.convert_to_numpy(new(batch))
+    np.testing.assert_allclose(result, batch * gates.mean(axis=0), rtol=1e-5)
+    assert [one.block for one in removals] == ["inner_se"]
+
+
+def test_stages_of_the_shuffle_network_are_found():
+    from keras_se.applications import SEShuffleNet
+
+    model = SEShuffleNet(weights=None, classes=3, input_shape=(32, 32, 3))
+    _, removals = remove_se(model, "stage4", verbose=False)
+    assert [one.block for one in removals] == [f"stage4_{index}_se" for index in range(4)]

@@ -52,6 +52,8 @@ class Application:
         **arguments,
     ):
         self.name = name
+        # What a variant is one of, and the options that make it that.
+        self._origin, self._chosen = self, {}
         self.twin = twin or name.replace("SE", "", 1)
         self.size = size
         self.smallest = smallest
@@ -99,12 +101,15 @@ class Application:
             raise TypeError(
                 f"{self.name} has no option {', '.join(sorted(unknown))}. Its options: {legal}"
             )
-        now = {name: one.default for name, one in inspect.signature(self._trunk).parameters.items()}
-        changed = {name: one for name, one in options.items() if one != now[name]}
+        origin = self._origin
+        usual = inspect.signature(origin._trunk).parameters
+        chosen = self._chosen | options
+        changed = {name: one for name, one in chosen.items() if one != usual[name].default}
         if not changed:
-            return self
-        variant = copy.copy(self)
-        variant._trunk = partial(self._trunk, **changed)
+            return origin
+        variant = copy.copy(origin)
+        variant._chosen = changed
+        variant._trunk = partial(origin._trunk, **changed)
         variant.name += "".join(map(_label, changed.values()))
         # Where the gates are makes no difference to a network without any.
         whole = [one for name, one in changed.items() if name not in GATE_OPTIONS]
@@ -174,8 +179,9 @@ class Application:
             se: `True` for SE as published, `False` for the plain twin, or a factory: a callable
                 with a `name` argument that makes a layer, such as
                 `functools.partial(SqueezeExcite, ratio=8)`.
-            **options: What `.options` names: `placement` and `stages` of the gates, `alpha` of the
-                widths. See the trunk's module; `.variant(**options)` is the network they make.
+            **options: What `.options` names: `placement` and `stages` of the gates, `alpha` or
+                `scale` of the widths, `groups`. See the trunk's module; `.variant(**options)` is
+                the network they make.
 
         Returns:
             A functional `keras.Model`.
@@ -232,19 +238,24 @@ class Application:
 
         name = self._network_name(se)
         if not self.published(se):
+            has = f"its plain twin: se=False of {self.name}"
+            has = has if self.published(se=False) else "a network that has, such as SEResNet50"
             raise ValueError(
                 f"{name} has no published weights, and so no preprocessing of its own. Use that of "
-                "a network that has, such as SEResNet50.preprocess_input."
+                f"{has}."
             )
         return find(weights, self.published(se), network=name)
 
     def _no_weights(self, se):
         from keras_se.weights import WEIGHTS
 
+        if self._chosen:
+            # An option that is not legal has no weights either, but that is not what is wrong.
+            self._trunk(self._inputs(None, None, False), None)
         name = self._network_name(se)
         near = difflib.get_close_matches(name, [one for one in WEIGHTS if WEIGHTS[one]], 3, 0.5)
         hints = [f"or a network that has some, such as {', '.join(near)}"] if near else []
-        if se is not False and self.published(se=False):
+        if se is not False and not self._chosen and self.published(se=False):
             hints.append(
                 f"or put gates into the trained plain twin: "
                 f"keras_se.surgery.insert_se({self.name}(se=False))"
@@ -337,5 +348,5 @@ def _checked_layer(factory, name):
 def _label(value):
     """What an option's value adds to a network's name: `_075` for a width of 0.75."""
     if isinstance(value, float):
-        return f"_{round(100 * value):03d}"
+        return "_" + f"{100 * value:.6g}".replace(".", "p").zfill(3)
     return "_" + "".join(map(str, value if isinstance(value, tuple | list) else (value,)))

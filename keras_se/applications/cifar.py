@@ -26,7 +26,7 @@ def cifar_resnet(x, se, *, depth, block=basic, placement="standard", stages=None
     """A 3x3 convolution and three stages; `depth` counts convolutions and the head."""
     depths = stage_depths(depth, 2 if block is basic else 3, 2)
     x = norm(conv(x, FILTERS[0], 3, name="conv1"), "relu", name="bn1")
-    gate = gates(se, placement, stages)
+    gate = gates(se, placement, stages, count=3)
     return residual_stages(x, gate, depths=depths, filters=FILTERS, block=block, shortcut=shortcut)
 
 
@@ -44,7 +44,7 @@ def cifar_preresnet(x, se, *, depth, block, placement="standard", stages=None):
     """The same with batch norm and activation before each convolution of a block."""
     depths = stage_depths(depth, 2 if block is preactivated_basic else 3, 2)
     x = norm(conv(x, FILTERS[0], 3, name="conv1"), "relu", name="bn1")
-    return preactivated_stages(x, gates(se, placement, stages), depths, FILTERS, block)
+    return preactivated_stages(x, gates(se, placement, stages, count=3), depths, FILTERS, block)
 
 
 def wide_resnet(x, se, *, depth, widen, placement="standard", stages=None):
@@ -52,7 +52,9 @@ def wide_resnet(x, se, *, depth, widen, placement="standard", stages=None):
     depths = stage_depths(depth, 2, 4)
     filters = [widen * width for width in FILTERS]
     x = conv(x, FILTERS[0], 3, name="conv1")
-    x = preactivated_stages(x, gates(se, placement, stages), depths, filters, preactivated_basic)
+    x = preactivated_stages(
+        x, gates(se, placement, stages, count=3), depths, filters, preactivated_basic
+    )
     return norm(x, "relu", name="bn1")
 
 
@@ -63,8 +65,8 @@ def preactivated_stages(x, gate, depths, filters, block):
             name = f"layer{stage}_{index}"
             strides = 2 if stage > 1 and index == 0 else 1
             at = partial(gate, stage, name)
-            active = norm(at("pre", x), "relu", name=f"{name}_bn1")
-            residual = block(active, width, strides=strides, gate=at, name=name)
+            active = norm(x, "relu", name=f"{name}_bn1")
+            residual = block(at("pre", active), width, strides=strides, gate=at, name=name)
             skip, channels = x, residual.shape[channel_axis()]
             if strides > 1 or x.shape[channel_axis()] != channels:
                 skip = conv(active, channels, 1, strides=strides, name=f"{name}_downsample")
@@ -173,6 +175,7 @@ class ShakeShake(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         """Mixes the two `inputs`."""
+        self.compute_output_shape([tuple(one.shape) for one in inputs])
         first, second = inputs
         mean = (first + second) / 2
         if not training:

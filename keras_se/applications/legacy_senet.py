@@ -19,7 +19,7 @@ def legacy_senet(
     x = legacy_stem(x, stem)
     return residual_stages(
         max_pool_ceil(x, name="layer0_pool"),
-        gates(se, placement, stages, suffix="se__module"),
+        gates(se, placement, stages, count=len(depths), suffix="se__module"),
         depths=depths,
         filters=FILTERS,
         block=block,

@@ -48,7 +48,7 @@ def resnet(  # noqa: PLR0913 (the columns of the table)
     x = average_pool(x, name="maxpool") if antialias else max_pool_positive(x, name="maxpool")
     return residual_stages(
         x,
-        gates(se, placement, stages),
+        gates(se, placement, stages, count=len(depths)),
         depths=depths,
         filters=FILTERS,
         block=partial(block, antialias=antialias, **arguments),
@@ -66,20 +66,24 @@ def residual_stem(x, stem):
     return norm(conv(x, third, 3, name="conv1_6"), "relu", name="bn1")
 
 
-def gates(se, placement="standard", stages=None, *, suffix="se"):
+def gates(se, placement="standard", stages=None, *, count, suffix="se"):
     """Where a residual network has gates: a function of a stage, a block's name, a place and a map.
 
     The function gives the map, gated if the gates belong at this one of `PLACEMENTS`. `stages` has
-    the numbers of the stages with gates; `None` means all.
+    the numbers of the stages with gates, of `count`; `None` means all.
     """
     if placement not in PLACEMENTS:
         legal = ", ".join(map(repr, PLACEMENTS))
         raise ValueError(f"`placement` must be one of {legal}. Received: placement={placement!r}")
-    several = isinstance(stages, tuple | list) and set(stages) <= {1, 2, 3, 4}
-    if stages is not None and not several:
+    some = isinstance(stages, tuple | list) and set(stages) <= set(range(1, count + 1)) and stages
+    if stages is not None and not some:
         raise ValueError(
-            f"`stages` must be None or a tuple of numbers from 1 to 4. Received: stages={stages!r}"
+            f"`stages` must be None or a tuple of some of the numbers from 1 to {count}. Received: "
+            f"stages={stages!r}"
         )
+    if placement != "standard":
+        # A name of its own: the weights of one placement fit another in every shape.
+        suffix = f"{placement}_{suffix}"
 
     def gate(stage, name, place, x):
         if se is None or place != placement or (stages is not None and stage not in stages):

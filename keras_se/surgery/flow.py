@@ -118,7 +118,7 @@ class Flow:
     def resizes(self, i):
         """Whether a call gives a map of another size than it takes."""
         strides = getattr(self.nodes[i].operation, "strides", 1)
-        strides = strides if isinstance(strides, tuple | list) else (strides,)
+        strides = strides if isinstance(strides, tuple | list) else (strides or 1,)
         return self.enlarges(i) or any(one > 1 for one in strides)
 
 

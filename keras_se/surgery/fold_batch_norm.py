@@ -4,7 +4,14 @@ import keras
 import numpy as np
 
 from keras_se.surgery.affine import Producers, as_float64, channel_axis, followed_by
-from keras_se.surgery.rewrite import graphs, nodes, require_functional, rewrite
+from keras_se.surgery.rewrite import (
+    calls_for_training,
+    graphs,
+    is_graph,
+    nodes,
+    require_functional,
+    rewrite,
+)
 
 
 def fold_batch_norm(model):
@@ -15,7 +22,7 @@ def fold_batch_norm(model):
     times `s` plus the rest; the batch norm goes. The outputs in inference stay, to float32
     rounding; training would not be the same. A batch norm stays where this is not exact: if the
     convolution has an activation, another layer or the model takes its output too, one of the two
-    is called more than once, or the batch norm is called with `training=True`.
+    is called more than once, or the batch norm or a model around it is called with `training=True`.
 
     Args:
         model: Functional `keras.Model`; not changed.
@@ -36,7 +43,11 @@ def fold_batch_norm(model):
     require_functional(model)
     producers = Producers(model)
     folded, norms = {}, set()
-    for node in (one for graph in graphs(model) for one in nodes(graph)):
+    training = _trained(model)
+    everything = (
+        one for graph in graphs(model) if id(graph) not in training for one in nodes(graph)
+    )
+    for node in everything:
         before = producers.of(node)
         if before is not None and _folds(node, before.operation):
             folded[id(before)] = followed_by(before, *_scale_and_shift(node.operation))
@@ -55,8 +66,16 @@ def _folds(node, before):
         return False
     rank = len(node.input_tensors[0].shape)
     aligned = channel_axis(norm, rank) == channel_axis(before, rank)
-    training = node.arguments.kwargs.get("training") or True in node.arguments.args[1:2]
-    return aligned and not training
+    return aligned and not calls_for_training(node)
+
+
+def _trained(model):
+    """The ids of the models in `model` that are called as in training, and of those in them."""
+    calls = (node for graph in graphs(model) for node in nodes(graph))
+    trained = [
+        node.operation for node in calls if is_graph(node.operation) and calls_for_training(node)
+    ]
+    return {id(inner) for one in trained for inner in graphs(one)}
 
 
 def _scale_and_shift(norm):

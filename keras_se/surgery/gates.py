@@ -5,7 +5,7 @@ from collections import Counter
 import keras
 import numpy as np
 
-from keras_se.surgery.rewrite import graph_of, is_graph, nodes
+from keras_se.surgery.rewrite import calls_for_training, graph_of, is_graph, nodes
 
 # All maps between a tensor and its last use are kept, for so many images at a time.
 BATCH = 16
@@ -27,7 +27,7 @@ def mean_gates(model, layers, images):
         ValueError: If there are no images, or not one array for each input.
     """
     inputs = graph_of(model).inputs
-    images = [np.asarray(one) for one in keras.tree.flatten(images)]
+    images = [np.asarray(one) for one in _in_order(model, images)]
     _require_fit(images, inputs)
     gates = {id(layer): [] for layer in layers}
 
@@ -43,6 +43,21 @@ def mean_gates(model, layers, images):
         ]
         _run(model, batch, record)
     return {layer: np.concatenate(batches).mean(axis=0) for layer, batches in gates.items()}
+
+
+def _in_order(model, images):
+    """The arrays in the order of the inputs of `model`; those of a dictionary by name."""
+    if not isinstance(images, dict):
+        return keras.tree.flatten(images)
+    graph = graph_of(model)
+    keyed = isinstance(graph._inputs_struct, dict)
+    names = sorted(graph._inputs_struct) if keyed else [one.name for one in graph.inputs]
+    if set(names) != set(images):
+        raise ValueError(
+            f"`images` must have an array for each input of `model`: {', '.join(names)}. Received: "
+            f"a dictionary of {', '.join(map(repr, images))}"
+        )
+    return [images[name] for name in names]
 
 
 def _require_fit(images, inputs):
@@ -72,10 +87,12 @@ def _run(model, inputs, record):
     uses.update(id(tensor) for tensor in graph.outputs)
     for node in calls:
         args, kwargs = node.arguments.fill_in(values)
+        taken = [values[id(tensor)] for tensor in node.input_tensors]
         if is_graph(node.operation):
-            outputs = _run(node.operation, keras.tree.flatten(args), record)
+            _require_inference(node)
+            outputs = _run(node.operation, taken, record)
         else:
-            record(node.operation, args[0] if args else None)
+            record(node.operation, taken[0] if taken else None)
             outputs = keras.tree.flatten(node.operation(*args, **kwargs))
         for tensor, value in zip(node.outputs, outputs, strict=True):
             # On PyTorch, what gradients would need is not kept.
@@ -85,3 +102,12 @@ def _run(model, inputs, record):
             if not uses[id(tensor)]:
                 values.pop(id(tensor), None)
     return [values[id(tensor)] for tensor in graph.outputs]
+
+
+def _require_inference(node):
+    """Raises if a model in the model is always called as in training."""
+    if calls_for_training(node):
+        raise ValueError(
+            f"`model` calls the model {node.operation.name!r} in it with training=True, so its "
+            "gates are not those of inference. Call it without."
+        )

@@ -1,15 +1,15 @@
 """Puts SE blocks into a network that has none."""
 
-import numbers
 from typing import NamedTuple
 
 import keras
 
+from keras_se.arguments import choice, positive
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.flow import Flow, why_no_map
 from keras_se.surgery.placement import automatic
 from keras_se.surgery.rewrite import graphs, is_graph, nodes, require_functional, rewrite
-from keras_se.surgery.selection import chosen, is_chosen, require_choice, table
+from keras_se.surgery.selection import chosen, is_chosen, table
 
 # timm's rounding of the bottleneck, as in the zoo: at least 8 units.
 DIVISOR = 8
@@ -91,8 +91,8 @@ def insert_se(model, where="auto", ratio=16, identity=True, *, freeze=None, verb
         Hu et al., "Squeeze-and-Excitation Networks", https://arxiv.org/abs/1709.01507, section 3,
         figures 2 and 3, and table 14 on the place in a residual unit.
     """
-    require_choice("identity", identity, (True, False))
-    require_choice("freeze", freeze, (None, "backbone"))
+    choice("identity", identity, (True, False))
+    choice("freeze", freeze, (None, "backbone"))
     sites = _sites(model, where)
     blocks = _blocks(sites, ratio, identity)
     if verbose:
@@ -191,7 +191,7 @@ def _unique(name, taken):
 
 def _blocks(sites, ratio, identity):
     """The block of each name, built for its channels."""
-    _require_positive(ratio)
+    positive("ratio", ratio)
     blocks = {}
     for site in sites:
         shape = tuple(site.node.outputs[0].shape)
@@ -208,12 +208,6 @@ def _blocks(sites, ratio, identity):
             )
             blocks[site.block].build(shape)
     return blocks
-
-
-def _require_positive(ratio):
-    number = isinstance(ratio, numbers.Real) and not isinstance(ratio, bool)
-    if not number or not 0 < ratio < float("inf"):
-        raise ValueError(f"`ratio` must be a positive number. Received: ratio={ratio!r}")
 
 
 def _policy(operation):

@@ -133,7 +133,8 @@ def _is_bottleneck(flow, i):
         return False
     (before,) = flow.parents[i][:1]
     layer = flow.nodes[before].operation
-    if set(getattr(layer, "kernel_size", ())) != {1} or not is_linear(layer):
+    size = getattr(layer, "kernel_size", ())
+    if set(size if isinstance(size, tuple | list) else (size,)) != {1} or not is_linear(layer):
         return False
     narrows = flow.channels(before) < flow.channels(flow.parents[before][0])
     return narrows and not any(flow.activates(one) for one in flow.children[i])

@@ -39,9 +39,9 @@ def remove_se(model, which="all", images=None, *, verbose=True):
     Args:
         model: Functional `keras.Model` with `keras_se.SqueezeExcite` layers; not changed.
         which: `"all"`; a stage such as `"stage4"`, which are the blocks whose names begin with
-            `layer4_`, or with `stages_3_` where the layers count from 0; a regular expression that
-            is searched for in the names of the blocks; or a callable on the blocks that returns
-            whether to remove them.
+            `layer4_` or `stage4_`, or with `stages_3_` where the layers count from 0; a regular
+            expression that is searched for in the names of the blocks; or a callable on the blocks
+            that returns whether to remove them.
         images: Array of preprocessed images as `model` takes them, or a list or dictionary of
             arrays for several inputs; `None` for gates of one. Some hundred images are enough.
         verbose: Whether to print the table of what went.
@@ -87,7 +87,8 @@ def _meant(which):
     stage = re.fullmatch(r"stage(\d+)", which) if isinstance(which, str) else None
     if stage:
         number = int(stage[1])
-        return lambda block: block.name.startswith((f"layer{number}_", f"stages_{number - 1}_"))
+        begins = (f"layer{number}_", f"stage{number}_", f"stages_{number - 1}_")
+        return lambda block: block.name.startswith(begins)
     return chosen("which", which, "'all', a stage such as 'stage4'")
 
 

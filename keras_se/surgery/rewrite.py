@@ -5,6 +5,8 @@ what Keras keeps of each call of a layer: a `node` with the layer (`node.operati
 tensors it took (`node.input_tensors`) and those it gave (`node.outputs`).
 """
 
+import tempfile
+
 import keras
 import numpy as np
 
@@ -19,7 +21,8 @@ def rewrite(model, rule):
     Every layer is made anew from its config, once, so that shared layers stay shared; models in
     the model are rebuilt too, and the rule applies inside them. Names, input and output structure,
     dtype policies, regularizers and `trainable` flags stay, and no array is shared between the two
-    models. The new model is not compiled. It is a plain functional `keras.Model`, also in place of
+    models; only a layer without weights whose config Keras cannot use, such as a Lambda, is shared.
+    The new model is not compiled. It is a plain functional `keras.Model`, also in place of
     a Sequential one and of a subclass such as a KerasHub backbone, whose further methods it lacks.
 
     Args:
@@ -100,6 +103,11 @@ def nodes(model):
     """The calls in the graph of `model`, each after those it depends on."""
     by_depth = graph_of(model)._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def calls_for_training(node):
+    """Whether a call is always as in training, whatever the model is called with."""
+    return bool(node.arguments.kwargs.get("training")) or True in node.arguments.args[1:2]
 
 
 def graph_of(model):
@@ -186,6 +194,10 @@ def _copy_state(old, copy):
             f"give the weights that it has. Its shapes: {_shapes(old)}; by config: {_shapes(copy)}"
         )
     for one, other in zip(old._flatten_layers(), copy._flatten_layers(), strict=True):
+        if hasattr(one, "save_assets"):  # such as a vocabulary that was adapted to data
+            with tempfile.TemporaryDirectory() as folder:
+                one.save_assets(folder)
+                other.load_assets(folder)
         state = {}
         one.save_own_variables(state)
         # Through NumPy, and not what may be a view: on JAX, assigning one variable to another

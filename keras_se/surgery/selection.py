@@ -63,10 +63,3 @@ def table(rows):
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = (zip(line, widths, strict=True) for line in lines)
     return "\n".join("  ".join(one.ljust(size) for one, size in line).rstrip() for line in padded)
-
-
-def require_choice(argument, value, legal):
-    """Raises a ValueError unless `value` is one of `legal`."""
-    if not any(value is one or (isinstance(value, str) and value == one) for one in legal):
-        names = ", ".join(repr(one) for one in legal)
-        raise ValueError(f"`{argument}` must be one of {names}. Received: {argument}={value!r}")
