@@ -5,6 +5,7 @@ python applications/cifar10.py --data tfds:cifar10 --out runs/cifar10 [--recipe 
 """
 
 import argparse
+import json
 import statistics
 from pathlib import Path
 
@@ -34,10 +35,12 @@ def errors(options):
     found = {}
     for seed in range(options.seeds):
         out = options.out / f"seed{seed}"
-        if options.resume and (out / "results.json").is_file():
-            raise SystemExit(f"{out} is complete: begin with another --out")
-        resume = options.resume and (out / "recipe.json").is_file()
-        networks = train(recipe_of(options, seed), out, resume=resume)["networks"]
+        complete = out / "results.json"
+        if options.resume and complete.is_file():
+            networks = json.loads(complete.read_text())["networks"]
+        else:
+            resume = options.resume and (out / "recipe.json").is_file()
+            networks = train(recipe_of(options, seed), out, resume=resume)["networks"]
         for name, row in networks.items():
             found.setdefault(name, []).append(100 - row["test_accuracy"])
     return found

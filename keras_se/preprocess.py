@@ -236,48 +236,50 @@ def decode_predictions(predictions, top=5, weights=None):
     """Name the best classes of each image, as Keras Applications does.
 
     Args:
-        predictions: scores with the axes (batch, 1000) as an array or a tensor, in ImageNet-1k
-            class order; probabilities or logits, which are returned as they are.
-        top: how many classes to name for each image, at least 1; over 1000 names all 1000.
-        weights: the row that made the predictions, if it is to be checked that its classes
-            have names.
+        predictions: scores with the axes (batch, class) as an array or a tensor, in the order of
+            ImageNet-1k's 1000 classes or of those that `weights` name; probabilities or logits,
+            which are returned as they are.
+        top: how many classes to name for each image, at least 1; too many names them all.
+        weights: the row that made the predictions, if its classes are not those of ImageNet-1k
+            or it is to be checked that they have names.
 
     Returns:
         For each image a list of `(synset, name, score)`, best first; of equal scores the lower
-        class number comes first.
+        class number comes first. Only the classes of ImageNet have a synset, others `None`.
 
     Raises:
-        ValueError: `predictions` is not of the shape (batch, 1000), `top` is not an integer of
-            at least 1, or the classes of `weights` are not the 1000 of ImageNet-1k.
+        ValueError: `predictions` is not of the shape (batch, class), `top` is not an integer of
+            at least 1, or the classes of `weights` have no names here.
 
     Example:
         >>> import numpy as np
         >>> decode_predictions(np.eye(1000)[[207]], top=1)
         [[('n02099601', 'golden_retriever', 1.0)]]
     """
-    if weights is not None and weights.classes != _CLASSES:
+    own = getattr(weights, "class_names", None)
+    if own is None and weights is not None and weights.classes != _CLASSES:
         raise ValueError(_no_names(f"the row {weights.tag!r} with {weights.classes} classes"))
     if not isinstance(top, (int, np.integer)) or top < 1:
         raise ValueError(f"`top` must be an integer of at least 1. Received: top={top!r}")
     if not isinstance(predictions, np.ndarray):
         predictions = keras.ops.convert_to_numpy(predictions)
-    if predictions.ndim != 2 or predictions.shape[1] != _CLASSES:
-        raise ValueError(_no_names(f"predictions of the shape {predictions.shape}"))
+    names = [(None, name) for name in own] if own else _class_names()
+    if predictions.ndim != 2 or predictions.shape[1] != len(names):
+        raise ValueError(_no_names(f"predictions of the shape {predictions.shape}", len(names)))
     scores = predictions.astype("float64")
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    names = _class_names()
     return [
         [(*names[number], float(row[number])) for number in numbers]
         for row, numbers in zip(scores, best, strict=True)
     ]
 
 
-def _no_names(received):
-    """Say that predictions other than (batch, 1000) have no class names here."""
+def _no_names(received, classes=_CLASSES):
+    """Say that predictions of so many classes have no names here."""
     return (
-        f"`predictions` must have the shape (batch, {_CLASSES}): keras_se has names for the "
-        f"{_CLASSES} ImageNet-1k classes only, not for those of ImageNet-12k or of a head of "
-        f"your own. Received: {received}"
+        f"`predictions` must have the shape (batch, {classes}): keras_se has names for the "
+        f"{_CLASSES} ImageNet-1k classes and those of the weights that come with it, not for those "
+        f"of ImageNet-12k or of a head of your own. Received: {received}"
     )
 
 

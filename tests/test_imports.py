@@ -23,7 +23,7 @@ MAY = {
     "counting": {"layers", "applications", "surgery"},
     "catalogue": {"applications", "counting"},
     "data": {"preprocess"},
-    "training": {"applications", "data", "counting", "export", "weights"},
+    "training": {"applications", "data", "counting", "export", "surgery", "weights"},
     "export": {"preprocess"},
     "cli": {"applications", "catalogue", "data", "export", "preprocess", "training", "weights"},
     "surgery": {"layers"},

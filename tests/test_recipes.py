@@ -8,9 +8,10 @@ import pytest
 from tiny import SMALL, small
 
 import keras_se.applications
-from keras_se import data
+from keras_se import applications, data
 from keras_se.training import DIGITS, RECIPES, fit, override, smoke
 from keras_se.training.phases import phase_ends
+from keras_se.training.stochastic_depth import drop_branches
 
 pytest.importorskip("sklearn")
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
@@ -230,3 +231,25 @@ def test_every_recipe_runs_in_its_smallest_size(name, fake, tmp_path):
     inner = made.optimizers[0] if full.layer_decay < 1 else made
     assert type(inner).__name__ == kind
     assert int(made.iterations) == 4 // (recipe.accumulate if full.layer_decay == 1 else 1)
+
+
+def test_stochastic_depth_leaves_whole_branches_out_and_keeps_the_mean():
+    model = applications.SEResNet20(weights=None, classes=10, input_shape=(8, 8, 3))
+    deep = drop_branches(model, 0.8, seed=3)
+    drops = [layer for layer in deep.layers if layer.name.endswith("_add_drop")]
+    assert [layer.name for layer in drops][:2] == ["layer1_1_add_drop", "layer1_2_add_drop"]
+    np.testing.assert_allclose([layer.rate for layer in drops], np.arange(1, 9) / 10)
+    images = np.random.default_rng(0).standard_normal((4, 8, 8, 3)).astype("float32")
+    want, got = (keras.ops.convert_to_numpy(one(images)) for one in (model, deep))
+    np.testing.assert_array_equal(want, got)
+    ones = keras.ops.ones((2000, 2, 2, 3))
+    kept = keras.ops.convert_to_numpy(drops[-1](ones, training=True)).reshape(2000, -1)
+    assert (kept == kept[:, :1]).all()
+    assert set(np.unique(kept.round(4))) == {0.0, 5.0}
+    assert kept.mean() == pytest.approx(1, abs=0.1)
+
+
+def test_stochastic_depth_needs_branches():
+    model = applications.SEVGG11(weights=None, input_shape=(32, 32, 3), include_top=False)
+    with pytest.raises(ValueError, match="`stochastic_depth` must be 0 for sevgg11"):
+        drop_branches(model, 0.1, seed=0)

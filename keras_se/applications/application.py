@@ -135,14 +135,16 @@ class Application:
 
         return load_image(image, self._row(weights, se))
 
-    def decode_predictions(self, predictions, top=5):
-        """Gives the `top` ImageNet classes of each prediction as (synset, name, score).
+    def decode_predictions(self, predictions, top=5, weights="imagenet", *, se=True):
+        """Gives the `top` classes of each prediction as (synset, name, score).
 
-        See `keras_se.preprocess.decode_predictions`.
+        See `keras_se.preprocess.decode_predictions`; the synset is `None` for weights of another
+        dataset than ImageNet.
         """
         from keras_se.preprocess import decode_predictions
 
-        return decode_predictions(predictions, top=top)
+        row = None if weights == "imagenet" else self._row(weights, se)
+        return decode_predictions(predictions, top=top, weights=row)
 
     def __call__(  # noqa: PLR0913 (the contract of Keras Applications, and `se`)
         self,
@@ -197,7 +199,7 @@ class Application:
         factory = self._factory(se)
         self._check(include_top, weights, pooling, classes)
         rows = self.published(se)
-        if weights == "imagenet" and not rows:
+        if weights == "imagenet" and all(row.class_names for row in rows):
             raise ValueError(self._no_weights(se))
         source = None
         if weights is not None:
@@ -254,7 +256,8 @@ class Application:
             self._trunk(self._inputs(None, None, False), None)
         name = self._network_name(se)
         near = difflib.get_close_matches(name, [one for one in WEIGHTS if WEIGHTS[one]], 3, 0.5)
-        hints = [f"or a network that has some, such as {', '.join(near)}"] if near else []
+        hints = [f"weights={one.tag!r}" for one in self.published(se)]
+        hints += [f"or a network that has some, such as {', '.join(near)}"] if near else []
         if se is not False and not self._chosen and self.published(se=False):
             hints.append(
                 f"or put gates into the trained plain twin: "

@@ -1,7 +1,7 @@
 """The images that networks are trained and tested on: `load("digits")`, `load("folder:PATH")`."""
 
 from keras_se.data.arrays import check_file, prepare
-from keras_se.data.batches import Batches, Ordered
+from keras_se.data.batches import Batches, Divided, Ordered
 from keras_se.data.dataset import Dataset, every_of_each_class
 from keras_se.data.pictures import Pictures
 from keras_se.data.sources import KINDS, check, load
@@ -10,6 +10,7 @@ __all__ = [
     "KINDS",
     "Batches",
     "Dataset",
+    "Divided",
     "Ordered",
     "Pictures",
     "check",

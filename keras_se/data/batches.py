@@ -29,6 +29,8 @@ class Batches(keras.utils.PyDataset):
             is as long as without, so it sees only a part of the images (repeated augmentation,
             arXiv:1901.09335).
         smallest: If less than one, `Pictures` are cut at random; see `random_box`.
+        part: A function of the places of a batch in the order that gives those this process
+            reads, or `None` for all.
 
     Raises:
         ValueError: If there are fewer images than `batch_size`.
@@ -46,6 +48,7 @@ class Batches(keras.utils.PyDataset):
         steps=0,
         repeats=1,
         smallest=1.0,
+        part=None,
     ):
         decoded_late = isinstance(images, Pictures)
         super().__init__(workers=os.cpu_count() if decoded_late else 1)
@@ -61,6 +64,7 @@ class Batches(keras.utils.PyDataset):
         self.epoch = epoch - 1
         self._steps, self._repeats = steps, repeats
         self._seed, self._smallest = seed, smallest
+        self._part = part or (lambda places: places)
         self._random = np.random.default_rng(seed)
         for _ in range(epoch + 1):
             self._draw_order()
@@ -71,7 +75,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         places = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
-        images, targets = self._read(places)
+        images, targets = self._read(self._part(places))
         if self.augment is None:
             return as_floats(images), targets
         return self.augment(images, targets, max(self.epoch, 0) * len(self) + index)
@@ -136,6 +140,41 @@ class Ordered(keras.utils.PyDataset):
         else:
             images = self.images[places]
         return self.change(as_floats(images), targets)
+
+
+class Divided(Ordered):
+    """The same for several devices: every batch is full, and each image has a weight.
+
+    Images come again to fill the last batch, with weight zero. The others weigh so much that the
+    mean over all batches is that of the images, each counted once.
+
+    Args:
+        images: As in `Batches`.
+        targets: Array with a row for each image.
+        batch_size: Number of images in a batch, of all processes together.
+        change: As in `Ordered`.
+        part: As in `Batches`.
+    """
+
+    def __init__(self, images, targets, batch_size, change=None, part=None):
+        super().__init__(images, targets, batch_size, change)
+        self._part = part or (lambda places: places)
+
+    def __getitem__(self, index):
+        start = index * self.batch_size
+        places = self._part(np.arange(start, start + self.batch_size))
+        weights = np.float32(places < len(self.images))
+        places = places % len(self.images)
+        images, targets = self.images, self.targets[places]
+        if isinstance(images, Pictures):
+            read, readable = images.take(places)
+            images = np.resize(read, (len(places), *read.shape[1:]))
+            images[readable] = read
+            weights *= readable
+        else:
+            images = images[places]
+        weights *= len(self) * self.batch_size / len(self.images)
+        return (*self.change(as_floats(images), targets), weights)
 
 
 def as_floats(images):

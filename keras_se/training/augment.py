@@ -212,20 +212,22 @@ def normalization(name):
     return normalize
 
 
-def changes(recipe, classes):
+def changes(recipe, classes, process=0):
     """Makes the function that changes the batches of a recipe's training, compiled.
 
     Args:
         recipe: The `Recipe`.
         classes: Number of classes.
+        process: Which of several processes this is: each draws its own changes.
 
     Returns:
         A function of an array of images (uint8, or float32 from 0 to 1), their labels and the
         number of the step, that returns the input of the network and the targets, a row of
         probabilities for each image: arrays, or on JAX its own.
     """
-    augment = augmentation(recipe.augment, recipe.seed)
-    mix = mixing(recipe.mixup, recipe.cutmix, derive(recipe.seed, len(recipe.augment) + 1))
+    seed = derive(recipe.seed, 1000 * process)
+    augment = augmentation(recipe.augment, seed)
+    mix = mixing(recipe.mixup, recipe.cutmix, derive(seed, len(recipe.augment) + 1))
     normalize = normalization(recipe.normalize)
     # Keras's own smoothing of a binary cross-entropy would be towards one half.
     smoothing = recipe.label_smoothing if recipe.loss == "bce" else 0.0

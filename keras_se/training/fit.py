@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import time
+from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_se import data
 from keras_se.applications import find
-from keras_se.training import augment, page, report
+from keras_se.training import augment, devices, page, report
 from keras_se.training.augment import parse
 from keras_se.training.checkpoint import Checkpoint, save_model, save_part, write_history
 from keras_se.training.evaluate import outputs
@@ -16,11 +18,12 @@ from keras_se.training.folder import MODELS, finished, prepare, require_space, w
 from keras_se.training.optimize import loss, optimizer, schedule
 from keras_se.training.phases import phase_ends, set_trainable
 from keras_se.training.state import State
+from keras_se.training.stochastic_depth import drop_branches
 
 __all__ = ["build", "fit", "optimizer", "schedule", "train"]
 
 
-def train(recipe, out, overwrite=False, resume=False, tensorboard=False):
+def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=None):
     """Trains the network of a recipe and, if the recipe says so, its plain twin.
 
     The held-out images are only watched: what counts are the weights after the last epoch.
@@ -42,27 +45,39 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False):
         resume: Whether to go on with the run that is there, from its last complete epoch. The
             result is that of a run that was never stopped.
         tensorboard: Whether to write logs for TensorBoard into `out/tensorboard` as well.
+        share: Which of several processes this is, as `keras_se.training.devices.join` gives it.
+            Only the first one writes; the others, whose `out` must be the same folder, only read
+            what it resumes.
 
     Returns:
         A dictionary with `networks` (for each name, `test_accuracy` in percent, `parameters`
         that are trainable, `mflops` in millions of multiply-adds for one image, and `seconds` of
         training with compilation), `difference` (the same, SE minus plain, or `None`),
         `saved_model_difference` (largest absolute difference of the outputs, or `None`),
-        `train_images` and `test_images` (how many), `backend` and `keras` (its version).
+        `train_images` and `test_images` (how many), `backend` and `keras` (its version). `None` in
+        all processes but the first.
 
     Raises:
         ValueError: If the recipe does not fit its data or network, or the run to go on with; a
             package is missing, or the loss became infinite or not a number: then only what there
             was after the last good epoch is saved.
-        OSError: If `out` is not a folder, cannot be written, has too little space, or holds a run.
+        OSError: If `out` is not a folder, cannot be written, has too little space, or holds a run;
+            or another process has stopped.
     """
+    share = share or devices.Share()
     report.require_matplotlib()
     if tensorboard:
         report.require_tensorboard()
     dataset = data.load(recipe.data, size=recipe.size, crop=recipe.crop)
-    networks = _build_all(recipe, dataset)
+    devices.require_agreement(
+        share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
+    )
+    with devices.spread(recipe.batch_size):
+        networks = _build_all(recipe, dataset)
     # Only to have it refuse a batch size before an earlier run is deleted.
     data.Batches(dataset.train_images, dataset.train_labels, recipe.batch_size)
+    if share.index:
+        return _help(recipe, networks, dataset, Path(out), resume, share)
     folder = prepare(out, overwrite, recipe if resume else None)
     require_space(folder, sum(network.count_params() for network in networks.values()))
     write(folder / "recipe.json", recipe.to_json())
@@ -70,10 +85,11 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False):
     for (name, network), files in zip(networks.items(), MODELS, strict=False):
         logs = folder / "tensorboard" / name if tensorboard else None
         print(f"Training {name}", flush=True)
-        runs[name] = _train_one(recipe, network, dataset, [folder / file for file in files], logs)
+        paths = [folder / file for file in files]
+        runs[name] = _train_one(recipe, network, dataset, paths, logs, share)
     with finished(folder / "curves.png") as path:
         report.curves({name: run["history"] for name, run in runs.items()}, path)
-    saved_model = report.export(next(iter(networks.values())), folder / "saved_model")
+    saved_model = report.export(next(iter(runs.values()))["network"], folder / "saved_model")
     results = _results(dataset, {name: run["row"] for name, run in runs.items()}, saved_model)
     confusions = {name: run["confusion"] for name, run in runs.items()}
     write(folder / "report.html", page.page(folder, recipe, dataset, results, confusions))
@@ -85,7 +101,17 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False):
     return results
 
 
-def _train_one(recipe, network, dataset, files, logs):
+def _help(recipe, networks, dataset, folder, resume, share):
+    """What the processes other than the first do: the same steps, no files."""
+    for network, files in zip(networks.values(), MODELS, strict=False):
+        state = State(folder / files[-1])
+        if resume:
+            state.read()
+        state.path = None
+        fit(recipe, network, dataset, None, [Checkpoint(state)], share)
+
+
+def _train_one(recipe, network, dataset, files, logs, share):
     """Trains one network and writes its files; gives its history, measurements and confusions."""
     model_file, history_file, best_file, state_file = files
     state = State(state_file)
@@ -94,18 +120,27 @@ def _train_one(recipe, network, dataset, files, logs):
     checkpoint = Checkpoint(state, model_file, best_file)
     extra = [checkpoint, *([keras.callbacks.TensorBoard(logs)] if logs else [])]
     try:
-        history, seconds = fit(recipe, network, dataset, history_file, extra)
+        history, seconds = fit(recipe, network, dataset, history_file, extra, share)
     except ValueError:
         save_part(network, state, "network", model_file)
         save_part(network, state, "best", best_file)
         raise
+    if devices.count() > 1:
+        network = _alone(recipe, network, dataset)
     save_model(network, model_file)
     save_part(network, state, "best", best_file)
     normalize = augment.normalization(recipe.normalize)
     probabilities, labels = outputs(network, dataset, normalize, recipe.batch_size)
     confusion = report.confusion(probabilities, labels)
     row = report.measure(network, dataset, confusion) | {"seconds": seconds}
-    return {"history": history, "confusion": confusion, "row": row}
+    return {"network": network, "history": history, "confusion": confusion, "row": row}
+
+
+def _alone(recipe, network, dataset):
+    """The same network on one device, which needs no other process to compute."""
+    alone = build(recipe, dataset, se=network.name == find(recipe.network)[0].name.lower())
+    alone.set_weights(network.get_weights())
+    return alone
 
 
 def _results(dataset, rows, saved_model_difference):
@@ -140,18 +175,21 @@ def build(recipe, dataset, se=True):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.precision)
     try:
-        return application(
+        network = application(
             weights=recipe.weights or None,
             input_shape=dataset.image_shape,
             classes=len(dataset.class_names),
             classifier_activation="sigmoid" if recipe.loss == "bce" else "softmax",
             se=se,
         )
+        if recipe.stochastic_depth:
+            network = drop_branches(network, recipe.stochastic_depth, recipe.seed)
+        return network
     finally:
         keras.config.set_dtype_policy(policy)
 
 
-def fit(recipe, network, dataset, history_file, callbacks=()):
+def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
     """Trains `network` in place.
 
     Args:
@@ -163,6 +201,7 @@ def fit(recipe, network, dataset, history_file, callbacks=()):
             held-out ones; accuracies as fractions.
         callbacks: Keras callbacks. The first may be a `Checkpoint`: training goes on from its
             state and keeps it up to date.
+        share: As in `train`.
 
     Returns:
         The same numbers as lists by name, and the seconds that it took, compilation included.
@@ -170,29 +209,36 @@ def fit(recipe, network, dataset, history_file, callbacks=()):
     Raises:
         ValueError: If there are fewer training images than the recipe's batch size, or the loss
             became infinite or not a number.
+        OSError: If another process has stopped.
     """
+    share = share or devices.Share()
     callbacks = list(callbacks) or [Checkpoint(State())]
     state = callbacks[0].state
     callbacks[0].history_file = history_file
-    write_history(history_file, state.record["history"])
+    if history_file:
+        write_history(history_file, state.record["history"])
     if recipe.ema:
         callbacks.append(keras.callbacks.SwapEMAWeights())
     callbacks.append(keras.callbacks.TerminateOnNaN())
     started, before = time.perf_counter(), state.record["seconds"]
-    for end in phase_ends(recipe):
-        if state.record["epoch"] < end or end == recipe.epochs:
-            _fit_phase(recipe, network, dataset, end, callbacks)
+    with devices.watched(share), devices.spread(recipe.batch_size):
+        devices.require_agreement(share, epoch=state.record["epoch"])
+        for end in phase_ends(recipe):
+            if state.record["epoch"] < end or end == recipe.epochs:
+                _fit_phase(recipe, network, dataset, end, callbacks, share)
     return state.record["history"], before + time.perf_counter() - started
 
 
-def _fit_phase(recipe, network, dataset, end, callbacks):
+def _fit_phase(recipe, network, dataset, end, callbacks, share):
     """Trains from the state of the first callback to the epoch `end`, always the same layers."""
     state = callbacks[0].state
     first = state.record["epoch"]
-    batches, held_out = _batches(recipe, dataset, first)
+    batches, held_out = _batches(recipe, dataset, first, share)
     set_trainable(recipe, network, min(first, recipe.epochs - 1))
     network.compile(
-        optimizer=optimizer(recipe, len(batches), network), loss=loss(recipe), metrics=["accuracy"]
+        optimizer=optimizer(recipe, len(batches), network),
+        loss=loss(recipe),
+        weighted_metrics=["accuracy"],
     )
     if state.give(network):
         network.optimizer.build(network.trainable_variables)
@@ -208,6 +254,7 @@ def _fit_phase(recipe, network, dataset, end, callbacks):
         validation_data=held_out,
         shuffle=False,
         callbacks=callbacks,
+        verbose="auto" if share.index == 0 else 0,
     )
     if state.record["epoch"] < end:
         raise ValueError(
@@ -217,7 +264,7 @@ def _fit_phase(recipe, network, dataset, end, callbacks):
         )
 
 
-def _batches(recipe, dataset, epoch):
+def _batches(recipe, dataset, epoch, share):
     """The shuffled batches of training from an epoch on, and the held-out ones in order."""
     classes = len(dataset.class_names)
     crops = [parse(text)[1] for text in recipe.augment if text.startswith("resized_crop")]
@@ -230,20 +277,22 @@ def _batches(recipe, dataset, epoch):
         dataset.train_images,
         dataset.train_labels,
         recipe.batch_size,
-        augment=augment.changes(recipe, classes),
+        augment=augment.changes(recipe, classes, share.index),
         seed=recipe.seed,
         epoch=epoch,
         steps=recipe.steps,
         repeats=recipe.repeats,
         smallest=crops[0] if late and crops else 1.0,
+        part=share.of,
     )
     normalize = augment.normalization(recipe.normalize)
-    held_out = data.Ordered(
+    given = (
         dataset.test_images,
         dataset.test_labels,
         recipe.batch_size,
         lambda images, labels: (normalize(images), keras.utils.to_categorical(labels, classes)),
     )
+    held_out = data.Divided(*given, share.of) if devices.count() > 1 else data.Ordered(*given)
     return batches, held_out
 
 

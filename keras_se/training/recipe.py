@@ -66,6 +66,8 @@ class Recipe:
         layer_decay: The learning rate of each stage is this fraction of that of the next one.
         norm: What batch norms do: `"train"`, `"inference"` (keep the statistics and parameters
             they have) or `"reestimate"` (the statistics change, the parameters do not).
+        stochastic_depth: Fraction of images for which training leaves out the last residual
+            branch; it rises linearly from zero for the first.
 
     Raises:
         ValueError: If a value is not legal; the message names the field.
@@ -107,6 +109,7 @@ class Recipe:
     head_epochs: int = 0
     layer_decay: float = 1.0
     norm: str = "train"
+    stochastic_depth: float = 0.0
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -160,7 +163,7 @@ class Recipe:
 # Fields, what their values must fulfil, and that in words.
 POSITIVE = ("size", "epochs", "batch_size", "accumulate", "repeats")
 NOT_NEGATIVE = ("warmup_epochs", "reference_batch", "frozen_norm_epochs", "steps", "head_epochs")
-FRACTIONS = ("momentum", "label_smoothing", "ema", "target_threshold")
+FRACTIONS = ("momentum", "label_smoothing", "ema", "target_threshold", "stochastic_depth")
 CHOICES = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,

@@ -24,7 +24,8 @@ class Weights:
 
     Attributes:
         tag: timm's tag: who trained it, how, and on what.
-        source: Repository on the Hugging Face hub, `"timm/<network>.<tag>"`, or a URL.
+        source: Repository on the Hugging Face hub, `"timm/<network>.<tag>"`, a URL, or
+            `"package:FILE"` for a file that comes with keras_se.
         size: Side of the square, in pixels, that `top1` and `top5` were measured at.
         test_size: Larger side at which timm's own results are best, in pixels, if there is one.
         crop: Centre crop as a fraction of the resized short side, at `size`.
@@ -38,6 +39,8 @@ class Weights:
         license: SPDX identifier, or `None` where the authors name none.
         unused: What the names of tensors begin with that only training needs, and that are left out.
         sha256: Hexadecimal sha256 of the file, or its first digits, if known.
+        class_names: The names of the classes, if they are not those of ImageNet; the accuracies
+            are then those on that dataset's held-out images.
     """
 
     tag: str
@@ -55,13 +58,14 @@ class Weights:
     license: str | None = "apache-2.0"
     unused: str | None = None
     sha256: str | None = None
+    class_names: tuple | None = None
 
 
 def find(weights, rows, *, network):
     """Finds a checkpoint by its tag.
 
     Args:
-        weights: `"imagenet"`, which is the first of `rows`, or a tag.
+        weights: `"imagenet"`, which is the first of `rows` that was trained on it, or a tag.
         rows: The published `Weights` of the network.
         network: The network's name, for the message.
 
@@ -71,9 +75,10 @@ def find(weights, rows, *, network):
     Raises:
         ValueError: If none has this tag; the message lists those there are, the nearest first.
     """
-    if weights == "imagenet" and rows:
-        return rows[0]
     tags = {row.tag: row for row in rows}
+    on_imagenet = [row for row in rows if row.class_names is None]
+    if weights == "imagenet" and on_imagenet:
+        return on_imagenet[0]
     if weights in tags:
         return tags[weights]
     near = difflib.get_close_matches(str(weights), tags, len(tags) or 1, 0.0)

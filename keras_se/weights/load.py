@@ -1,5 +1,7 @@
 """From what `weights=` says to a loaded model: find the file, read it, load it strictly."""
 
+import hashlib
+import importlib.resources
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ from keras_se.weights.port import load_keras_weights, load_state_dict, torch_nam
 
 TORCH_ENDINGS = (".pth", ".pth.tar", ".pt", ".bin")
 ENDINGS = (".safetensors", *TORCH_ENDINGS, ".weights.h5", ".keras")
+# What the `source` of a file that comes with keras_se begins with.
+PACKAGED = "package:"
 # The kinds of numbers of a .safetensors file, as NumPy calls them.
 SAFETENSORS = {
     "F64": "<f8",
@@ -96,11 +100,8 @@ def open_weights(weights, rows, *, network):
 
         return read_checkpoint(fetch(text), source=text)
     if text == "imagenet" or text in {row.tag for row in rows}:
-        from keras_se.weights.hub import fetch
-
         row = find(text, rows, network=network)
-        path = fetch(row.source, sha256=row.sha256)
-        return read_checkpoint(path, source=f"{row.tag} of {network}", row=row)
+        return read_checkpoint(_file(row), source=f"{row.tag} of {network}", row=row)
     path = Path(text)
     if path.is_file():
         return read_checkpoint(path)
@@ -108,6 +109,19 @@ def open_weights(weights, rows, *, network):
         raise FileNotFoundError(f"`weights` of {network}: there is no file {text!r}.")
     find(text, rows, network=network)
     raise AssertionError("find raises for every tag that is not in rows")
+
+
+def _file(row):
+    """The path of a published checkpoint, downloaded if need be."""
+    from keras_se.weights.hub import fetch
+
+    if not row.source.startswith(PACKAGED):
+        return fetch(row.source, sha256=row.sha256)
+    name = row.source.removeprefix(PACKAGED)
+    path = Path(str(importlib.resources.files("keras_se.weights").joinpath("files", name)))
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(row.sha256):
+        raise OSError(f"{str(path)!r} is damaged: install keras_se again.")
+    return path
 
 
 def read_checkpoint(path, *, source=None, row=None):

@@ -1,0 +1,82 @@
+"""Training speed of an SE network and its plain twin, by precision, with and without XLA.
+
+KERAS_BACKEND=tensorflow python benchmarks/throughput.py [--network seresnet20] [--size 32]
+    [--batch 128] [--steps 10] [--rounds 5] [--precision float32 mixed_bfloat16] [--xla on off]
+
+Each turn is `model.fit` over the same images: forward, backward and SGD with momentum. What is
+compared runs in turns in one process. `torch_throughput.py` measures plain PyTorch the same way.
+"""
+
+import argparse
+import itertools
+
+import keras
+import numpy as np
+from timing import interleave, print_environment
+
+from keras_se.applications import find
+
+
+def runner(network, se, precision, xla, options):
+    """A function that trains one network for some steps."""
+    keras.config.set_dtype_policy(precision)
+    classes = 10 if options.size <= 32 else 1000
+    model = network(
+        weights=None, input_shape=(options.size, options.size, 3), classes=classes, se=se
+    )
+    model.compile(
+        keras.optimizers.SGD(1e-3, momentum=0.9, nesterov=True),
+        "sparse_categorical_crossentropy",
+        jit_compile=xla,
+    )
+    random = np.random.default_rng(0)
+    images = random.standard_normal((options.batch, options.size, options.size, 3), "float32")
+    labels = random.integers(0, classes, options.batch)
+    batches = Same(images, labels, options.steps)
+    return lambda: model.fit(batches, verbose=0)
+
+
+class Same(keras.utils.PyDataset):
+    """One batch, again and again: the input pipeline is not what is measured."""
+
+    def __init__(self, images, labels, steps):
+        super().__init__()
+        self.batch, self.steps = (images, labels), steps
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+def main(arguments=None):
+    """Prints images per second, and of each SE network the part of its twin's speed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="seresnet20", help="default: seresnet20")
+    parser.add_argument("--size", type=int, default=32, help="side in pixels (default: 32)")
+    parser.add_argument("--batch", type=int, default=128, help="images of a step (default: 128)")
+    parser.add_argument("--steps", type=int, default=10, help="steps of a turn (default: 10)")
+    parser.add_argument("--rounds", type=int, default=5, help="timed turns (default: 5)")
+    parser.add_argument("--precision", nargs="+", default=["float32", "mixed_bfloat16"])
+    parser.add_argument("--xla", nargs="+", choices=("on", "off"), default=["on", "off"])
+    options = parser.parse_args(arguments)
+    network, _ = find(options.network)
+    runners = {}
+    for precision, xla, se in itertools.product(options.precision, options.xla, (True, False)):
+        name = (network.name if se else network.twin, precision, xla)
+        runners[name] = runner(network, se, precision, xla == "on", options)
+    seconds = interleave(runners, options.rounds)
+    print_environment()
+    print(f"{options.size} pixels, batches of {options.batch}")
+    images = options.batch * options.steps
+    for (name, precision, xla), one in seconds.items():
+        ratio = seconds[network.twin, precision, xla] / one
+        print(
+            f"{name:14} {precision:16} XLA {xla:4} {images / one:9.1f} images/s "
+            f"{ratio:6.2f} of the twin"
+        )
+
+
+if __name__ == "__main__":
+    main()

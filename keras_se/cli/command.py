@@ -1,0 +1,66 @@
+"""What the commands have in common."""
+
+import sys
+from pathlib import Path
+
+OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+DATA_HELP = "digits, fake, folder:PATH, array:FILE or tfds:NAME"
+
+
+def add_command(commands, name, run, text):
+    """Adds a subcommand that `run` does; returns its parser."""
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=run)
+    return command
+
+
+def registry_row(application, se, weights, preprocessing):
+    """The registry's row whose preprocessing to use.
+
+    That is `preprocessing`, `NETWORK.TAG` or a tag of this network; else that of `weights`, if it
+    is a tag; else, for the weights of a file, the network's first.
+    """
+    from keras_se import applications
+    from keras_se.weights import find
+
+    if preprocessing and "." in preprocessing:
+        network, _, preprocessing = preprocessing.partition(".")
+        application, se = applications.find(network)
+    rows = application.published(se)
+    name = application.name if se else application.twin
+    tag = preprocessing or weights
+    if preprocessing or tag == "imagenet" or tag in {row.tag for row in rows}:
+        return find(tag, rows, network=name)
+    if not (tag.startswith("hf://") or Path(tag).is_file()):
+        find(tag, rows, network=name)
+    if not rows:
+        raise ValueError(
+            f"{name} has no published weights, so its images have no known size: name those of "
+            "another network by --preprocessing NETWORK.TAG"
+        )
+    print(f"keras-se: images as for {rows[0].tag} of {name}; see --preprocessing", file=sys.stderr)
+    return rows[0]
+
+
+def load_model(options):
+    """Loads the `.keras` file that the options name."""
+    import keras
+
+    if options.weights is not None:
+        raise ValueError("--weights goes with the name of a network; a .keras file has its own.")
+    if not Path(options.model).is_file():
+        raise FileNotFoundError(f"There is no file {options.model!r}.")
+    try:
+        return keras.saving.load_model(options.model, compile=False)
+    except Exception as error:  # whatever zipfile, json and Keras raise for a damaged file
+        raise ValueError(f"{options.model!r} cannot be loaded: {error}") from error
+
+
+def print_error(error):
+    """Prints why the command could not be done."""
+    print(f"keras-se: error: {one_line(error)}", file=sys.stderr, flush=True)
+
+
+def one_line(error):
+    """The message of an exception without its line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__

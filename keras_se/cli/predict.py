@@ -1,0 +1,113 @@
+"""The commands `list` and `predict`."""
+
+import sys
+from pathlib import Path
+
+from keras_se.cli.command import OK, SOME_SKIPPED, add_command, one_line, registry_row
+
+BATCH = 16
+
+
+def add_list(commands):
+    """Adds `list`."""
+    command = add_command(commands, "list", _list, "print the zoo as a table")
+    command.add_argument(
+        "--weights",
+        action="store_true",
+        help="a line for each published checkpoint: tag, size, top-1, top-5, license, source",
+    )
+
+
+def add_predict(commands):
+    """Adds `predict`."""
+    command = add_command(commands, "predict", _predict, "name what is in images")
+    command.add_argument(
+        "network", metavar="NETWORK", help="such as seresnet50, or its twin resnet50"
+    )
+    command.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
+    command.add_argument(
+        "--weights",
+        metavar="TAG_OR_FILE",
+        default="imagenet",
+        help="a tag of `keras-se list --weights`, hf://owner/repo or a file (default: imagenet)",
+    )
+    command.add_argument(
+        "--preprocessing",
+        metavar="[NETWORK.]TAG",
+        default=None,
+        help="the checkpoint whose resizing and normalisation to use, if --weights is not a tag, "
+        "such as seresnet50.a1_in1k (default: the network's first)",
+    )
+    command.add_argument(
+        "--top", metavar="N", type=int, default=5, help="classes to print for an image (default: 5)"
+    )
+
+
+def _list(options):
+    from keras_se import catalogue
+
+    print(catalogue.checkpoints() if options.weights else catalogue.networks())
+    return OK
+
+
+def _predict(options):
+    from keras_se import applications
+
+    application, se = applications.find(options.network)
+    row = registry_row(application, se, options.weights, options.preprocessing)
+    if options.top < 1:
+        raise ValueError(f"--top must be at least 1. Received: {options.top}")
+    # Before the model is loaded, so that a typing error costs no download.
+    readable = _load_images(options.images, row)
+    if readable:
+        model = application(weights=options.weights, input_shape=_any_size(), classes=None, se=se)
+        for start in range(0, len(readable), BATCH):
+            _print_predictions(model, readable[start : start + BATCH], row, options.top)
+    return OK if len(readable) == len(options.images) else SOME_SKIPPED
+
+
+def _any_size():
+    """Three channels: the size of the images is that of their preprocessing, not the network's."""
+    import keras
+
+    first = keras.config.image_data_format() == "channels_first"
+    return (3, None, None) if first else (None, None, 3)
+
+
+def _load_images(paths, row):
+    """The decoded images that can be read, with their paths; reports the others."""
+    from keras_se.preprocess import load_image
+
+    images = []
+    for path in paths:
+        try:
+            images.append((path, load_image(path, row)))
+        except (ValueError, OSError) as error:
+            print(f"keras-se: skipped {path}: {one_line(error)}", file=sys.stderr)
+    return images
+
+
+def _print_predictions(model, images, row, top):
+    import keras
+    import numpy as np
+
+    from keras_se.preprocess import decode_predictions, preprocess_input
+
+    pixels = np.stack([image for _, image in images])
+    batch = preprocess_input(pixels, row, data_format="channels_last")
+    if keras.config.image_data_format() == "channels_first":
+        batch = batch.transpose(0, 3, 1, 2)
+    predictions = model.predict(batch, verbose=0)
+    if predictions.shape[1] == len(row.class_names or range(1000)):
+        named = decode_predictions(predictions, top=top, weights=row if row.class_names else None)
+    else:
+        named = [_numbered(scores, top) for scores in predictions]
+    for (path, _), classes in zip(images, named, strict=True):
+        print(path)
+        for _, name, score in classes:
+            print(f"  {100 * score:6.2f} %  {name.replace('_', ' ')}")
+
+
+def _numbered(scores, top):
+    order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top]
+    return [(None, f"class {index}", float(scores[index])) for index in order]

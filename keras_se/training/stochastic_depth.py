@@ -1,0 +1,59 @@
+"""Residual branches that training leaves out at random."""
+
+import keras
+
+from keras_se.surgery import rewrite
+
+
+def drop_branches(network, rate, seed):
+    """Puts a dropout of whole branches before each residual sum.
+
+    For each image, training leaves a branch out with a probability that rises linearly from zero,
+    for the first sum, to `rate`, for the last one, and enlarges the others so that the mean stays.
+    At inference nothing changes.
+
+    Args:
+        network: Functional `keras.Model` of the zoo; not changed.
+        rate: Fraction from 0 to 1.
+        seed: Integer that fixes which branches are left out.
+
+    Returns:
+        A new functional `keras.Model` with the same weights, whose sums `block_add` have a layer
+        `block_add_drop` before them.
+
+    Raises:
+        ValueError: If the network has no residual sums.
+
+    Reference:
+        Huang et al., "Deep Networks with Stochastic Depth", https://arxiv.org/abs/1603.09382,
+        section 3; enlarged in training, as timm does it, instead of made smaller afterwards.
+    """
+    sums = [layer.name for layer in network.layers if isinstance(layer, keras.layers.Add)]
+    if not sums:
+        raise ValueError(
+            f"`stochastic_depth` must be 0 for {network.name}: it has no residual branches. "
+            f"Received: {rate}"
+        )
+    rates = {name: rate * index / max(len(sums) - 1, 1) for index, name in enumerate(sums)}
+
+    def rule(node, copy):
+        name = copy.name
+        if not rates.get(name):
+            return None
+        drop = keras.layers.Dropout(
+            rates[name],
+            noise_shape=(None, 1, 1, 1),
+            # Equal seeds would leave out all branches of an image together.
+            seed=seed + sums.index(name),
+            dtype=copy.dtype_policy,
+            name=f"{name}_drop",
+        )
+
+        # The zoo's sums have the skip first.
+        def dropped(tensors):
+            skip, branch = tensors
+            return copy([skip, drop(branch)])
+
+        return dropped
+
+    return rewrite(network, rule)

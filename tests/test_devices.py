@@ -1,0 +1,189 @@
+"""Several devices, and several processes, train what one would."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se import data
+from keras_se.training import devices
+
+pytest.importorskip("matplotlib")
+SCRIPT = Path(__file__).with_name("train_tiny.py")
+BACKEND = keras.backend.backend()
+# The loss of such batches would be chaotic in float32 after a few more steps.
+FIELDS = {"learning_rate": 0.01, "epochs": 2, "warmup_epochs": 0}
+jax_only = pytest.mark.skipif(BACKEND != "jax", reason="only JAX has several processes")
+
+
+def start(out, fields, *words, count=1):
+    """Starts a run of the tiny network in a process of its own."""
+    environment = {**os.environ, "KERAS_BACKEND": BACKEND, "DEVICES": str(count)}
+    command = [sys.executable, str(SCRIPT), str(out), json.dumps(FIELDS | fields), *map(str, words)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process, seconds=240):
+    """The exit status of a process and what it wrote to the standard error."""
+    try:
+        _, errors = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+        process.communicate()
+    return process.returncode, errors
+
+
+def run(out, fields, *words, count=1):
+    status, errors = finish(start(out, fields, *words, count=count))
+    assert status == 0, errors
+
+
+def start_two(out, fields, *words):
+    """Starts both processes of a run."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    several = ("--processes", 2, "--coordinator", coordinator, "--process-id")
+    return [start(out, fields, *words, *several, index) for index in (0, 1)]
+
+
+def weights(out, file="model.keras"):
+    return keras.saving.load_model(out / file, compile=False).get_weights()
+
+
+def assert_same(one, other):
+    for file in ("model.keras", "best.keras"):
+        for first, second in zip(weights(one, file), weights(other, file), strict=True):
+            np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+    histories = [np.loadtxt(out / "history.csv", delimiter=",", skiprows=1) for out in (one, other)]
+    np.testing.assert_allclose(*histories, rtol=1e-5, atol=1e-6)
+
+
+# TensorFlow's batch norms are of the images of a device each.
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch uses one device")
+def test_two_devices_train_what_one_does(tmp_path):
+    fields = {"norm": "inference"} if BACKEND == "tensorflow" else {}
+    run(tmp_path / "one", fields)
+    run(tmp_path / "two", fields, count=2)
+    assert_same(tmp_path / "one", tmp_path / "two")
+    results = [json.loads((tmp_path / out / "results.json").read_text()) for out in ("one", "two")]
+    accuracies = [one["networks"]["SETiny"]["test_accuracy"] for one in results]
+    assert accuracies[0] == accuracies[1]
+
+
+@jax_only
+def test_two_processes_train_what_one_does(tmp_path):
+    run(tmp_path / "one", {})
+    for process in start_two(tmp_path / "two", {}):
+        status, errors = finish(process)
+        assert status == 0, errors
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+@jax_only
+def test_a_run_whose_worker_dies_says_so_and_goes_on(tmp_path):
+    fields = {"epochs": 60}
+    first, second = start_two(tmp_path / "stopped", fields)
+    history = tmp_path / "stopped" / "history.csv"
+    limit = time.monotonic() + 120
+    while not (history.is_file() and history.read_text().count("\n") > 2):
+        assert time.monotonic() < limit
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.05)
+    second.send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    status, errors = finish(first, 60)
+    assert time.monotonic() - began < 60
+    assert status == 2, errors
+    (line,) = [line for line in errors.splitlines() if line.startswith("keras-se: error:")]
+    assert "Another process of the run has stopped" in line
+    assert "--resume" in line
+    second.communicate()
+    for process in start_two(tmp_path / "stopped", fields, "--resume"):
+        status, errors = finish(process)
+        assert status == 0, errors
+    run(tmp_path / "whole", fields)
+    assert_same(tmp_path / "stopped", tmp_path / "whole")
+
+
+@jax_only
+def test_processes_with_different_recipes_do_not_train(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    several = ("--processes", 2, "--coordinator", coordinator, "--process-id")
+    both = [start(tmp_path / "out", {"seed": index}, *several, index) for index in (0, 1)]
+    for process in both:
+        status, errors = finish(process)
+        assert status == 2, errors
+        assert "The recipe must be the same in all 2 processes" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 0, None), "`processes` must be at least 1. Received: 0"),
+        ((2, 2, "localhost:1234"), "`process_id` must be from 0 to 1.*Received: 2"),
+        ((2, -1, "localhost:1234"), "`process_id` must be from 0 to 1.*Received: -1"),
+        ((2, 0, None), "`coordinator` must be HOST:PORT.*Received: None"),
+        ((2, 0, "localhost"), "`coordinator` must be HOST:PORT.*Received: 'localhost'"),
+    ],
+)
+def test_processes_that_cannot_be(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        devices.join(*arguments)
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX can")
+def test_backends_that_cannot_train_by_several_processes_say_which_one_can():
+    with pytest.raises(ValueError, match=r"only with KERAS_BACKEND=jax.*MultiWorkerMirrored"):
+        devices.join(2, 0, "127.0.0.1:1234")
+
+
+def test_one_process_needs_no_others():
+    assert devices.join() == devices.Share(index=0, processes=1)
+
+
+def test_a_share_is_a_part_of_each_batch():
+    places = np.arange(6)
+    parts = [devices.Share(index, 3).of(places).tolist() for index in range(3)]
+    assert parts == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_divided_batches_are_full_and_weigh_every_image_once():
+    images = np.arange(10, dtype="float32").reshape(10, 1, 1, 1)
+    labels = np.arange(10)
+    batches = data.Divided(images, labels, 4)
+    assert len(batches) == 3
+    seen = [batches[index] for index in range(3)]
+    values = np.concatenate([one[0].ravel() for one in seen])
+    targets = np.concatenate([one[1] for one in seen])
+    mass = np.concatenate([one[2] for one in seen])
+    assert values.tolist() == [*range(10), 0, 1]
+    assert targets.tolist() == [*range(10), 0, 1]
+    np.testing.assert_allclose(mass, [1.2] * 10 + [0, 0], rtol=1e-6)
+    # As Keras does it: means of the batches, weighed by their sizes.
+    assert np.sum(values * mass) / 12 == pytest.approx(values[:10].mean(), rel=1e-6)
+
+
+def test_a_broken_picture_in_a_divided_batch_weighs_nothing(tmp_path):
+    from PIL import Image
+
+    for index in range(3):
+        Image.new("RGB", (8, 8), (10 * index,) * 3).save(tmp_path / f"{index}.png")
+    (tmp_path / "1.png").write_bytes(b"broken")
+    pictures = data.Pictures([tmp_path / f"{index}.png" for index in range(3)], 8)
+    images, labels, mass = data.Divided(pictures, np.array([0, 1, 2]), 3)[0]
+    assert mass.tolist() == [1, 0, 1]
+    assert labels.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(255 * images[[0, 2], 0, 0, 0], [0, 20], atol=1e-4)
