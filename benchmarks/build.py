@@ -1,5 +1,7 @@
 """What keras_se adds to importing Keras, and what building its networks costs beside Keras's own.
 
+Building is measured in seconds of the processor, importing in seconds on the clock.
+
 python benchmarks/build.py [--rounds N] [--family NAME ...]
 """
 
@@ -7,6 +9,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+import time
 
 from timing import interleave, print_environment
 
@@ -81,13 +84,13 @@ def main():
 
     for name in options.family:
         functions = builders(name)
-        medians = interleave(functions, options.rounds)
+        medians = interleave(functions, options.rounds, time.process_time)
         first = next(iter(medians.values()))
         for network, builder in functions.items():
             seconds = medians[network]
             layers = len(builder().layers)
             print(f"{network:36} {layers:4} layers {seconds:6.2f} s {seconds / first:6.2f}")
-        keras.backend.clear_session(free_memory=True)
+        keras.backend.clear_session()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """Interleaved timing: what is compared runs in turns, and medians and their ratios count."""
 
+import gc
 import platform
 import statistics
 import time
 
 
-def interleave(functions, rounds):
+def interleave(functions, rounds, clock=time.perf_counter):
     """Times each of `functions`, a mapping from names, in turns.
 
     Args:
         functions: Mapping from names to functions without arguments.
         rounds: How often each is called, after one call that is not timed.
+        clock: Function that gives seconds; `time.process_time` for work of one thread, which is
+            then not disturbed by what else runs on the machine.
 
     Returns:
         A mapping from the names to medians, in seconds.
@@ -18,10 +21,12 @@ def interleave(functions, rounds):
     times = {name: [] for name in functions}
     for turn in range(rounds + 1):
         for name, function in functions.items():
-            start = time.perf_counter()
+            # Or the garbage of one would be collected at the cost of the next.
+            gc.collect()
+            start = clock()
             function()
             if turn:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
