@@ -1,11 +1,16 @@
 """What the tests share: the goldens, and which networks the fast tier takes."""
 
+import gc
 import gzip
 import json
 import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A worker for each core: more threads would only be in each other's way.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
 import pytest
@@ -13,6 +18,10 @@ import pytest
 from keras_se.applications import find
 from keras_se.counting import complexity
 from keras_se.layers import SqueezeExcite
+
+# What is imported stays: looking through it for garbage, again and again, takes a tenth of the time.
+gc.collect()
+gc.freeze()
 
 # Needs timm; doctests would import it.
 collect_ignore = ["make_goldens.py"]

@@ -37,25 +37,24 @@ def test_share_of_the_variance_between_classes():
     assert share(np.ones((4, 2)), labels) == 0.0
 
 
-@pytest.mark.slow
-def test_seeds_then_excitations(tmp_path, capsys):
-    study("digits_seeds").main(["--out", str(tmp_path), "--seeds", "2", "--set", "epochs=1"])
-    lines = capsys.readouterr().out.splitlines()[-2:]
-    for line in lines:
-        mean, worst = map(float, re.search(r"accuracy ([\d.]+).*worst ([\d.]+)", line).groups())
-        assert worst <= mean <= 100
-    study("excitations").main([str(tmp_path / "seed0" / "model.keras")])
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 10
-    assert all(0 < float(line.split()[2]) < 1 for line in lines[1:])
-
-
 @pytest.fixture
 def tiny(monkeypatch):
     """The tiny network is in the zoo; a SavedModel of it would take longer than its training."""
     monkeypatch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
     monkeypatch.setattr("keras_se.training.report.export", lambda network, folder: None)
     return ["--set", "network=SETiny", "--set", "size=8"]
+
+
+def test_seeds_then_excitations(tiny, tmp_path, capsys):
+    study("digits_seeds").main(["--out", str(tmp_path), "--seeds", "2", "--set", "epochs=1", *tiny])
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    for line in lines:
+        mean, worst = map(float, re.search(r"accuracy ([\d.]+).*worst ([\d.]+)", line).groups())
+        assert worst <= mean <= 100
+    study("excitations").main([str(tmp_path / "seed0" / "model.keras")])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(0 < float(line.split()[2]) < 1 for line in lines[1:])
 
 
 def test_cifar10_prints_errors_and_their_spread(tiny, tmp_path, capsys, monkeypatch):

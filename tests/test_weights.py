@@ -124,7 +124,7 @@ np.save(sys.argv[2], model.predict(np.load(sys.argv[3]), verbose=0))
 """
 
 
-@pytest.mark.parametrize("name", ("imagenet", "ch_in1k", "hf://timm/seresnext26ts.ch_in1k"))
+@pytest.mark.parametrize("name", ("imagenet", "hf://timm/seresnext26ts.ch_in1k"))
 def test_a_tag_is_downloaded_and_loaded(small, tmp_path, name):
     """In a process of its own: huggingface_hub reads HF_ENDPOINT once, when it is imported."""
     np.save(tmp_path / "image.npy", image(128, 128))

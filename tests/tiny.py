@@ -3,16 +3,16 @@
 import dataclasses
 
 from keras_se.applications.application import Application
-from keras_se.applications.bricks import activate, conv, norm
+from keras_se.applications.bricks import add, conv, norm
 from keras_se.layers import SqueezeExcite
 from keras_se.training import DIGITS
 
 
 def trunk(x, se):
-    """Two convolutions and one pair of gates."""
+    """Two convolutions, the second in a residual block with one pair of gates."""
     x = norm(conv(x, 16, 3, strides=2, name="conv1"), "relu", name="bn1")
-    x = norm(conv(x, 16, 3, name="conv2"), name="bn2")
-    return activate(se(name="se")(x) if se else x, "relu", name="se")
+    residual = norm(conv(x, 16, 3, name="conv2"), name="bn2")
+    return add(se(name="se")(residual) if se else residual, x, name="block")
 
 
 SMALL = Application("SETiny", trunk, se=SqueezeExcite, size=32, smallest=4)
