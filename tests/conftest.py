@@ -19,7 +19,7 @@ from keras_se.applications import find
 from keras_se.counting import complexity
 from keras_se.layers import SqueezeExcite
 
-# What is imported stays: looking through it for garbage, again and again, takes a tenth of the time.
+# What is imported stays: to look through it for garbage again and again takes a tenth of the time.
 gc.collect()
 gc.freeze()
 

@@ -17,6 +17,7 @@ from keras_se.training.evaluate import outputs
 from keras_se.training.folder import MODELS, finished, prepare, require_space, write
 from keras_se.training.optimize import loss, optimizer, schedule
 from keras_se.training.phases import phase_ends, set_trainable
+from keras_se.training.recipe import XLA
 from keras_se.training.state import State
 from keras_se.training.stochastic_depth import drop_branches
 
@@ -239,6 +240,7 @@ def _fit_phase(recipe, network, dataset, end, callbacks, share):
         optimizer=optimizer(recipe, len(batches), network),
         loss=loss(recipe),
         weighted_metrics=["accuracy"],
+        jit_compile=XLA[recipe.xla],
     )
     if state.give(network):
         network.optimizer.build(network.trainable_variables)

@@ -15,6 +15,7 @@ SCHEDULES = ("cosine", "constant", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 LOSSES = ("crossentropy", "bce")
 NORMS = ("train", "inference", "reestimate")
+XLA = {"auto": "auto", "on": True, "off": False}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ class Recipe:
             they have) or `"reestimate"` (the statistics change, the parameters do not).
         stochastic_depth: Fraction of images for which training leaves out the last residual
             branch; it rises linearly from zero for the first.
+        xla: Whether XLA compiles the step: `"auto"`, as Keras does it, `"on"` or `"off"`, which is
+            faster for TensorFlow on a CPU.
 
     Raises:
         ValueError: If a value is not legal; the message names the field.
@@ -110,6 +113,7 @@ class Recipe:
     layer_decay: float = 1.0
     norm: str = "train"
     stochastic_depth: float = 0.0
+    xla: str = "auto"
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -170,6 +174,7 @@ CHOICES = {
     "precision": PRECISIONS,
     "loss": LOSSES,
     "norm": NORMS,
+    "xla": tuple(XLA),
     "normalize": tuple(NORMALIZATIONS),
 }
 RULES = (

@@ -89,7 +89,7 @@ FAST = dataclasses.replace(
 
     keras-se train cifar10-fast --data tfds:cifar10 --out runs/c10-fast
     Ours: a single cycle with a warm-up, larger batches. Not run here. Without a GPU, try --set
-    epochs=5.
+    epochs=5 --set xla=off.
     """,
     network="SEResNet20",
     epochs=30,
