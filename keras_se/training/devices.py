@@ -173,8 +173,10 @@ def watched(share):
     """
     try:
         yield
-    except RuntimeError as error:
-        if share.processes == 1 or type(error).__name__ != "JaxRuntimeError":
+    except (RuntimeError, ValueError) as error:
+        # JAX raises a ValueError where it checks that all processes have the same values.
+        lost = type(error).__name__ == "JaxRuntimeError" or "Gloo" in str(error)
+        if share.processes == 1 or not lost:
             raise
         raise ProcessStoppedError(
             "Another process of the run has stopped, so this one stops too. Start all of them "
