@@ -8,7 +8,7 @@ from tiny import SMALL, small
 import keras_se.applications
 from keras_se import data
 from keras_se.training import augment, draws
-from keras_se.training.augment import changes
+from keras_se.training.augment import Changes
 from keras_se.training.optimize import loss
 
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
@@ -35,6 +35,15 @@ def fake():
 
 def changed(images, text, step=0, seed=0):
     return keras.ops.convert_to_numpy(augment.augmentation((text,), seed)(images, step))
+
+
+def changes(recipe, classes):
+    """The changes of images and labels in one function."""
+    made = Changes(recipe, classes)
+    return lambda images, labels, step: (
+        made.images(images, step),
+        made.targets(labels, images, step),
+    )
 
 
 def noise(count, side=12):

@@ -10,7 +10,11 @@ from tiny import SMALL, small
 import keras_se.applications
 from keras_se import applications, data
 from keras_se.training import DIGITS, RECIPES, fit, override, smoke
+from keras_se.training.augment import Changes
+from keras_se.training.checkpoint import Checkpoint
 from keras_se.training.phases import phase_ends
+from keras_se.training.state import State
+from keras_se.training.step import ChangedImages
 from keras_se.training.stochastic_depth import drop_branches
 
 pytest.importorskip("sklearn")
@@ -155,14 +159,22 @@ def test_stages_learn_slower_the_farther_they_are_from_the_head(fake):
 # Phases
 
 
+class KeepOptimizer(keras.callbacks.Callback):
+    """Keeps the optimizer of a training for when it is over."""
+
+    def on_train_begin(self, logs=None):
+        self.optimizer = self.model.optimizer
+
+
 def trained(fake, tmp_path, **fields):
-    """The weights before and after a run, by path, and the network."""
+    """How far a run moves the weights, by path, and its optimizer."""
     recipe = small(steps=2, **fields)
     network = fit.build(recipe, fake)
     before = values(network.weights)
-    fit.fit(recipe, network, fake, tmp_path / "history.csv")
+    kept = KeepOptimizer()
+    fit.fit(recipe, network, fake, tmp_path / "history.csv", [Checkpoint(State()), kept])
     after = values(network.weights)
-    return {path: np.abs(after[path] - before[path]).max() for path in before}, network
+    return {path: np.abs(after[path] - before[path]).max() for path in before}, kept.optimizer
 
 
 def test_the_head_is_trained_first_and_alone(fake, tmp_path):
@@ -192,14 +204,34 @@ def test_norms_are_frozen_in_the_last_epochs_and_momentum_goes_on(fake, tmp_path
     """Up to the freezing, the run is that without it; then norms stay and the rest moves on."""
     fields = {"epochs": 2, "schedule": "constant"}
     whole, _ = trained(fake, tmp_path, **fields | {"epochs": 1})
-    moved, network = trained(fake, tmp_path, **fields, frozen_norm_epochs=1)
+    moved, optimizer = trained(fake, tmp_path, **fields, frozen_norm_epochs=1)
     for path, change in moved.items():
         if path.startswith("bn"):
             assert change == pytest.approx(whole[path], rel=1e-6)
         else:
             assert change != pytest.approx(whole[path], rel=1e-3)
     # The count of steps was carried over from before the freezing.
-    assert int(network.optimizer.iterations) == 4
+    assert int(optimizer.iterations) == 4
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_networks_of_half_precision_get_images_of_full_precision(precision, fake, tmp_path):
+    """With 1e-3 of the light, steps of half precision would be as large as their differences."""
+    recipe = small(precision=precision, epochs=1, normalize="imagenet", weight_decay=0.0)
+    network = fit.build(recipe, fake)
+    kept = KeepOptimizer()
+    fit.fit(recipe, network, fake, tmp_path / "history.csv", [Checkpoint(State()), kept])
+    scaled = isinstance(kept.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (precision == "mixed_float16")
+    model = ChangedImages(network, Changes(recipe, 10), 10)
+    assert model.compute_dtype == "float32"
+    assert network.layers[1].compute_dtype == precision.removeprefix("mixed_")
+    seen = []
+    probe = keras.layers.Lambda(lambda images: seen.append(images) or images, dtype="float32")
+    model.network = probe
+    model((fake.test_images, np.zeros(len(fake.test_images), "int32")), training=False)
+    exact = (fake.test_images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(seen[-1]), exact, atol=1e-5)
 
 
 # Every recipe
@@ -222,12 +254,14 @@ def test_every_recipe_runs_in_its_smallest_size(name, fake, tmp_path):
     images = data.load("fake", size=8)
     network = fit.build(recipe, images)
     before = network.get_weights()
-    history, _ = fit.fit(recipe, network, images, tmp_path / "history.csv")
+    kept = KeepOptimizer()
+    given = (recipe, network, images, tmp_path / "history.csv")
+    history, _ = fit.fit(*given, [Checkpoint(State()), kept])
     assert len(history["loss"]) == 2
     assert np.isfinite(history["loss"] + history["val_loss"]).all()
     assert any(np.abs(a - b).max() > 0 for a, b in zip(before, network.get_weights(), strict=True))
     kind = {"sgd": "SGD", "adamw": "AdamW", "lamb": "Lamb"}[full.optimizer]
-    made = network.optimizer
+    made = kept.optimizer
     inner = made.optimizers[0] if full.layer_decay < 1 else made
     assert type(inner).__name__ == kind
     assert int(made.iterations) == 4 // (recipe.accumulate if full.layer_decay == 1 else 1)

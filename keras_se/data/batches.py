@@ -98,6 +98,8 @@ class Batches(keras.utils.PyDataset):
             keys = ((self._seed, max(self.epoch, 0), int(place)) for place in places)
             randoms = [np.random.default_rng(key) for key in keys]
         images, readable = self.images.take(chosen, randoms, self._smallest)
+        if readable.all():
+            return images, self.targets[chosen]
         # A batch keeps its size: the readable ones come again in the place of broken ones.
         return np.resize(images, (len(places), *images.shape[1:])), np.resize(
             self.targets[chosen][readable], (len(places), *self.targets.shape[1:])
@@ -168,7 +170,7 @@ class Divided(Ordered):
         images, targets = self.images, self.targets[places]
         if isinstance(images, Pictures):
             read, readable = images.take(places)
-            images = np.resize(read, (len(places), *read.shape[1:]))
+            images = np.zeros((len(places), *read.shape[1:]), read.dtype)
             images[readable] = read
             weights *= readable
         else:

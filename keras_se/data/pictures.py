@@ -1,5 +1,6 @@
 """Pictures that are decoded when they are asked for, so that no set is too large."""
 
+import io
 import math
 import os
 import threading
@@ -143,16 +144,22 @@ def _random_crop(source, size, random, smallest):
     """A random box of a picture, resized to `(size, size, 3)`."""
     from PIL import Image
 
-    picture = source if isinstance(source, Image.Image) else Image.open(source)
+    if isinstance(source, Image.Image):
+        picture = source
+    else:
+        # Read at once: Pillow reads a header by a few bytes at a time.
+        picture = Image.open(io.BytesIO(Path(source).read_bytes()))
     with picture:
         width, height = picture.size
-        box = np.array(random_box(random, width, height, smallest))
+        box = random_box(random, width, height, smallest)
         # A JPEG is decoded at a half, a quarter or an eighth if that is still large enough.
         shrink = max(min(box[2] - box[0], box[3] - box[1]) / size, 1)
         picture.draft("RGB", (int(width / shrink), int(height / shrink)))
-        box = box * np.tile([picture.width / width, picture.height / height], 2)
-        rgb = picture.convert("RGB")
-    return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR, box=tuple(box)))
+        across, down = picture.width / width, picture.height / height
+        box = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+        # Not converted if it need not be: that would be a copy.
+        rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+        return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
 def _opened(source):

@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_se.training import image_layers
-from keras_se.training.draws import Draws, compiled, derive
+from keras_se.training.draws import Draws, derive
 
 # Keras looks at two batches before it trains on TensorFlow. When the layers still counted their
 # draws themselves, as they did for the published results of the digits, these two counted.
@@ -152,40 +152,45 @@ def augmentation(texts, seed):
     return augment if rows else None
 
 
-def mixing(mixup, cutmix, seed):
-    """Makes the function that mixes the images of a batch with each other, and their targets.
+class Mixing:
+    """Mixes the images of a batch with each other, and their targets by the same amounts.
 
-    With both, each batch gets the one or the other, as in timm.
+    With both ways of mixing, each batch gets the one or the other, as in timm.
 
     Args:
         mixup: Alpha of MixUp (arXiv:1710.09412); zero for none.
         cutmix: Alpha of CutMix (arXiv:1905.04899); zero for none.
         seed: Integer that fixes the mixtures.
-
-    Returns:
-        A function of images, their targets as rows of probabilities and the number of a step, that
-        returns mixed images and targets; or `None` if there is nothing to mix.
     """
-    made = []
-    if mixup:
-        made.append(layers.MixUp(mixup, dtype="float32"))
-    if cutmix:
-        made.append(layers.CutMix((cutmix, cutmix), dtype="float32"))
 
-    def mix(images, targets, step):
-        draws = Draws(seed, step * 64)
+    def __init__(self, mixup, cutmix, seed):
+        self._seed, self._layers = seed, []
+        if mixup:
+            self._layers.append(layers.MixUp(mixup, dtype="float32"))
+        if cutmix:
+            self._layers.append(layers.CutMix((cutmix, cutmix), dtype="float32"))
+
+    def images(self, images, step):
+        """Mixes the images of a step; those of the same shape, of the same step, get the same."""
+        return self._each("transform_images", images, images, step)
+
+    def targets(self, targets, images, step):
+        """Mixes rows of probabilities as `images(images, step)` mixes what they are the targets of.
+
+        Only the shape of the images counts.
+        """
+        return self._each("transform_labels", targets, images, step)
+
+    def _each(self, method, values, images, step):
+        draws = Draws(self._seed, step * 64)
         second = keras.random.uniform((), seed=draws) < 0.5
         results = []
-        for layer in made:
-            changes = layer.get_random_transformation(images, training=True, seed=draws)
-            results.append(
-                (layer.transform_images(images, changes), layer.transform_labels(targets, changes))
-            )
-        if len(results) == 1:
-            return results[0]
-        return tuple(ops.where(second, *pair) for pair in zip(*results, strict=True))
-
-    return mix if made else None
+        for layer in self._layers:
+            drawn = layer.get_random_transformation(images, training=True, seed=draws)
+            results.append(getattr(layer, method)(values, drawn))
+        if len(results) == 2:
+            return ops.where(second, *results)
+        return results[0] if results else values
 
 
 def normalization(name):
@@ -212,45 +217,48 @@ def normalization(name):
     return normalize
 
 
-def changes(recipe, classes, process=0):
-    """Makes the function that changes the batches of a recipe's training, compiled.
+class Changes:
+    """What a recipe does to the batches of its training, as functions of the step.
+
+    They are made of Keras's operations, so that they can be compiled with what follows.
 
     Args:
         recipe: The `Recipe`.
         classes: Number of classes.
-        process: Which of several processes this is: each draws its own changes.
-
-    Returns:
-        A function of an array of images (uint8, or float32 from 0 to 1), their labels and the
-        number of the step, that returns the input of the network and the targets, a row of
-        probabilities for each image: arrays, or on JAX its own.
+        augment: The recipe's augmentations that are still to be done; by default all.
     """
-    seed = derive(recipe.seed, 1000 * process)
-    augment = augmentation(recipe.augment, seed)
-    mix = mixing(recipe.mixup, recipe.cutmix, derive(seed, len(recipe.augment) + 1))
-    normalize = normalization(recipe.normalize)
-    # Keras's own smoothing of a binary cross-entropy would be towards one half.
-    smoothing = recipe.label_smoothing if recipe.loss == "bce" else 0.0
 
-    def change(images, labels, step):
-        if keras.backend.standardize_dtype(images.dtype) == "uint8":
-            images = ops.cast(images, "float32") / 255
-        targets = ops.one_hot(labels, classes, dtype="float32")
-        targets = targets * (1 - smoothing) + smoothing / classes
-        images = augment(images, step) if augment else images
-        images, targets = mix(images, targets, step) if mix else (images, targets)
-        if recipe.target_threshold:
-            targets = ops.cast(targets > recipe.target_threshold, "float32")
-        return normalize(images), targets
+    def __init__(self, recipe, classes, augment=None):
+        texts = recipe.augment if augment is None else augment
+        self._augment = augmentation(texts, recipe.seed)
+        seed = derive(recipe.seed, len(recipe.augment) + 1)
+        self._mixing = Mixing(recipe.mixup, recipe.cutmix, seed)
+        self._normalize = normalization(recipe.normalize)
+        self._classes, self._threshold = classes, recipe.target_threshold
+        # Keras's own smoothing of a binary cross-entropy would be towards one half.
+        self._smoothing = recipe.label_smoothing if recipe.loss == "bce" else 0.0
 
-    change = compiled(change)
+    def images(self, images, step):
+        """Changes images, uint8 or floats from 0 to 1, at random; they come out normalised."""
+        images = from_0_to_1(images)
+        images = self._augment(images, step) if self._augment else images
+        return self._normalize(self._mixing.images(images, step))
 
-    def batch(images, labels, step):
-        # Of a number that is no tensor, every value would be compiled anew.
-        given = ops.convert_to_tensor(step, "int32")
-        changed = change(ops.convert_to_tensor(images), ops.convert_to_tensor(labels), given)
-        if keras.backend.backend() == "jax":
-            return changed
-        return tuple(map(ops.convert_to_numpy, changed))
+    def targets(self, labels, images, step):
+        """Turns integers into rows of probabilities, mixed as `images` are in this step."""
+        targets = ops.one_hot(labels, self._classes, dtype="float32")
+        targets = targets * (1 - self._smoothing) + self._smoothing / self._classes
+        targets = self._mixing.targets(targets, images, step)
+        return ops.cast(targets > self._threshold, "float32") if self._threshold else targets
 
-    return batch
+    def unchanged(self, images):
+        """Normalises images, and that is all: those that are held out."""
+        return self._normalize(from_0_to_1(images))
+
+
+def from_0_to_1(images):
+    """A float32 tensor from 0 to 1 of uint8 from 0 to 255, or of floats as they are."""
+    images = ops.convert_to_tensor(images)
+    if keras.backend.standardize_dtype(images.dtype) == "uint8":
+        return ops.cast(images, "float32") / 255
+    return ops.cast(images, "float32")

@@ -44,7 +44,7 @@ class Checkpoint(keras.callbacks.Callback):
         best = self.state.record["best"]
         if math.isfinite(logs["loss"]) and (best is None or logs["accuracy"] > best):
             self.state.record["best"] = float(logs["accuracy"])
-            self.state.take_best(self.model)
+            self.state.take_best(self.model.network)
 
     def on_epoch_end(self, epoch, logs=None):
         """Keeps everything, in the file if there is one."""
@@ -56,13 +56,13 @@ class Checkpoint(keras.callbacks.Callback):
         record["seconds"] += time.monotonic() - self._started
         for name, value in logs.items():
             record["history"].setdefault(name, []).append(float(value))
-        self.state.take(self.model, self.model.optimizer)
+        self.state.take(self.model.network, self.model.optimizer)
         self.state.write()
         if self.history_file:
             write_history(self.history_file, record["history"])
         if self.files[0] and time.monotonic() - self._saved > SAVE_SECONDS:
-            save_model(self.model, self.files[0])
-            save_part(self.model, self.state, "best", self.files[1])
+            save_model(self.model.network, self.files[0])
+            save_part(self.model.network, self.state, "best", self.files[1])
             self._saved = time.monotonic()
 
 

@@ -25,7 +25,17 @@ class Draws(keras.random.SeedGenerator):
         dtype = keras.src.backend.random_seed_dtype()
         count = keras.ops.cast(self.first, dtype) + keras.ops.cast(self.drawn, dtype)
         self.drawn += 1
-        return keras.ops.stack([keras.ops.cast(self.seed, dtype), count])
+        return keras.ops.stack([keras.ops.cast(self.seed, dtype) + replica(dtype), count])
+
+
+def replica(dtype):
+    """Which of TensorFlow's replicas this is, from zero, so that each draws for its own images."""
+    if keras.backend.backend() != "tensorflow":
+        return 0
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return tf.cast(context.replica_id_in_sync_group, dtype) if context else 0
 
 
 def derive(seed, index):
@@ -45,17 +55,3 @@ def derive(seed, index):
     if index == 0:
         return seed
     return int(np.random.SeedSequence((seed, index)).generate_state(1)[0] >> 1)
-
-
-def compiled(function):
-    """Compiles a function of tensors for the backend; on PyTorch it stays as it is."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow
-
-        return tensorflow.function(function, autograph=False)
-    if backend == "jax":
-        import jax
-
-        return jax.jit(function)
-    return function

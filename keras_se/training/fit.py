@@ -1,6 +1,5 @@
 """From a recipe to trained networks, their files and their numbers, one function per verb."""
 
-import dataclasses
 import json
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from keras_se.training.optimize import loss, optimizer, schedule
 from keras_se.training.phases import phase_ends, set_trainable
 from keras_se.training.recipe import XLA
 from keras_se.training.state import State
+from keras_se.training.step import ChangedImages
 from keras_se.training.stochastic_depth import drop_branches
 
 __all__ = ["build", "fit", "optimizer", "schedule", "train"]
@@ -234,22 +234,29 @@ def _fit_phase(recipe, network, dataset, end, callbacks, share):
     """Trains from the state of the first callback to the epoch `end`, always the same layers."""
     state = callbacks[0].state
     first = state.record["epoch"]
+    classes = len(dataset.class_names)
     batches, held_out = _batches(recipe, dataset, first, share)
     set_trainable(recipe, network, min(first, recipe.epochs - 1))
-    network.compile(
-        optimizer=optimizer(recipe, len(batches), network),
+    changes = augment.Changes(recipe, classes, _late(recipe, dataset))
+    model = ChangedImages(network, changes, classes)
+    made = optimizer(recipe, len(batches), network)
+    # Keras does so itself for a model of this policy, but ours is in float32 around the network.
+    if recipe.precision == "mixed_float16":
+        made = keras.optimizers.LossScaleOptimizer(made)
+    model.compile(
+        optimizer=made,
         loss=loss(recipe),
         weighted_metrics=["accuracy"],
         jit_compile=XLA[recipe.xla],
     )
     if state.give(network):
-        network.optimizer.build(network.trainable_variables)
-        state.give_optimizer(network.optimizer)
+        model.optimizer.build(network.trainable_variables)
+        state.give_optimizer(model.optimizer)
     if first == end:
         # The run was killed after its last epoch, before the averages took the weights' place.
-        network.optimizer.finalize_variable_values(network.trainable_variables)
+        model.optimizer.finalize_variable_values(network.trainable_variables)
         return
-    network.fit(
+    model.fit(
         batches,
         initial_epoch=first,
         epochs=end,
@@ -266,36 +273,42 @@ def _fit_phase(recipe, network, dataset, end, callbacks, share):
         )
 
 
+def _late(recipe, dataset):
+    """The augmentations that are left for the step: files are cut before they are made smaller."""
+    if isinstance(dataset.train_images, data.Pictures):
+        return tuple(text for text in recipe.augment if not text.startswith("resized_crop"))
+    return recipe.augment
+
+
 def _batches(recipe, dataset, epoch, share):
     """The shuffled batches of training from an epoch on, and the held-out ones in order."""
-    classes = len(dataset.class_names)
     crops = [parse(text)[1] for text in recipe.augment if text.startswith("resized_crop")]
-    # Files are cut before they are made smaller, arrays afterwards.
-    late = isinstance(dataset.train_images, data.Pictures)
-    if late:
-        kept = tuple(text for text in recipe.augment if not text.startswith("resized_crop"))
-        recipe = dataclasses.replace(recipe, augment=kept)
     batches = data.Batches(
         dataset.train_images,
         dataset.train_labels,
         recipe.batch_size,
-        augment=augment.changes(recipe, classes, share.index),
+        augment=_with_step,
         seed=recipe.seed,
         epoch=epoch,
         steps=recipe.steps,
         repeats=recipe.repeats,
-        smallest=crops[0] if late and crops else 1.0,
+        # Arrays are cut within the step.
+        smallest=crops[0] if crops else 1.0,
         part=share.of,
     )
-    normalize = augment.normalization(recipe.normalize)
     given = (
         dataset.test_images,
         dataset.test_labels,
         recipe.batch_size,
-        lambda images, labels: (normalize(images), keras.utils.to_categorical(labels, classes)),
+        lambda images, labels: _with_step(images, labels, 0),
     )
     held_out = data.Divided(*given, share.of) if devices.count() > 1 else data.Ordered(*given)
     return batches, held_out
+
+
+def _with_step(images, labels, step):
+    """What `ChangedImages` takes."""
+    return (images, np.full(len(images), step, "int32")), labels
 
 
 def _build_all(recipe, dataset):
