@@ -21,6 +21,8 @@ SCRIPT = Path(__file__).with_name("train_tiny.py")
 BACKEND = keras.backend.backend()
 # The loss of such batches would be chaotic in float32 after a few more steps.
 FIELDS = {"learning_rate": 0.01, "epochs": 2, "warmup_epochs": 0}
+# JAX draws for the whole batch; each of TensorFlow's replicas draws for its part.
+CHANGES = {"augment": ["flip"]}
 jax_only = pytest.mark.skipif(BACKEND != "jax", reason="only JAX has several processes")
 
 
@@ -85,10 +87,10 @@ def assert_same(one, other):
     np.testing.assert_allclose(*histories, rtol=1e-5, atol=1e-6)
 
 
-# TensorFlow's batch norms are of the images of a device each.
+# TensorFlow's batch norms and changes are of the images of a device each.
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch uses one device")
 def test_two_devices_train_what_one_does(tmp_path):
-    fields = {"norm": "inference"} if BACKEND == "tensorflow" else {}
+    fields = {"norm": "inference"} if BACKEND == "tensorflow" else CHANGES
     run(tmp_path / "one", fields)
     run(tmp_path / "two", fields, count=2)
     assert_same(tmp_path / "one", tmp_path / "two")
@@ -99,8 +101,8 @@ def test_two_devices_train_what_one_does(tmp_path):
 
 @jax_only
 def test_two_processes_train_what_one_does(tmp_path):
-    run(tmp_path / "one", {})
-    run_two(tmp_path / "two", {})
+    run(tmp_path / "one", CHANGES)
+    run_two(tmp_path / "two", CHANGES)
     assert_same(tmp_path / "one", tmp_path / "two")
 
 

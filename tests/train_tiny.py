@@ -34,7 +34,9 @@ def main(out, fields, *words):
 
     keras_se.applications.SETiny = tiny.SMALL
     report.export = lambda network, folder: None
-    recipes.RECIPES["tiny"] = tiny.small(**json.loads(fields))
+    given = json.loads(fields)
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    recipes.RECIPES["tiny"] = tiny.small(**given | lists)
     return cli.main(["train", "tiny", "--out", out, *words])
 
 
