@@ -8,7 +8,8 @@ checkpoints, checked name by name. Importing this package imports Keras and NumP
 from keras_se import applications
 from keras_se.counting import complexity
 from keras_se.layers import SqueezeExcite
+from keras_se.surgery import fold
 
 __version__ = "0.1.0"
 
-__all__ = ["SqueezeExcite", "__version__", "applications", "complexity"]
+__all__ = ["SqueezeExcite", "__version__", "applications", "complexity", "fold"]

@@ -14,9 +14,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import keras
 import pytest
+from tiny import SMALL
 
+from keras_se import applications
 from keras_se.applications import find
 from keras_se.counting import complexity
+from keras_se.data import load
 from keras_se.layers import SqueezeExcite
 
 # What is imported stays: to look through it for garbage again and again takes a tenth of the time.
@@ -90,3 +93,17 @@ def _free_memory():
     """Networks of one module do not stay for the next."""
     yield
     keras.backend.clear_session(free_memory=True)
+
+
+@pytest.fixture(scope="module")
+def tiny_network():
+    """The tiny network is in the zoo as long as these tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(applications, "SETiny", SMALL, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def fake():
+    """Images of eight pixels."""
+    return load("fake", size=8)

@@ -3,34 +3,20 @@
 import keras
 import numpy as np
 import pytest
-from tiny import SMALL, small
+from tiny import small
 
-import keras_se.applications
-from keras_se import data
 from keras_se.training import augment, draws
 from keras_se.training.augment import Changes
 from keras_se.training.optimize import loss
 
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
 pytestmark = [
+    pytest.mark.usefixtures("tiny_network"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
     pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning"),
 ]
 JAX = keras.backend.backend() == "jax"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def tiny():
-    """The tiny network is in the zoo as long as these tests run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
-        yield
-
-
-@pytest.fixture(scope="module")
-def fake():
-    return data.load("fake", size=8)
 
 
 def changed(images, text, step=0, seed=0):

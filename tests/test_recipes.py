@@ -5,9 +5,8 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from tiny import SMALL, small
+from tiny import small
 
-import keras_se.applications
 from keras_se import applications, data
 from keras_se.training import DIGITS, RECIPES, fit, override, smoke
 from keras_se.training.augment import Changes
@@ -20,24 +19,12 @@ from keras_se.training.stochastic_depth import drop_branches
 pytest.importorskip("sklearn")
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
 pytestmark = [
+    pytest.mark.usefixtures("tiny_network"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
     pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning"),
 ]
 JAX = keras.backend.backend() == "jax"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def tiny():
-    """The tiny network is in the zoo as long as these tests run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
-        yield
-
-
-@pytest.fixture(scope="module")
-def fake():
-    return data.load("fake", size=8)
 
 
 # Rates and optimizers

@@ -14,6 +14,16 @@ def add_command(commands, name, run, text):
     return command
 
 
+def add_weights(command):
+    """Adds `--weights` of a model that may be a file with weights of its own."""
+    command.add_argument(
+        "--weights",
+        metavar="TAG_OR_FILE",
+        default=None,
+        help="weights of a network given by name (default: imagenet)",
+    )
+
+
 def registry_row(application, se, weights, preprocessing):
     """The registry's row whose preprocessing to use.
 

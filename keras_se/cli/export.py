@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_se.cli.command import OK, add_command, load_model, registry_row
+from keras_se.cli.command import OK, add_command, add_weights, load_model, registry_row
 
 
 def add_export(commands):
@@ -12,12 +12,7 @@ def add_export(commands):
         "model", metavar="MODEL", help="a .keras file, or the name of a network with --weights"
     )
     command.add_argument("directory", metavar="DIR", type=Path, help="folder to write")
-    command.add_argument(
-        "--weights",
-        metavar="TAG_OR_FILE",
-        default=None,
-        help="weights of a network given by name (default: imagenet)",
-    )
+    add_weights(command)
     command.add_argument(
         "--preprocessing",
         metavar="NETWORK.TAG",

@@ -5,7 +5,15 @@ import os
 import sys
 from pathlib import Path
 
-from keras_se.cli.command import DATA_HELP, OK, WRONG_USE, add_command, load_model, print_error
+from keras_se.cli.command import (
+    DATA_HELP,
+    OK,
+    WRONG_USE,
+    add_command,
+    add_weights,
+    load_model,
+    print_error,
+)
 
 
 def add_train(commands):
@@ -79,12 +87,7 @@ def add_evaluate(commands):
         "model", metavar="MODEL_OR_NETWORK", help="a .keras file, or the name of a network"
     )
     command.add_argument("--data", metavar="DATA", required=True, help=DATA_HELP)
-    command.add_argument(
-        "--weights",
-        metavar="TAG_OR_FILE",
-        default=None,
-        help="weights of a network given by name (default: imagenet)",
-    )
+    add_weights(command)
     command.add_argument(
         "--batch", metavar="N", type=int, default=64, help="images at a time (default: 64)"
     )
