@@ -101,17 +101,17 @@ def test_predict_skips_what_it_cannot_read(capsys, weights, images, tmp_path):
 
 
 def test_predict_with_a_file_of_a_network_that_has_no_published_weights(capsys, images, tmp_path):
-    model = applications.SEResNet20(weights=None, classes=4)
+    model = applications.SEResNet32(weights=None, classes=4)
     path = tmp_path / "mine.keras"
     model.save(path)
-    command = ("predict", "seresnet20", "--weights", path, images[0], "--top", 2)
+    command = ("predict", "seresnet32", "--weights", path, images[0], "--top", 2)
     assert run(*command) == 2
     assert "--preprocessing NETWORK.TAG" in capsys.readouterr().err
     assert run(*command, "--preprocessing", "seresnet50.a3_in1k") == 0
     lines = capsys.readouterr().out.splitlines()
     (row,) = [one for one in WEIGHTS["SEResNet50"] if one.tag == "a3_in1k"]
     batch = preprocess_input(load_image(images[0], row), row)[None]
-    loaded = applications.SEResNet20(weights=path, classes=None, input_shape=(None, None, 3))
+    loaded = applications.SEResNet32(weights=path, classes=None, input_shape=(None, None, 3))
     (scores,) = run_model(loaded, batch)
     best = scores.argsort()[::-1][:2]
     assert [line.split("%")[1].strip() for line in lines[1:]] == [f"class {one}" for one in best]

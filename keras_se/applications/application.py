@@ -255,7 +255,8 @@ class Application:
             # An option that is not legal has no weights either, but that is not what is wrong.
             self._trunk(self._inputs(None, None, False), None)
         name = self._network_name(se)
-        near = difflib.get_close_matches(name, [one for one in WEIGHTS if WEIGHTS[one]], 3, 0.5)
+        trained = [one for one, rows in WEIGHTS.items() if not rows[0].class_names]
+        near = difflib.get_close_matches(name, trained, 3, 0.5)
         hints = [f"weights={one.tag!r}" for one in self.published(se)]
         hints += [f"or a network that has some, such as {', '.join(near)}"] if near else []
         if se is not False and not self._chosen and self.published(se=False):

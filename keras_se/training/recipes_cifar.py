@@ -1,4 +1,4 @@
-"""Recipes for CIFAR-10 and CIFAR-100; none of them has been run here yet.
+"""Recipes for CIFAR-10 and CIFAR-100; only `cifar10-fast` has been run here, and shortened.
 
 The paper (section 5.2 of arXiv:1709.01507) pads by four pixels, crops, flips and normalises, and
 takes the rest from the paper of each network. Weight decays are Keras's decoupled ones, ten times
@@ -88,8 +88,9 @@ FAST = dataclasses.replace(
     about="""SE-ResNet-20 on CIFAR-10 in 30 epochs: cosine, label smoothing, bfloat16.
 
     keras-se train cifar10-fast --data tfds:cifar10 --out runs/c10-fast
-    Ours: a single cycle with a warm-up, larger batches. Not run here. Without a GPU, try --set
-    epochs=5 --set xla=off.
+    Ours: a single cycle with a warm-up, larger batches. With 12 epochs, batches of 128 and a
+    warm-up of 2 one run (seed 0) gave 16.14 % error, on JPEG copies. As it is: not run here.
+    About 130 s an epoch on 2 CPU cores with --set xla=off.
     """,
     network="SEResNet20",
     epochs=30,
