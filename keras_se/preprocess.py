@@ -60,9 +60,9 @@ def load_image(path, weights):
     if isinstance(path, np.ndarray):
         return _centre_square(_picture_of(path), weights, "the array")
     if isinstance(path, Image.Image):
-        return _centre_square(_to_rgb(path, "the PIL image"), weights, "the PIL image")
+        return _centre_square(to_rgb(path, "the PIL image"), weights, "the PIL image")
     with Path(path).open("rb") as stream:
-        picture = _to_rgb(_open_image(stream, path), path)
+        picture = to_rgb(_open_image(stream, path), path)
     return _centre_square(picture, weights, path)
 
 
@@ -95,7 +95,7 @@ def _open_image(stream, name):
             raise ValueError(f"{name}: cannot be read as an image: {error}") from error
 
 
-def _to_rgb(picture, name):
+def to_rgb(picture, name):
     """Decode a picture of any mode to 8-bit RGB."""
     try:
         if 0 in picture.size:

@@ -274,7 +274,7 @@ def test_a_compressed_keras_file_is_refused(small, tmp_path):
     ("weights", "error", "words"),
     (
         ("no/such/file.safetensors", FileNotFoundError, ("no/such/file.safetensors",)),
-        ("model.onnx", ValueError, ("model.onnx", "no published weights")),
+        ("model.onnx", ValueError, ("model.onnx", "one of 'cifar10'")),
         ("hf://one-part", ValueError, ("hf://one-part",)),
     ),
 )

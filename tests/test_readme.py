@@ -27,7 +27,7 @@ def snippets(page):
 @pytest.mark.slow
 def test_snippets_on_surgery(tmp_path):
     pasted = snippets("applications/surgery.md")
-    assert len(pasted) == 5
+    assert len(pasted) == 6
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(pasted)],
         capture_output=True,

@@ -20,7 +20,7 @@ import keras_se.applications
 from keras_se import cli, data
 from keras_se.training import DIGITS, checkpoint, fit, folder, recipes, report
 from keras_se.training.evaluate import outputs
-from keras_se.training.state import State
+from keras_se.training.state import State, named
 
 pytest.importorskip("matplotlib")
 pytestmark = [
@@ -340,3 +340,30 @@ def test_transfer_starts_from_weights_and_keeps_the_head_for_the_new_classes(
     assert (written["network"], written["data"], written["epochs"]) == ("setiny", "digits", 2)
     assert written["weights"] == str(whole / "model.keras")
     assert "SETiny" in capsys.readouterr().out
+
+
+def with_dropout():
+    inputs = keras.Input((4,))
+    x = keras.layers.Dropout(0.5)(keras.layers.Dense(8, name="one")(inputs))
+    return keras.Model(inputs, keras.layers.Dropout(0.2)(x))
+
+
+def copies(network):
+    return [np.array(keras.ops.convert_to_numpy(one)) for one in network.variables]
+
+
+def test_writing_the_best_weights_leaves_random_generators_as_they_are(tmp_path):
+    network, state = with_dropout(), State()
+    state.take_best(network)
+    for _ in range(3):
+        network(np.ones((2, 4), "float32"), training=True)
+    before = copies(network)
+    checkpoint.save_part(network, state, "best", tmp_path / "best.keras")
+    for one, other in zip(before, copies(network), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_generators_have_the_same_names_in_every_network_of_a_process():
+    first, second = (list(named("network", with_dropout().variables)) for _ in range(2))
+    assert first == second
+    assert sum("seed_generator" in name for name in first) == 2

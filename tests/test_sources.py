@@ -221,6 +221,14 @@ def test_a_random_crop_shows_its_box_whatever_the_decoder_does(tmp_path):
     np.testing.assert_allclose(images[0, :, 8, 1], top + centres * (bottom - top) - 0.5, atol=4)
 
 
+def test_a_random_crop_of_16_bits_keeps_its_grey(tmp_path):
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.full((40, 40), 100 * 256, "uint16")).save(path)
+    random = np.random.default_rng(0)
+    (image,), _ = data.Pictures([path], 16).take([0], [random], 0.5)
+    assert set(np.unique(image)) == {100}
+
+
 def test_streaming_crops_are_a_function_of_seed_epoch_and_place(divided):
     late = data.load(f"folder:{divided}", size=8, memory=0)
     given = {"seed": 1, "smallest": 0.3}

@@ -14,11 +14,11 @@ def add_command(commands, name, run, text):
     return command
 
 
-def add_weights(command):
+def add_weights(command, metavar="TAG_OR_FILE"):
     """Adds `--weights` of a model that may be a file with weights of its own."""
     command.add_argument(
         "--weights",
-        metavar="TAG_OR_FILE",
+        metavar=metavar,
         default=None,
         help="weights of a network given by name (default: imagenet)",
     )

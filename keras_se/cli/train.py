@@ -87,7 +87,7 @@ def add_evaluate(commands):
         "model", metavar="MODEL_OR_NETWORK", help="a .keras file, or the name of a network"
     )
     command.add_argument("--data", metavar="DATA", required=True, help=DATA_HELP)
-    add_weights(command)
+    add_weights(command, "TAG")
     command.add_argument(
         "--batch", metavar="N", type=int, default=64, help="images at a time (default: 64)"
     )

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 
-from keras_se.preprocess import load_image
+from keras_se.preprocess import load_image, to_rgb
 
 # Torchvision's RandomResizedCrop: how often a box is drawn before the centre is taken instead.
 TRIES = 10
@@ -158,7 +158,7 @@ def _random_crop(source, size, random, smallest):
         across, down = picture.width / width, picture.height / height
         box = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
         # Not converted if it need not be: that would be a copy.
-        rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+        rgb = picture if picture.mode == "RGB" else to_rgb(picture, _name(source))
         return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 

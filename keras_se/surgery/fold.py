@@ -51,7 +51,7 @@ def fold(model):
     >>> folded = fold(model)
     >>> [layer.name for layer in folded.layers[1:]]
     ['se_pool', 'se_fc1', 'conv', 'se_fc2', 'se']
-    >>> folded.get_layer("se_fc1").kernel.shape[-2:]  # of the 16 channels before the convolution
+    >>> tuple(folded.get_layer("se_fc1").kernel.shape[-2:])  # 16 channels before the convolution
     (16, 4)
     """
     model = fold_batch_norm(model)

@@ -6,6 +6,7 @@ import math
 import time
 
 import keras
+import numpy as np
 
 from keras_se.training.folder import finished, write
 
@@ -62,7 +63,8 @@ class Checkpoint(keras.callbacks.Callback):
             write_history(self.history_file, record["history"])
         if self.files[0] and time.monotonic() - self._saved > SAVE_SECONDS:
             save_model(self.model.network, self.files[0])
-            save_part(self.model.network, self.state, "best", self.files[1])
+            if self.files[1]:
+                save_part(self.model.network, self.state, "best", self.files[1])
             self._saved = time.monotonic()
 
 
@@ -81,10 +83,12 @@ def save_part(network, state, part, path):
         part: `"network"` or `"best"`.
         path: The file.
     """
-    now = network.get_weights()
+    # All variables: the states of random generators are not among the weights.
+    now = [np.array(keras.ops.convert_to_numpy(one)) for one in network.variables]
     if state.give(network, part):
         save_model(network, path)
-    network.set_weights(now)
+    for variable, value in zip(network.variables, now, strict=True):
+        variable.assign(value)
 
 
 def write_history(path, history):

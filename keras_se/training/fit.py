@@ -118,13 +118,16 @@ def _train_one(recipe, network, dataset, files, logs, share):
     state = State(state_file)
     if state.read() and state.record["epoch"]:
         print(f"{state.record['epoch']} of {recipe.epochs} epochs are done already", flush=True)
-    checkpoint = Checkpoint(state, model_file, best_file)
+    # To assign variables that several processes share, all of them would have to.
+    alone = share.processes == 1
+    checkpoint = Checkpoint(state, model_file, best_file if alone else None)
     extra = [checkpoint, *([keras.callbacks.TensorBoard(logs)] if logs else [])]
     try:
         history, seconds = fit(recipe, network, dataset, history_file, extra, share)
     except ValueError:
-        save_part(network, state, "network", model_file)
-        save_part(network, state, "best", best_file)
+        if alone:
+            save_part(network, state, "network", model_file)
+            save_part(network, state, "best", best_file)
         raise
     if devices.count() > 1:
         network = _alone(recipe, network, dataset)
@@ -198,8 +201,8 @@ def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
         network: Model that `build` made.
         dataset: The `keras_se.data.Dataset`; its held-out images are watched, not used.
         history_file: CSV file that gets a line after each epoch: `epoch` from zero, `accuracy`
-            and `loss` of the changed training images, `val_accuracy` and `val_loss` of the
-            held-out ones; accuracies as fractions.
+            and `loss` of the changed training images, the accuracy against their labels before
+            mixing, `val_accuracy` and `val_loss` of the held-out ones; accuracies as fractions.
         callbacks: Keras callbacks. The first may be a `Checkpoint`: training goes on from its
             state and keeps it up to date.
         share: As in `train`.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -115,6 +116,8 @@ def named(part, variables):
         path = variable.path
         if part == "optimizer":
             path = path.partition("/")[2] or path
+        # Keras numbers the generators of a process.
+        path = re.sub(r"\bseed_generator(_\d+)?/", "seed_generator/", path)
         seen[path] += 1
         names[f"{part}/{path}#{seen[path]}"] = variable
     return names
