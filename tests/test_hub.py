@@ -307,8 +307,8 @@ def test_killed_download(server, caches, second_process, kind):
     folder = {"release": caches.releases, "hub": caches.hub}[kind]
     try:
         assert reached.wait(60)
-        deadline = time.monotonic() + 10
-        while not any(path.stat().st_size > 1000 for path in folder.rglob("*")):
+        deadline = time.monotonic() + 60
+        while not any(p.is_file() and p.stat().st_size > 1000 for p in folder.rglob("*")):
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
