@@ -1,89 +1,125 @@
-"""What are weights worth? Few images of new classes, from weights of others and from scratch.
+"""What are weights worth when there are few images? The same network from weights and from scratch.
 
-python applications/transfer.py --out runs/transfer [--data digits] [--network SEResNet20]
-    [--size 8] [--per-class 2 5 20] [--epochs 30] [--smoke]
+python applications/transfer.py --out runs/transfer [--weights cifar10] [--data digits]
+    [--per-class 5 10 50] [--seeds 3] [--set KEY=VALUE] [--smoke]
 
-The first half of the classes trains the weights. Of the second half, a few images of each class
-train one network that starts from these weights (first its classifier, then all of it) and one
-that starts from random ones; both are measured on the held-out images of that half.
+The weights that come with keras_se are of photographs (CIFAR-10); the digits are another task. So
+many images of each class train a network that starts from the weights, first its classifier and
+then all of it, and one that starts from random weights. Both are measured on all held-out images.
 """
 
 import argparse
 import dataclasses
+import json
+import statistics
 from pathlib import Path
 
 import numpy as np
 
 from keras_se import data
-from keras_se.training import find_recipe, override, train
+from keras_se.training import find_recipe, override, smoke, train
+
+STARTS = ("weights", "scratch")
 
 
-def half(dataset, first, per_class=None):
-    """One half of the classes, with so many training images of each, those that come first."""
-    count = len(dataset.class_names)
-    kept = list(range(count // 2) if first else range(count // 2, count))
-    parts = []
-    for images, labels, most in (
-        (dataset.train_images, dataset.train_labels, per_class),
-        (dataset.test_images, dataset.test_labels, None),
-    ):
-        chosen = np.sort(np.concatenate([np.flatnonzero(labels == one)[:most] for one in kept]))
-        parts += [images[chosen], np.searchsorted(kept, labels[chosen])]
-    return data.Dataset(*parts, class_names=tuple(dataset.class_names[one] for one in kept))
+def few(dataset, per_class):
+    """The dataset with so many training images of each class, those that come first, in colour."""
+    labels = dataset.train_labels
+    chosen = [np.flatnonzero(labels == one)[:per_class] for one in range(len(dataset.class_names))]
+    chosen = np.sort(np.concatenate(chosen))
+    in_colour = 3 // dataset.train_images.shape[-1]
+    return dataclasses.replace(
+        dataset,
+        train_images=np.repeat(dataset.train_images[chosen], in_colour, axis=-1),
+        train_labels=labels[chosen],
+        test_images=np.repeat(dataset.test_images, in_colour, axis=-1),
+    )
 
 
-def recipes(options):
-    """The recipe of the weights, that of the transfer and that from scratch."""
-    common = [f"network={options.network}", f"size={options.size}", f"epochs={options.epochs}"]
-    base = override(find_recipe("digits"), [*common, "twin=false", *options.set])
-    few = dataclasses.replace(base, batch_size=8, learning_rate=base.learning_rate / 4)
-    start = {"weights": str(options.out / "source" / "model.keras"), "norm": "reestimate"}
-    moved = dataclasses.replace(few, head_epochs=options.epochs // 3, **start)
-    return base, moved, few
+def recipe_of(options, start, file, seed):
+    """The recipe of one training: both starts share all but the start itself."""
+    common = ["epochs=40", "batch_size=10", "warmup_epochs=4", "weight_decay=0.01", "twin=false"]
+    common += [f"network={options.network}", f"size={options.size}", "learning_rate=0.02"]
+    common += ["reference_batch=0", "augment=translate(0.1)"]
+    recipe = override(find_recipe("cifar10-fast"), [*common, *options.set])
+    if options.smoke:
+        recipe = dataclasses.replace(smoke(recipe), normalize=recipe.normalize)
+    recipe = override(recipe, [f"data=array:{file}", f"seed={seed}"])
+    if start == "scratch":
+        return recipe
+    return dataclasses.replace(recipe, weights=options.weights, head_epochs=recipe.epochs // 8)
 
 
-def accuracy(recipe, file, out):
-    """Trains by a recipe on an array file; gives the accuracy in percent."""
-    results = train(dataclasses.replace(recipe, data=f"array:{file}"), out)
-    return next(iter(results["networks"].values()))["test_accuracy"]
-
-
-def study(options):
-    """Yields, for each number of images of a class, both accuracies in percent."""
+def accuracies(options):
+    """Trains everything; gives accuracies in percent by start and number of images of a class."""
     options.out.mkdir(parents=True)
     dataset = data.load(options.data, size=options.size)
-    base, moved, scratch = recipes(options)
-    source = options.out / "source.npz"
-    data.prepare(half(dataset, first=True), source)
-    accuracy(base, source, options.out / "source")
+    found = {}
     for count in options.per_class:
-        file = options.out / f"target{count}.npz"
-        data.prepare(half(dataset, first=False, per_class=count), file)
-        yield (
-            count,
-            accuracy(moved, file, options.out / f"moved{count}"),
-            accuracy(scratch, file, options.out / f"scratch{count}"),
-        )
+        file = options.out / f"images{count}.npz"
+        data.prepare(few(dataset, count), file)
+        for seed in range(options.seeds):
+            for start in STARTS:
+                recipe = recipe_of(options, start, file, seed)
+                results = train(recipe, options.out / f"{start}{count}-seed{seed}")
+                (row,) = results["networks"].values()
+                found.setdefault((start, count), []).append(row["test_accuracy"])
+    return found
+
+
+def spread(values):
+    """The standard deviation, 0 of a single value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def table(found):
+    """The report: for each number of images, mean and standard deviation of both starts."""
+    lines = ["| images of a class | from weights (%) | from scratch (%) |", "|---:|---:|---:|"]
+    for count in sorted({count for _, count in found}):
+        cells = [found[start, count] for start in STARTS]
+        cells = [f"{statistics.mean(values):.2f} +- {spread(values):.2f}" for values in cells]
+        lines.append(f"| {count} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plot(found, path):
+    """Draws the accuracy over the number of images."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    for start in STARTS:
+        rows = sorted((count, values) for (name, count), values in found.items() if name == start)
+        counts, values = zip(*rows, strict=True)
+        means = [statistics.mean(one) for one in values]
+        axes.errorbar(counts, means, [spread(one) for one in values], label=start, capsize=3)
+    axes.set(xscale="log", xlabel="training images of a class", ylabel="held-out accuracy (%)")
+    axes.legend()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
 
 
 def main(arguments=None):
-    """Prints a line for each number of images."""
+    """Prints a line for each number of images; writes `report.md`, `curve.png`, `results.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    parser.add_argument("--data", default="digits", help="a set with at least four classes")
+    parser.add_argument("--weights", default="cifar10", help="tag or file (default: cifar10)")
+    parser.add_argument("--data", default="digits", help="the other task (default: digits)")
     parser.add_argument("--network", default="SEResNet20", help="default: SEResNet20")
-    parser.add_argument("--size", type=int, default=8, help="side of the images in pixels")
-    parser.add_argument("--per-class", type=int, nargs="+", default=[2, 5, 20], help="how many")
-    parser.add_argument("--epochs", type=int, default=30, help="of each training (default: 30)")
+    parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
+    parser.add_argument("--per-class", type=int, nargs="+", default=[5, 10, 50], help="how many")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default: 3)")
     parser.add_argument("--set", action="append", default=[], help="change the recipe: KEY=VALUE")
-    parser.add_argument("--smoke", action="store_true", help="three epochs, one number of images")
+    parser.add_argument("--smoke", action="store_true", help="two epochs of two steps")
     options = parser.parse_args(arguments)
-    if options.smoke:
-        options.epochs, options.per_class = 3, options.per_class[:1]
-    rows = list(study(options))
-    print(f"{'images of a class':>18} {'from weights (%)':>17} {'from scratch (%)':>17}")
-    for count, moved, scratch in rows:
-        print(f"{count:18} {moved:17.2f} {scratch:17.2f}")
+    found = accuracies(options)
+    plot(found, options.out / "curve.png")
+    rows = [{"start": s, "per_class": n, "accuracies": v} for (s, n), v in found.items()]
+    (options.out / "results.json").write_text(json.dumps(rows, indent=2) + "\n")
+    (options.out / "report.md").write_text(table(found) + "\n\n![](curve.png)\n")
+    print(table(found))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The studies run, at their smallest size, and their arithmetic is right."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -96,23 +97,36 @@ def test_a_network_and_its_twin_run(tiny, name, tmp_path, capsys):
     assert [line.split()[0] for line in lines] == ["SETiny", "Tiny"]
 
 
-def test_transfer_takes_halves_of_the_classes():
-    labels = np.array([3, 2, 1, 0, 3, 2, 3])
-    images = np.float32(np.arange(7)).reshape(7, 1, 1, 1)
-    whole = data.Dataset(images, labels, images[:4], labels[:4], ("a", "b", "c", "d"))
-    second = study("transfer").half(whole, first=False, per_class=2)
-    assert second.class_names == ("c", "d")
-    assert second.train_images.ravel().tolist() == [0, 1, 4, 5]
-    assert second.train_labels.tolist() == [1, 0, 1, 0]
-    assert second.test_images.ravel().tolist() == [0, 1]
-    first = study("transfer").half(whole, first=True)
-    assert first.train_labels.tolist() == [1, 0]
+def test_transfer_takes_a_few_of_each_class_in_colour():
+    labels = np.array([1, 0, 1, 1, 0, 0])
+    images = np.float32(np.arange(6)).reshape(6, 1, 1, 1)
+    whole = data.Dataset(images, labels, images[:4], labels[:4], ("a", "b"))
+    small = study("transfer").few(whole, per_class=2)
+    assert small.train_images.tolist() == [[[[one] * 3]] for one in (0.0, 1.0, 2.0, 4.0)]
+    assert small.train_labels.tolist() == [1, 0, 1, 0]
+    assert small.test_images.tolist() == [[[[one] * 3]] for one in (0.0, 1.0, 2.0, 3.0)]
+    assert small.test_labels.tolist() == [1, 0, 1, 1]
+
+
+def test_transfer_reports_means_and_spreads():
+    found = {("weights", 5): [90.0, 92.0], ("scratch", 5): [80.0, 80.0]}
+    last = study("transfer").table(found).splitlines()[-1]
+    assert last == "| 5 | 91.00 +- 1.41 | 80.00 +- 0.00 |"
 
 
 @pytest.mark.slow
 def test_transfer_compares_weights_with_none(tiny, tmp_path, capsys):
-    words = ["--out", str(tmp_path / "new"), "--smoke", "--network", "SETiny"]
-    study("transfer").main([*words, "--per-class", "20"])
-    count, moved, scratch = capsys.readouterr().out.splitlines()[-1].split()
-    assert count == "20"
-    assert 0 <= float(moved) <= 100 and 0 <= float(scratch) <= 100
+    weights, out = tmp_path / "tiny.keras", tmp_path / "new"
+    SMALL(weights=None, classes=10, input_shape=(8, 8, 3)).save(weights)
+    words = ["--network", "SETiny", "--weights", str(weights), "--size", "8"]
+    study("transfer").main(
+        ["--out", str(out), "--smoke", "--per-class", "2", "--seeds", "1", *words]
+    )
+    assert (out / "report.md").read_text().splitlines()[2] in capsys.readouterr().out
+    assert (out / "curve.png").stat().st_size > 1000
+    recipes = [
+        json.loads((out / f"{start}2-seed0" / "recipe.json").read_text())
+        for start in ("weights", "scratch")
+    ]
+    assert [one["weights"] for one in recipes] == [str(weights), ""]
+    assert [one["seed"] for one in recipes] == [0, 0]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import each
 from random_statistics import assert_same_outputs, images, randomised
+from shallow import shallow
 
 from keras_se import SqueezeExcite, applications
 from keras_se.surgery import fold, insert_se
@@ -36,8 +37,8 @@ NETWORKS = (
     "SEWideResNet16_8",
     "SEShakeShake26_2x96d",
 )
-# So deep that with random statistics float32 and float64 differ by more than the largest output.
-CHAOTIC = ("SEDenseNet121", "SEResNet164", "SEPreResNet164")
+# So deep, with two blocks a stage too, that with random statistics float32 and float64 differ by more than the largest output.
+CHAOTIC = ("SEDenseNet121",)
 FAST = ("SEResNet18", "SEResNeXt26TS", "MobileNetV3Small", "SEResNet20")
 
 
@@ -56,7 +57,7 @@ def moved(folded, names):
 
 @pytest.mark.parametrize("name", each(NETWORKS, FAST))
 def test_networks_of_the_zoo(name):
-    row, _ = applications.find(name)
+    row = shallow(applications.find(name)[0])
     side = max(row.smallest, 40)
     axis = keras.config.image_data_format() == "channels_first"
     shape = (3, side, side) if axis else (side, side, 3)

@@ -1,6 +1,5 @@
 """What holds for every network of the table, on every backend."""
 
-import copy
 from functools import partial
 
 import keras
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import IN_GOLDENS, assert_costs, each, run
 from generated import image, tensor
+from shallow import shallow
 
 from keras_se import applications
 from keras_se.catalogue import sizes
@@ -23,8 +23,15 @@ FAST = (
     "SEResNet20",
     "SEShuffleNet",
 )
-# 0.2 and 0.5 billion parameters, and nothing that the 32x8d does not test.
-TOO_LARGE = ("SEResNeXt101_32x16d", "SEResNeXt101_32x32d")
+# Large, and nothing that SEResNeXt101_32x8d, SEResNet50D and SEResNetAA50D do not test together.
+COMBINED = (
+    "SEResNeXt101_32x16d",
+    "SEResNeXt101_32x32d",
+    "SEResNeXt101_64x4d",
+    "SEResNeXt101D_32x8d",
+    "SEResNeXtAA101D_32x8d",
+    "SEResNeXtAA201D_32x8d",
+)
 # Published counts of trainable parameters: imgclsmob's with 10 classes, those of Zagoruyko and
 # Komodakis's and of Gastaldi's plain networks as ports of them have it. Those of the networks with
 # goldens are in the goldens.
@@ -46,34 +53,13 @@ TWIN_PARAMETERS = {
     "SEWideResNet28_10": 36_479_194,
     "SEShakeShake26_2x96d": 26_192_922,
 }
-# At most so many blocks a stage, as a third is no other than the second.
-BLOCKS = 2
 BRANCH_ENDS = r"layer\d\.\d+\.bn[23]\.w"
-
-
-def shallow(row):
-    """The network of a row, with no more than `BLOCKS` blocks a stage."""
-    arguments = row._trunk.keywords
-    shorter = {}
-    if "depths" in arguments:
-        shorter["depths"] = tuple(min(BLOCKS, depth) for depth in arguments["depths"])
-    if "depth" in arguments:
-        # Three stages of blocks of two or three convolutions; the stem and the head, and in the
-        # wide networks two projections, are counted too.
-        convolutions = 3 if "bottleneck" in arguments.get("block", shallow).__name__ else 2
-        others = (arguments["depth"] - 2) % (3 * convolutions) + 2
-        shorter["depth"] = 3 * convolutions * BLOCKS + others
-    result = copy.copy(row)
-    result._trunk = partial(row._trunk, **shorter)
-    if "VGG" in row.name:
-        result._head = partial(row._head, hidden=64)  # of 4096, whose 0.1 billion weights take time
-    return result
 
 
 def distinct():
     """The names of the rows whose shallow networks differ: 50, 101 and 152 layers become one."""
     first = {}
-    for name in (one for one in ROWS if one not in TOO_LARGE):
+    for name in (one for one in ROWS if one not in COMBINED):
         one = shallow(ROWS[name])
         first.setdefault(repr((one._trunk, one._se, one._head)), name)
     return list(first.values())
@@ -239,7 +225,7 @@ def test_layer_names_are_unique_and_legal_everywhere(model):
     assert not [name for name in names if "." in name or "/" in name]
 
 
-COUNTED = [name for name in ROWS if name not in (*IN_GOLDENS, *TOO_LARGE)]
+COUNTED = [name for name in ROWS if name not in (*IN_GOLDENS, *COMBINED)]
 
 
 @pytest.mark.parametrize("name", each(COUNTED, FAST))
