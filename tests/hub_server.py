@@ -6,10 +6,17 @@ with the headers `huggingface_hub` reads, and release files behind a redirect to
 
 import collections
 import hashlib
+import json
 import re
+import signal
+import subprocess
+import sys
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from keras_se.weights import hub
 
 _RESOLVE = re.compile(r"/(?P<repository>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 _STORAGE = "/storage"
@@ -127,3 +134,45 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.hub.halfway(urllib.parse.urlsplit(self.path).path)
             self.wfile.write(body[len(body) // 2 :])
+
+
+# Loads the module by its path, as a process without the package starts in half the time. The answer
+# gets the standard output for itself: progress bars would share its line.
+PROCESS = """
+import importlib.util, json, os, sys
+answers, sys.stdout = sys.stdout, sys.stderr
+spec = importlib.util.spec_from_file_location("hub", sys.argv[1])
+hub = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hub)
+if "keras" in sys.argv:
+    import keras
+for line in sys.stdin:
+    task = json.loads(line)
+    os.environ.update(task["environment"])
+    print(hub.fetch(task["source"]), file=answers, flush=True)
+"""
+
+
+class SecondProcess:
+    """A process that fetches what it is told, until it is killed."""
+
+    def __init__(self, *arguments):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROCESS, hub.__file__, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def begin(self, source, environment):
+        task = {"source": source, "environment": environment}
+        self._process.stdin.write(json.dumps(task) + "\n")
+        self._process.stdin.flush()
+
+    def path(self):
+        return Path(self._process.stdout.readline().removesuffix("\n"))
+
+    def kill(self):
+        self._process.send_signal(signal.SIGKILL)
+        # Also closes the pipes.
+        self._process.communicate()

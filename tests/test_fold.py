@@ -37,7 +37,7 @@ NETWORKS = (
     "SEWideResNet16_8",
     "SEShakeShake26_2x96d",
 )
-# So deep, with two blocks a stage too, that with random statistics float32 and float64 differ by more than the largest output.
+# So deep that with random statistics float32 and float64 differ by more than the largest output.
 CHAOTIC = ("SEDenseNet121",)
 FAST = ("SEResNet18", "SEResNeXt26TS", "MobileNetV3Small", "SEResNet20")
 
