@@ -101,11 +101,9 @@ def _train(options):
 
 
 def _transfer(options):
-    from keras_se.training.recipe import override
-    from keras_se.training.recipes import find_recipe
+    from keras_se.training.transfer import transfer
 
-    named = [f"network={options.network}", f"weights={options.weights}"]
-    return _run(override(find_recipe("transfer"), [*named, *options.set]), options)
+    return _run(transfer(options.network, options.weights, options.set), options)
 
 
 def _run(recipe, options):

@@ -9,15 +9,25 @@ from keras import layers, ops
 
 from keras_se.training import image_layers
 from keras_se.training.draws import Draws, derive
+from keras_se.weights import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    HALF,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ONE,
+    ZERO,
+)
 
 # Keras looks at two batches before it trains on TensorFlow. When the layers still counted their
 # draws themselves, as they did for the published results of the digits, these two counted.
 FIRST_STEP = 2
 # Means and standard deviations of the channels, of pixels from 0 to 1.
 NORMALIZATIONS = {
-    "none": None,
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "none": (ZERO, ONE),
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "half": (HALF, HALF),
+    "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
     "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
 }
 
@@ -200,16 +210,19 @@ def normalization(name):
         name: A key of `NORMALIZATIONS`.
 
     Returns:
-        A function of float images from 0 to 1, array or tensor, with the same channels as the
-        normalisation; for `"none"` it returns them as they are.
+        A function of float images from 0 to 1, array or tensor, with three channels, or with one
+        that is normalised by the means of the three; for `"none"` it returns them as they are.
     """
-    if NORMALIZATIONS[name] is None:
+    if name == "none":
         return lambda images: images
+    axis = image_layers.channel_axis()
     shape = [1] * 4
-    shape[image_layers.channel_axis()] = 3
-    mean, std = (np.float32(row).reshape(shape) for row in NORMALIZATIONS[name])
+    shape[axis] = 3
+    rows = [np.float32(row).reshape(shape) for row in NORMALIZATIONS[name]]
 
     def normalize(images):
+        grey = images.shape[axis] == 1
+        mean, std = (row.mean(axis=axis, keepdims=True) if grey else row for row in rows)
         if isinstance(images, np.ndarray):
             return (images - mean) / std
         return ops.divide(ops.subtract(images, mean), std)

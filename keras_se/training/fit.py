@@ -20,6 +20,7 @@ from keras_se.training.recipe import XLA
 from keras_se.training.state import State
 from keras_se.training.step import ChangedImages
 from keras_se.training.stochastic_depth import drop_branches
+from keras_se.training.transfer import require_normalization
 
 __all__ = ["build", "fit", "optimizer", "schedule", "train"]
 
@@ -69,6 +70,8 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
     report.require_matplotlib()
     if tensorboard:
         report.require_tensorboard()
+    if not resume:
+        require_normalization(recipe)
     dataset = data.load(recipe.data, size=recipe.size, crop=recipe.crop)
     devices.require_agreement(
         share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
