@@ -12,9 +12,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tiny import SMALL, small
 
 from keras_se import data
-from keras_se.training import devices
+from keras_se.training import augment, devices
+from keras_se.training.evaluate import outputs
+from keras_se.training.step import ChangedImages
 
 pytest.importorskip("matplotlib")
 SCRIPT = Path(__file__).with_name("train_tiny.py")
@@ -220,19 +223,73 @@ def test_divided_batches_are_full_and_weigh_every_image_once():
     mass = np.concatenate([one[2] for one in seen])
     assert values.tolist() == [*range(10), 0, 1]
     assert targets.tolist() == [*range(10), 0, 1]
-    np.testing.assert_allclose(mass, [1.2] * 10 + [0, 0], rtol=1e-6)
-    # As Keras does it: means of the batches, weighed by their sizes.
-    assert np.sum(values * mass) / 12 == pytest.approx(values[:10].mean(), rel=1e-6)
+    assert mass.tolist() == [1] * 10 + [0, 0]
+    assert (batches[2][0].dtype, mass.dtype) == (np.float32, np.float32)
 
 
-def test_a_broken_picture_in_a_divided_batch_weighs_nothing(tmp_path):
+BROKEN = (1, 4, 5, 6)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Seven pictures, of which four cannot be read."""
     from PIL import Image
 
-    for index in range(3):
-        Image.new("RGB", (8, 8), (10 * index,) * 3).save(tmp_path / f"{index}.png")
-    (tmp_path / "1.png").write_bytes(b"broken")
-    pictures = data.Pictures([tmp_path / f"{index}.png" for index in range(3)], 8)
-    images, labels, mass = data.Divided(pictures, np.array([0, 1, 2]), 3)[0]
-    assert mass.tolist() == [1, 0, 1]
-    assert labels.tolist() == [0, 1, 2]
-    np.testing.assert_allclose(255 * images[[0, 2], 0, 0, 0], [0, 20], atol=1e-4)
+    for index in range(7):
+        Image.new("RGB", (8, 8), (30 * index,) * 3).save(tmp_path / f"{index}.png")
+    for index in BROKEN:
+        (tmp_path / f"{index}.png").write_bytes(b"broken")
+    return data.Pictures([tmp_path / f"{index}.png" for index in range(7)], 8)
+
+
+@pytest.mark.parametrize("kind", [data.Ordered, data.Divided])
+def test_a_broken_picture_is_black_and_weighs_nothing(pictures, kind):
+    """In the second batch of two all are."""
+    batches = kind(pictures, np.arange(7), 2)
+    images, labels, mass = (np.concatenate(rows) for rows in zip(*batches, strict=True))
+    expected = [0, 1, 2, 3, 4, 5, 6, *([0] if kind is data.Divided else [])]
+    assert labels.tolist() == expected
+    readable = [index not in BROKEN for index in expected]
+    assert mass.tolist() == [float(one) for one in readable[:7]] + [0] * (len(expected) - 7)
+    shades = [30 * index * one / 255 for index, one in zip(expected, readable, strict=True)]
+    np.testing.assert_allclose(images[:, 0, 0, 0], shades, atol=1e-6)
+    assert pictures.broken == set(BROKEN)
+
+
+def test_a_batch_without_a_readable_picture_takes_those_that_come_next(pictures):
+    batches = data.Batches(pictures, np.arange(7), 2)
+    batches._order = np.arange(7)
+    images, labels = batches[2]
+    assert labels.tolist() == [0, 0]
+    np.testing.assert_array_equal(images, np.zeros((2, 8, 8, 3)))
+    for one in pictures.sources:
+        one.write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"None of 7 images can be read: .*0\.png"):
+        batches[0]
+
+
+@pytest.mark.parametrize("kind", [data.Ordered, data.Divided])
+def test_the_loss_is_that_of_the_pictures_that_can_be_read(pictures, kind, tiny_network):
+    recipe = small(normalize="half")
+    network = SMALL(weights=None, input_shape=(8, 8, 3), classes=7)
+    changes = augment.Changes(recipe, 7)
+    model = ChangedImages(network, changes, 7)
+    model.compile(loss=keras.losses.CategoricalCrossentropy(), weighted_metrics=["accuracy"])
+    batches = kind(
+        pictures,
+        np.arange(7),
+        2,
+        lambda images, labels: ((images, np.zeros(len(images), "int32")), labels),
+    )
+    logs = model.evaluate(batches, verbose=0, return_dict=True)
+    sound = [index for index in range(7) if index not in BROKEN]
+    images = np.stack([np.full((8, 8, 3), 30 * index / 255, "float32") for index in sound])
+    found = keras.ops.convert_to_numpy(network((images - 0.5) / 0.5, training=False))
+    expected = -np.log(found[range(len(sound)), sound])
+    assert set(logs) == {"loss", "accuracy"}
+    assert logs["loss"] == pytest.approx(expected.mean(), rel=1e-5)
+    assert logs["accuracy"] == pytest.approx(np.mean(found.argmax(axis=1) == sound))
+    dataset = data.Dataset(pictures, np.arange(7), pictures, np.arange(7), tuple("abcdefg"))
+    again, labels = outputs(network, dataset, augment.normalization("half"), 2)
+    assert labels.tolist() == sound
+    np.testing.assert_allclose(again, found, atol=1e-6)

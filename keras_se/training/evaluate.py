@@ -30,8 +30,8 @@ def outputs(network, dataset, normalize=None, batch_size=64):
         lambda images, labels: (normalize(images), labels),
     )
     found = network.predict(held_out, verbose=0)
-    broken = getattr(dataset.test_images, "broken", ())
-    return found, np.delete(dataset.test_labels, sorted(broken))
+    broken = sorted(getattr(dataset.test_images, "broken", ()))
+    return tuple(np.delete(rows, broken, axis=0) for rows in (found, dataset.test_labels))
 
 
 def evaluate_file(network, path, name, batch_size=64):
