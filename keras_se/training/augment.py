@@ -191,6 +191,10 @@ class Mixing:
         """
         return self._each("transform_labels", targets, images, step)
 
+    def __bool__(self):
+        """Whether anything is mixed."""
+        return bool(self._layers)
+
     def _each(self, method, values, images, step):
         draws = Draws(self._seed, step * 64)
         second = keras.random.uniform((), seed=draws) < 0.5
@@ -263,6 +267,19 @@ class Changes:
         targets = targets * (1 - self._smoothing) + self._smoothing / self._classes
         targets = self._mixing.targets(targets, images, step)
         return ops.cast(targets > self._threshold, "float32") if self._threshold else targets
+
+    def dominant(self, labels, images, step):
+        """The class with the largest share in each image, mixed as `images` are in this step.
+
+        Args:
+            labels: Integer tensor `(image,)`.
+            images: The images; only their shape counts.
+            step: Number of the step; less than zero for images that are held out.
+        """
+        if not self._mixing:
+            return labels
+        mixed = self._mixing.targets(ops.one_hot(labels, self._classes), images, step)
+        return ops.where(step < 0, labels, ops.cast(ops.argmax(mixed, axis=-1), labels.dtype))
 
     def unchanged(self, images):
         """Normalises images, and that is all: those that are held out."""

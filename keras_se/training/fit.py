@@ -204,8 +204,9 @@ def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
         network: Model that `build` made.
         dataset: The `keras_se.data.Dataset`; its held-out images are watched, not used.
         history_file: CSV file that gets a line after each epoch: `epoch` from zero, `accuracy`
-            and `loss` of the changed training images, the accuracy against their labels before
-            mixing, `val_accuracy` and `val_loss` of the held-out ones; accuracies as fractions.
+            and `loss` of the changed training images, `val_accuracy` and `val_loss` of the
+            held-out ones; accuracies as fractions. A mixed image counts as right if it is taken
+            for the class with the largest share in it, as in Keras; timm gives no such number.
         callbacks: Keras callbacks. The first may be a `Checkpoint`: training goes on from its
             state and keeps it up to date.
         share: As in `train`.
@@ -306,7 +307,7 @@ def _batches(recipe, dataset, epoch, share):
         dataset.test_images,
         dataset.test_labels,
         recipe.batch_size,
-        lambda images, labels: _with_step(images, labels, 0),
+        lambda images, labels: _with_step(images, labels, -1),
     )
     held_out = data.Divided(*given, share.of) if devices.count() > 1 else data.Ordered(*given)
     return batches, held_out
