@@ -8,6 +8,7 @@ from tiny import small
 from keras_se.training import augment, draws
 from keras_se.training.augment import Changes
 from keras_se.training.optimize import loss
+from keras_se.training.step import ChangedImages
 
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
 pytestmark = [
@@ -186,6 +187,39 @@ def test_both_mixtures_take_turns(fake):
         # Only CutMix leaves most pixels exactly as they were in some image.
         kinds.add(bool((np.abs(after - images).max(axis=-1) < 1e-6).mean() > 0.2))
     assert kinds == {True, False}
+
+
+def by_brightness():
+    """A network that finds the class of fake images by their mean."""
+    inputs = keras.Input((8, 8, 3))
+    means = (32 + 20 * np.arange(10)) / 255
+    dense = keras.layers.Dense(10, activation="softmax")
+    network = keras.Model(inputs, dense(keras.layers.GlobalAveragePooling2D()(inputs)))
+    dense.set_weights([1000 * np.tile(means / 3, (3, 1)), -500 * means**2])
+    return network
+
+
+@pytest.mark.parametrize("fields", [{}, {"mixup": 1.0}, {"mixup": 1.0, "cutmix": 1.0}])
+def test_the_accuracy_of_mixed_images_is_against_their_largest_share(fake, fields):
+    recipe, network = small(**fields), by_brightness()
+    images, labels = fake.train_images[:64], fake.train_labels[:64]
+    made = Changes(recipe, 10)
+    model = ChangedImages(network, made, 10)
+    model.compile(keras.optimizers.SGD(0.0), loss=loss(recipe), weighted_metrics=["accuracy"])
+    unmixed = []
+    for step in range(4):
+        targets = keras.ops.convert_to_numpy(made.targets(labels, images, step))
+        found = keras.ops.convert_to_numpy(network(made.images(images, step))).argmax(axis=1)
+        model.reset_metrics()
+        x = (images, np.full(64, step, "int32"))
+        logs = model.train_on_batch(x, labels, return_dict=True)
+        right = np.mean(found == targets.argmax(axis=1))
+        assert float(logs["accuracy"]) == pytest.approx(right, abs=1e-6)
+        unmixed.append(right - np.mean(found == labels))
+    assert (np.abs(unmixed).max() > 0.1) == bool(fields)
+    model.reset_metrics()
+    logs = model.test_on_batch((images, np.full(64, -1, "int32")), labels, return_dict=True)
+    assert float(logs["accuracy"]) == 1
 
 
 def test_binary_targets_are_smoothed_towards_all_classes_and_cut(fake):

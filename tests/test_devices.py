@@ -12,9 +12,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tiny import SMALL, small
 
 from keras_se import data
-from keras_se.training import devices
+from keras_se.training import augment, devices
+from keras_se.training.evaluate import outputs
+from keras_se.training.step import ChangedImages
 
 pytest.importorskip("matplotlib")
 SCRIPT = Path(__file__).with_name("train_tiny.py")
@@ -38,9 +41,9 @@ def _no_process_stays():
         process.communicate()
 
 
-def start(out, fields, *words, count=1):
+def start(out, fields, *words, count=1, **environment):
     """Starts a run of the tiny network in a process of its own."""
-    environment = {**os.environ, "KERAS_BACKEND": BACKEND, "DEVICES": str(count)}
+    environment = {**os.environ, "KERAS_BACKEND": BACKEND, "DEVICES": str(count), **environment}
     command = [sys.executable, str(SCRIPT), str(out), json.dumps(FIELDS | fields), *map(str, words)]
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -55,22 +58,28 @@ def finish(process, seconds=240):
     return process.returncode, errors
 
 
+def error_line(errors):
+    """The line with the error of the command."""
+    (line,) = [line for line in errors.splitlines() if line.startswith("keras-se: error:")]
+    return line
+
+
 def run(out, fields, *words, count=1):
     status, errors = finish(start(out, fields, *words, count=count))
     assert status == 0, errors
 
 
-def start_two(out, fields, *words):
+def start_two(out, fields, *words, **environment):
     """Starts both processes of a run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     several = ("--processes", 2, "--coordinator", coordinator, "--process-id")
-    return [start(out, fields, *words, *several, index) for index in (0, 1)]
+    return [start(out, fields, *words, *several, index, **environment) for index in (0, 1)]
 
 
-def run_two(out, fields, *words):
-    for process in start_two(out, fields, *words):
+def run_two(out, fields, *words, **environment):
+    for process in start_two(out, fields, *words, **environment):
         status, errors = finish(process)
         assert status == 0, errors
 
@@ -102,32 +111,61 @@ def test_two_devices_train_what_one_does(tmp_path):
 @jax_only
 def test_two_processes_train_what_one_does(tmp_path):
     run(tmp_path / "one", CHANGES)
-    run_two(tmp_path / "two", CHANGES)
+    # The second process waits for the first one, which is busy for longer than JAX would wait.
+    run_two(tmp_path / "two", CHANGES, SECONDS_AT_THE_END="20")
     assert_same(tmp_path / "one", tmp_path / "two")
 
 
 @jax_only
-def test_a_run_whose_worker_dies_says_so_and_goes_on(tmp_path):
-    fields = {"epochs": 24}
-    first, second = start_two(tmp_path / "stopped", fields)
-    history = tmp_path / "stopped" / "history.csv"
-    limit = time.monotonic() + 120
-    while not (history.is_file() and history.read_text().count("\n") > 2):
-        assert time.monotonic() < limit
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.05)
-    second.send_signal(signal.SIGKILL)
-    began = time.monotonic()
-    status, errors = finish(first, 60)
-    assert time.monotonic() - began < 60
+@pytest.mark.parametrize("where", ["folder", "epoch", "end"])
+def test_an_error_of_the_first_process_alone_stops_both(tmp_path, where):
+    message = "No space left on device"
+    if where == "folder":
+        (tmp_path / "model.keras").touch()
+        message = "There is a run already"
+    first, second = start_two(tmp_path, {}, FAIL_AT=where)
+    status, errors = finish(first)
     assert status == 2, errors
-    (line,) = [line for line in errors.splitlines() if line.startswith("keras-se: error:")]
-    assert "Another process of the run has stopped" in line
-    assert "--resume" in line
-    run_two(tmp_path / "stopped", fields, "--resume")
-    # Not by one process: in 192 steps the order of a sum would make a difference.
+    assert error_line(errors).startswith(f"keras-se: error: {message}")
+    # It has been told before the first one ended.
+    status, errors = finish(second, 60)
+    assert status == 2, errors
+    line = error_line(errors)
+    assert line.startswith("keras-se: error: Another process of the run has stopped")
+    assert f"(process 0: {message}" in line
+
+
+def wait_for_epochs(out, number, process):
+    """Waits until a run has done so many epochs."""
+    history, limit = out / "history.csv", time.monotonic() + 120
+    while not (history.is_file() and history.read_text().count("\n") > number):
+        assert time.monotonic() < limit
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+@jax_only
+def test_a_run_of_which_a_process_dies_says_so_and_goes_on(tmp_path):
+    """The second process is killed, and then the first one; files are refreshed in each epoch."""
+    fields, out, mode = {"epochs": 16}, tmp_path / "stopped", ()
+    for killed, epochs in ((1, 2), (0, 6)):
+        both = start_two(out, fields, *mode, SAVE_SECONDS="0")
+        wait_for_epochs(out, epochs, both[0])
+        both[killed].send_signal(signal.SIGKILL)
+        assert both[killed].wait() == -signal.SIGKILL
+        status, errors = finish(both[1 - killed], 60)
+        # Without process 0, where its service is, JAX may itself end the other one.
+        if killed or "another task died" not in errors:
+            assert status == 2, errors
+            line = error_line(errors)
+            assert "Another process of the run has stopped" in line
+            assert "--resume" in line
+        assert all(np.isfinite(one).all() for one in weights(out))
+        mode = ("--resume",)
+    run_two(out, fields, "--resume")
+    # Not by one process: in 128 steps the order of a sum would make a difference.
     run_two(tmp_path / "whole", fields)
-    assert_same(tmp_path / "stopped", tmp_path / "whole")
+    assert_same(out, tmp_path / "whole")
 
 
 @jax_only
@@ -185,19 +223,73 @@ def test_divided_batches_are_full_and_weigh_every_image_once():
     mass = np.concatenate([one[2] for one in seen])
     assert values.tolist() == [*range(10), 0, 1]
     assert targets.tolist() == [*range(10), 0, 1]
-    np.testing.assert_allclose(mass, [1.2] * 10 + [0, 0], rtol=1e-6)
-    # As Keras does it: means of the batches, weighed by their sizes.
-    assert np.sum(values * mass) / 12 == pytest.approx(values[:10].mean(), rel=1e-6)
+    assert mass.tolist() == [1] * 10 + [0, 0]
+    assert (batches[2][0].dtype, mass.dtype) == (np.float32, np.float32)
 
 
-def test_a_broken_picture_in_a_divided_batch_weighs_nothing(tmp_path):
+BROKEN = (1, 4, 5, 6)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Seven pictures, of which four cannot be read."""
     from PIL import Image
 
-    for index in range(3):
-        Image.new("RGB", (8, 8), (10 * index,) * 3).save(tmp_path / f"{index}.png")
-    (tmp_path / "1.png").write_bytes(b"broken")
-    pictures = data.Pictures([tmp_path / f"{index}.png" for index in range(3)], 8)
-    images, labels, mass = data.Divided(pictures, np.array([0, 1, 2]), 3)[0]
-    assert mass.tolist() == [1, 0, 1]
-    assert labels.tolist() == [0, 1, 2]
-    np.testing.assert_allclose(255 * images[[0, 2], 0, 0, 0], [0, 20], atol=1e-4)
+    for index in range(7):
+        Image.new("RGB", (8, 8), (30 * index,) * 3).save(tmp_path / f"{index}.png")
+    for index in BROKEN:
+        (tmp_path / f"{index}.png").write_bytes(b"broken")
+    return data.Pictures([tmp_path / f"{index}.png" for index in range(7)], 8)
+
+
+@pytest.mark.parametrize("kind", [data.Ordered, data.Divided])
+def test_a_broken_picture_is_black_and_weighs_nothing(pictures, kind):
+    """In the second batch of two all are."""
+    batches = kind(pictures, np.arange(7), 2)
+    images, labels, mass = (np.concatenate(rows) for rows in zip(*batches, strict=True))
+    expected = [0, 1, 2, 3, 4, 5, 6, *([0] if kind is data.Divided else [])]
+    assert labels.tolist() == expected
+    readable = [index not in BROKEN for index in expected]
+    assert mass.tolist() == [float(one) for one in readable[:7]] + [0] * (len(expected) - 7)
+    shades = [30 * index * one / 255 for index, one in zip(expected, readable, strict=True)]
+    np.testing.assert_allclose(images[:, 0, 0, 0], shades, atol=1e-6)
+    assert pictures.broken == set(BROKEN)
+
+
+def test_a_batch_without_a_readable_picture_takes_those_that_come_next(pictures):
+    batches = data.Batches(pictures, np.arange(7), 2)
+    batches._order = np.arange(7)
+    images, labels = batches[2]
+    assert labels.tolist() == [0, 0]
+    np.testing.assert_array_equal(images, np.zeros((2, 8, 8, 3)))
+    for one in pictures.sources:
+        one.write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"None of 7 images can be read: .*0\.png"):
+        batches[0]
+
+
+@pytest.mark.parametrize("kind", [data.Ordered, data.Divided])
+def test_the_loss_is_that_of_the_pictures_that_can_be_read(pictures, kind, tiny_network):
+    recipe = small(normalize="half")
+    network = SMALL(weights=None, input_shape=(8, 8, 3), classes=7)
+    changes = augment.Changes(recipe, 7)
+    model = ChangedImages(network, changes, 7)
+    model.compile(loss=keras.losses.CategoricalCrossentropy(), weighted_metrics=["accuracy"])
+    batches = kind(
+        pictures,
+        np.arange(7),
+        2,
+        lambda images, labels: ((images, np.zeros(len(images), "int32")), labels),
+    )
+    logs = model.evaluate(batches, verbose=0, return_dict=True)
+    sound = [index for index in range(7) if index not in BROKEN]
+    images = np.stack([np.full((8, 8, 3), 30 * index / 255, "float32") for index in sound])
+    found = keras.ops.convert_to_numpy(network((images - 0.5) / 0.5, training=False))
+    expected = -np.log(found[range(len(sound)), sound])
+    assert set(logs) == {"loss", "accuracy"}
+    assert logs["loss"] == pytest.approx(expected.mean(), rel=1e-5)
+    assert logs["accuracy"] == pytest.approx(np.mean(found.argmax(axis=1) == sound))
+    dataset = data.Dataset(pictures, np.arange(7), pictures, np.arange(7), tuple("abcdefg"))
+    again, labels = outputs(network, dataset, augment.normalization("half"), 2)
+    assert labels.tolist() == sound
+    np.testing.assert_allclose(again, found, atol=1e-6)

@@ -1,6 +1,9 @@
 """Rates, optimizers and phases, each against an oracle, and every recipe in its smallest run."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -268,6 +271,64 @@ def test_stochastic_depth_leaves_whole_branches_out_and_keeps_the_mean():
     assert (kept == kept[:, :1]).all()
     assert set(np.unique(kept.round(4))) == {0.0, 5.0}
     assert kept.mean() == pytest.approx(1, abs=0.1)
+
+
+def test_stochastic_depth_draws_as_the_dropout_of_keras():
+    model = applications.SEResNet20(weights=None, classes=10, input_shape=(8, 8, 3))
+    deep = drop_branches(model, 0.5, seed=3)
+    drop = deep.get_layer("layer2_1_add_drop")
+    ones = keras.ops.ones((64, 2, 2, 3))
+    plain = keras.layers.Dropout(drop.rate, noise_shape=(None, 1, 1, 1), seed=3 + 4)
+    for _ in range(2):
+        want, got = (keras.ops.convert_to_numpy(one(ones, training=True)) for one in (plain, drop))
+        np.testing.assert_array_equal(want, got)
+    states = [one.path for one in deep.variables if "seed_generator" in one.path]
+    assert len(states) == 8
+    assert type(keras.Model.from_config(deep.get_config()).get_layer(drop.name)) is type(plain)
+
+
+REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_se.training import devices
+from keras_se.training.stochastic_depth import drop_branches
+
+inputs = keras.Input((2, 2, 1))
+sums = inputs
+with devices.spread(64):
+    for index in range(2):
+        branch = keras.layers.Activation("linear")(sums)
+        sums = keras.layers.Add(name=f"sum{index}")([sums, branch])
+    network = drop_branches(keras.Model(inputs, sums), 0.5, seed=3)
+strategy = devices._mirrored()
+
+@tf.function
+def step():
+    given = tf.ones((32, 2, 2, 1))
+    return strategy.run(lambda: network(given, training=True))
+
+def draws():
+    return [one.numpy()[:, 0, 0, 0].tolist() for one in strategy.experimental_local_results(step())]
+
+(state,) = [one for one in network.variables if "seed_generator" in one.path]
+first, second, began = draws(), draws(), np.array(state)
+again = draws()
+state.assign(began)
+resumed = draws()
+plain = keras.layers.Dropout(0.5, noise_shape=(None, 1, 1, 1), seed=4)
+expected = 2 + 2 * plain(tf.ones((32, 2, 2, 1)), training=True).numpy()[:, 0, 0, 0]
+assert first[0] == expected.tolist(), "the first replica draws as one device does"
+assert first[0] != first[1] and second[0] != second[1], "replicas draw the same"
+assert first != second, "steps draw the same"
+assert resumed == again, "a state does not go on"
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow has replicas")
+def test_stochastic_depth_draws_for_each_replica():
+    root = Path(__file__).parent.parent
+    subprocess.run([sys.executable, "-c", REPLICAS], check=True, cwd=root)
 
 
 def test_stochastic_depth_needs_branches():

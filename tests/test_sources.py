@@ -177,7 +177,8 @@ def test_a_broken_picture_in_a_stream_keeps_the_batch_whole(tmp_path):
     np.testing.assert_array_equal(shades(images)[1], labels == 1)
     assert np.bincount(labels).tolist() in ([7, 5], [6, 6])
     held_out = data.Ordered(late.test_images, late.test_labels, 6)
-    assert held_out[0][1].tolist() == [0, 0, 0, 1, 1]
+    assert held_out[0][1].tolist() == [0, 0, 0, 1, 1, 1]
+    assert held_out[0][2].tolist() == [1, 1, 1, 1, 1, 0]
     assert late.test_images.broken == {5}
     assert len(late.all_skipped()) == 2
 

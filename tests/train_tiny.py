@@ -1,12 +1,16 @@
 """Trains the tiny network in a process of its own: `python train_tiny.py OUT FIELDS [WORDS]`.
 
 `FIELDS` is JSON with the fields of the recipe, `WORDS` are those of `keras-se train`. With
-`DEVICES` in the environment, TensorFlow and JAX see so many devices, which are CPUs.
+`DEVICES` in the environment, TensorFlow and JAX see so many devices, which are CPUs. `FAIL_AT` is
+where there is no space: `epoch`, when a state is written, or `end`. `SECONDS_AT_THE_END` is how
+long the first process is busy after the last epoch, more than others would wait when they end.
+`SAVE_SECONDS` is how often the models are refreshed.
 """
 
 import json
 import os
 import sys
+import time
 
 DEVICES = int(os.environ.get("DEVICES", "1"))
 
@@ -21,6 +25,18 @@ def divide_the_cpu():
         tf.config.set_logical_device_configuration(cpu, parts)
 
 
+def at_the_end(network, folder):
+    """In the place of the export to a SavedModel, which the first process does."""
+    if os.environ.get("FAIL_AT") == "end":
+        raise OSError("No space left on device")
+    time.sleep(float(os.environ.get("SECONDS_AT_THE_END", "0")))
+
+
+def write(path):
+    """In the place of what writes a state."""
+    raise OSError("No space left on device")
+
+
 def main(out, fields, *words):
     """Trains; returns the exit status of the command."""
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={DEVICES}"
@@ -30,10 +46,14 @@ def main(out, fields, *words):
 
     import keras_se.applications
     from keras_se import cli
-    from keras_se.training import recipes, report
+    from keras_se.training import checkpoint, devices, recipes, report, state
 
     keras_se.applications.SETiny = tiny.SMALL
-    report.export = lambda network, folder: None
+    report.export = at_the_end
+    checkpoint.SAVE_SECONDS = float(os.environ.get("SAVE_SECONDS", checkpoint.SAVE_SECONDS))
+    devices.LEAVE = 15
+    if os.environ.get("FAIL_AT") == "epoch":
+        state.finished = write
     given = json.loads(fields)
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     recipes.RECIPES["tiny"] = tiny.small(**given | lists)

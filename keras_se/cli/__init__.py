@@ -1,10 +1,9 @@
 """The command `keras-se`: list, predict, train, transfer, evaluate, export and data."""
 
 import argparse
-import sys
 
 from keras_se.cli import data, export, predict, train
-from keras_se.cli.command import INTERRUPTED, WRONG_USE, print_error
+from keras_se.cli.command import ERRORS, explain
 
 
 def main(arguments=None):
@@ -20,12 +19,8 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, OSError, ImportError) as error:
-        print_error(error)
-        return WRONG_USE
-    except KeyboardInterrupt:
-        print("keras-se: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except (*ERRORS, KeyboardInterrupt) as error:
+        return explain(error)
 
 
 def parser():

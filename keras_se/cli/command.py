@@ -1,9 +1,12 @@
 """What the commands have in common."""
 
 import sys
+import traceback
 from pathlib import Path
 
 OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+# What a command may raise because of what it was given or found.
+ERRORS = (ValueError, OSError, ImportError)
 DATA_HELP = "digits, fake, folder:PATH, array:FILE or tfds:NAME"
 
 
@@ -66,9 +69,16 @@ def load_model(options):
         raise ValueError(f"{options.model!r} cannot be loaded: {error}") from error
 
 
-def print_error(error):
-    """Prints why the command could not be done."""
+def explain(error):
+    """Says on the standard error why a command ends; returns its exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        print("keras-se: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    if not isinstance(error, ERRORS):
+        traceback.print_exception(error)
+        return 1
     print(f"keras-se: error: {one_line(error)}", file=sys.stderr, flush=True)
+    return WRONG_USE
 
 
 def one_line(error):

@@ -8,11 +8,10 @@ from pathlib import Path
 from keras_se.cli.command import (
     DATA_HELP,
     OK,
-    WRONG_USE,
     add_command,
     add_weights,
+    explain,
     load_model,
-    print_error,
 )
 
 
@@ -101,16 +100,15 @@ def _train(options):
 
 
 def _transfer(options):
-    from keras_se.training.recipe import override
-    from keras_se.training.recipes import find_recipe
+    from keras_se.training.transfer import transfer
 
-    named = [f"network={options.network}", f"weights={options.weights}"]
-    return _run(override(find_recipe("transfer"), [*named, *options.set]), options)
+    return _run(transfer(options.network, options.weights, options.set), options)
 
 
 def _run(recipe, options):
-    from keras_se.training.devices import ProcessStoppedError, join
+    from keras_se.training.devices import join
     from keras_se.training.fit import train
+    from keras_se.training.processes import together
     from keras_se.training.recipe import override
 
     if options.resume and options.overwrite:
@@ -118,14 +116,17 @@ def _run(recipe, options):
     if options.data:
         recipe = override(recipe, [f"data={options.data}"])
     share = join(options.processes, options.process_id, options.coordinator)
-    try:
+    with together(share, _stop):
         train(recipe, options.out, options.overwrite, options.resume, options.tensorboard, share)
-    except ProcessStoppedError as error:
-        print_error(error)
-        # Ending as usual, JAX would wait for the process that is gone, and abort.
-        sys.stdout.flush()
-        os._exit(WRONG_USE)
     return OK
+
+
+def _stop(error):
+    """Ends one of several processes: as usual, JAX would wait for the others, and abort."""
+    status = explain(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _evaluate(options):

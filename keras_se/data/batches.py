@@ -8,6 +8,11 @@ import numpy as np
 from keras_se.data.pictures import Pictures
 
 
+def whole(places):
+    """The part of a batch that a process reads if it is the only one: all of it."""
+    return places
+
+
 class Batches(keras.utils.PyDataset):
     """Shuffled batches for one `model.fit`, each with a fresh random change of its images.
 
@@ -30,7 +35,7 @@ class Batches(keras.utils.PyDataset):
             arXiv:1901.09335).
         smallest: If less than one, `Pictures` are cut at random; see `random_box`.
         part: A function of the places of a batch in the order that gives those this process
-            reads, or `None` for all.
+            reads.
 
     Raises:
         ValueError: If there are fewer images than `batch_size`.
@@ -48,7 +53,7 @@ class Batches(keras.utils.PyDataset):
         steps=0,
         repeats=1,
         smallest=1.0,
-        part=None,
+        part=whole,
     ):
         decoded_late = isinstance(images, Pictures)
         super().__init__(workers=os.cpu_count() if decoded_late else 1)
@@ -64,7 +69,7 @@ class Batches(keras.utils.PyDataset):
         self.epoch = epoch - 1
         self._steps, self._repeats = steps, repeats
         self._seed, self._smallest = seed, smallest
-        self._part = part or (lambda places: places)
+        self._part = part
         self._random = np.random.default_rng(seed)
         for _ in range(epoch + 1):
             self._draw_order()
@@ -90,24 +95,36 @@ class Batches(keras.utils.PyDataset):
 
     def _read(self, places):
         """The images at these places of the epoch's order, and their targets."""
-        chosen = self._order[places // self._repeats]
         if not isinstance(self.images, Pictures):
+            chosen = self._order[places // self._repeats]
             return self.images[chosen], self.targets[chosen]
+        images, readable, targets = self._decoded(places)
+        while not readable.any():
+            # Those that come next, until one can be read or none is left.
+            places = (places + len(places)) % (len(self._order) * self._repeats)
+            images, readable, targets = self._decoded(places)
+        if readable.all():
+            return images, targets
+        # A batch keeps its size: the readable ones come again in the place of broken ones.
+        return tuple(
+            np.resize(rows[readable], (len(places), *rows.shape[1:])) for rows in (images, targets)
+        )
+
+    def _decoded(self, places):
+        """The same with what could not be read, and for each whether it could."""
+        chosen = self._order[places // self._repeats]
         randoms = None
         if self._smallest < 1:
             keys = ((self._seed, max(self.epoch, 0), int(place)) for place in places)
             randoms = [np.random.default_rng(key) for key in keys]
         images, readable = self.images.take(chosen, randoms, self._smallest)
-        if readable.all():
-            return images, self.targets[chosen]
-        # A batch keeps its size: the readable ones come again in the place of broken ones.
-        return np.resize(images, (len(places), *images.shape[1:])), np.resize(
-            self.targets[chosen][readable], (len(places), *self.targets.shape[1:])
-        )
+        return images, readable, self.targets[chosen]
 
 
 class Ordered(keras.utils.PyDataset):
-    """All images in order and unchanged, the last batch as small as it is.
+    """All images in order and unchanged, with weights, the last batch as small as it is.
+
+    A picture that cannot be read is black and its weight is zero; that of the others is one.
 
     Args:
         images: As in `Batches`.
@@ -134,21 +151,23 @@ class Ordered(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         start = index * self.batch_size
-        places = np.arange(start, min(start + self.batch_size, len(self.images)))
-        targets = self.targets[places]
-        if isinstance(self.images, Pictures):
-            images, readable = self.images.take(places)
-            targets = targets[readable]
+        return self._at(np.arange(start, min(start + self.batch_size, len(self.images))))
+
+    def _at(self, places):
+        """The images at these places, their targets and weights."""
+        images, weights = self.images, np.ones(len(places), "float32")
+        if isinstance(images, Pictures):
+            images, readable = images.take(places)
+            weights *= readable
         else:
-            images = self.images[places]
-        return self.change(as_floats(images), targets)
+            images = images[places]
+        return (*self.change(as_floats(images), self.targets[places]), weights)
 
 
 class Divided(Ordered):
-    """The same for several devices: every batch is full, and each image has a weight.
+    """The same for several devices: every batch is full.
 
-    Images come again to fill the last batch, with weight zero. The others weigh so much that the
-    mean over all batches is that of the images, each counted once.
+    Images come again to fill the last batch, with weight zero.
 
     Args:
         images: As in `Batches`.
@@ -158,25 +177,15 @@ class Divided(Ordered):
         part: As in `Batches`.
     """
 
-    def __init__(self, images, targets, batch_size, change=None, part=None):
+    def __init__(self, images, targets, batch_size, change=None, part=whole):
         super().__init__(images, targets, batch_size, change)
-        self._part = part or (lambda places: places)
+        self._part = part
 
     def __getitem__(self, index):
-        start = index * self.batch_size
+        start, count = index * self.batch_size, len(self.images)
         places = self._part(np.arange(start, start + self.batch_size))
-        weights = np.float32(places < len(self.images))
-        places = places % len(self.images)
-        images, targets = self.images, self.targets[places]
-        if isinstance(images, Pictures):
-            read, readable = images.take(places)
-            images = np.zeros((len(places), *read.shape[1:]), read.dtype)
-            images[readable] = read
-            weights *= readable
-        else:
-            images = images[places]
-        weights *= len(self) * self.batch_size / len(self.images)
-        return (*self.change(as_floats(images), targets), weights)
+        images, targets, weights = self._at(places % count)
+        return images, targets, weights * np.float32(places < count)
 
 
 def as_floats(images):

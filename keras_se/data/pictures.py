@@ -61,11 +61,11 @@ class Pictures:
             smallest: The smallest area of such a box, as a fraction of the picture's.
 
         Returns:
-            The uint8 images that could be read, and a boolean for each of `indices` that says
-            whether it was.
+            The uint8 images, black where they could not be read, and a boolean for each of
+            `indices` that says whether it could.
 
         Raises:
-            ValueError: If none of them can be read.
+            ValueError: If all pictures there are have been found broken.
         """
         randoms = randoms or [None] * len(indices)
         read = [
@@ -86,9 +86,10 @@ class Pictures:
 
     def _stacked(self, read):
         readable = np.array([one is not None for one in read], bool)
-        if not readable.any():
-            raise ValueError(f"None of {len(read)} images can be read: {min(self.skipped)}")
-        images = np.stack([one for one in read if one is not None])
+        if len(self.broken) == len(self):
+            raise ValueError(f"None of {len(self)} images can be read: {min(self.skipped)}")
+        black = np.zeros((self.size, self.size, 3), "uint8")
+        images = np.stack([black if one is None else one for one in read])
         if keras.config.image_data_format() == "channels_first":
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         return images, readable

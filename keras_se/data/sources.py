@@ -144,7 +144,8 @@ def _decoded(listed, size, crop, memory, name):
     skipped = set()
     if sum(map(len, pictures)) * size * size * 3 <= memory:
         for index, one in enumerate(pictures):
-            pictures[index], readable = one.decode_all()
+            images, readable = one.decode_all()
+            pictures[index] = images if readable.all() else images[readable]
             labels[index] = labels[index][readable]
             check_none_empty(labels[index], names, name)
             skipped |= one.skipped

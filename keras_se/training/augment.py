@@ -9,15 +9,25 @@ from keras import layers, ops
 
 from keras_se.training import image_layers
 from keras_se.training.draws import Draws, derive
+from keras_se.weights import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    HALF,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ONE,
+    ZERO,
+)
 
 # Keras looks at two batches before it trains on TensorFlow. When the layers still counted their
 # draws themselves, as they did for the published results of the digits, these two counted.
 FIRST_STEP = 2
 # Means and standard deviations of the channels, of pixels from 0 to 1.
 NORMALIZATIONS = {
-    "none": None,
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "none": (ZERO, ONE),
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "half": (HALF, HALF),
+    "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
     "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
 }
 
@@ -181,6 +191,10 @@ class Mixing:
         """
         return self._each("transform_labels", targets, images, step)
 
+    def __bool__(self):
+        """Whether anything is mixed."""
+        return bool(self._layers)
+
     def _each(self, method, values, images, step):
         draws = Draws(self._seed, step * 64)
         second = keras.random.uniform((), seed=draws) < 0.5
@@ -200,16 +214,19 @@ def normalization(name):
         name: A key of `NORMALIZATIONS`.
 
     Returns:
-        A function of float images from 0 to 1, array or tensor, with the same channels as the
-        normalisation; for `"none"` it returns them as they are.
+        A function of float images from 0 to 1, array or tensor, with three channels, or with one
+        that is normalised by the means of the three; for `"none"` it returns them as they are.
     """
-    if NORMALIZATIONS[name] is None:
+    if name == "none":
         return lambda images: images
+    axis = image_layers.channel_axis()
     shape = [1] * 4
-    shape[image_layers.channel_axis()] = 3
-    mean, std = (np.float32(row).reshape(shape) for row in NORMALIZATIONS[name])
+    shape[axis] = 3
+    rows = [np.float32(row).reshape(shape) for row in NORMALIZATIONS[name]]
 
     def normalize(images):
+        grey = images.shape[axis] == 1
+        mean, std = (row.mean(axis=axis, keepdims=True) if grey else row for row in rows)
         if isinstance(images, np.ndarray):
             return (images - mean) / std
         return ops.divide(ops.subtract(images, mean), std)
@@ -250,6 +267,19 @@ class Changes:
         targets = targets * (1 - self._smoothing) + self._smoothing / self._classes
         targets = self._mixing.targets(targets, images, step)
         return ops.cast(targets > self._threshold, "float32") if self._threshold else targets
+
+    def dominant(self, labels, images, step):
+        """The class with the largest share in each image, mixed as `images` are in this step.
+
+        Args:
+            labels: Integer tensor `(image,)`.
+            images: The images; only their shape counts.
+            step: Number of the step; less than zero for images that are held out.
+        """
+        if not self._mixing:
+            return labels
+        mixed = self._mixing.targets(ops.one_hot(labels, self._classes), images, step)
+        return ops.where(step < 0, labels, ops.cast(ops.argmax(mixed, axis=-1), labels.dtype))
 
     def unchanged(self, images):
         """Normalises images, and that is all: those that are held out."""

@@ -19,10 +19,23 @@ import numpy as np
 COLLECTIVES = "gloo"
 # Seconds after which a process that does not answer counts as dead.
 PATIENCE = 20
+# Seconds that processes wait for each other when they end, which all do at the same time.
+LEAVE = 60
 
 
 class ProcessStoppedError(OSError):
-    """Another process of a run has stopped. JAX would wait for it at the end of this one, too."""
+    """Another process of a run has stopped. JAX would wait for it at the end of this one, too.
+
+    Args:
+        reason: Why, as far as it is known.
+    """
+
+    def __init__(self, reason):
+        super().__init__(
+            "Another process of the run has stopped, so this one stops too; what has begun goes on "
+            f"if all of them are started with --resume ({reason})"
+        )
+        self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +97,11 @@ def join(processes=1, process_id=0, coordinator=None):
     try:
         # As keras.distribution.initialize does, but it waits for 100 seconds to miss a process.
         jax.distributed.initialize(
-            coordinator, processes, process_id, heartbeat_timeout_seconds=PATIENCE
+            coordinator,
+            processes,
+            process_id,
+            heartbeat_timeout_seconds=PATIENCE,
+            shutdown_timeout_seconds=LEAVE,
         )
     except RuntimeError as error:
         raise OSError(f"The processes of the run did not find each other: {error}") from error
@@ -178,7 +195,4 @@ def watched(share):
         lost = type(error).__name__ == "JaxRuntimeError" or "Gloo" in str(error)
         if share.processes == 1 or not lost:
             raise
-        raise ProcessStoppedError(
-            "Another process of the run has stopped, so this one stops too. Start all of them "
-            f"again with --resume. ({str(error).splitlines()[0]})"
-        ) from error
+        raise ProcessStoppedError(str(error).splitlines()[0]) from error

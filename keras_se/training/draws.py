@@ -28,6 +28,23 @@ class Draws(keras.random.SeedGenerator):
         return keras.ops.stack([keras.ops.cast(self.seed, dtype) + replica(dtype), count])
 
 
+def draw_for_each_replica(generator):
+    """Makes TensorFlow's replicas draw each for its own images; Keras gives all of them the same.
+
+    Args:
+        generator: The `keras.random.SeedGenerator` of a layer. Its state, one of the layer's
+            variables, goes on as before.
+    """
+    common = generator.next
+
+    def own(ordered=True):
+        dtype = keras.src.backend.random_seed_dtype()
+        added = [keras.ops.cast(one, dtype) for one in (replica(dtype), 0)]
+        return common(ordered) + keras.ops.stack(added)
+
+    generator.next = own
+
+
 def replica(dtype):
     """Which of TensorFlow's replicas this is, from zero, so that each draws for its own images."""
     if keras.backend.backend() != "tensorflow":

@@ -1,13 +1,11 @@
 """What `keras-se evaluate` does: the accuracy of a network on held-out images."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 
 from keras_se import applications, data
 from keras_se.training import augment
-from keras_se.training.recipe import from_json
+from keras_se.training.folder import recipe_beside
 
 
 def outputs(network, dataset, normalize=None, batch_size=64):
@@ -32,8 +30,8 @@ def outputs(network, dataset, normalize=None, batch_size=64):
         lambda images, labels: (normalize(images), labels),
     )
     found = network.predict(held_out, verbose=0)
-    broken = getattr(dataset.test_images, "broken", ())
-    return found, np.delete(dataset.test_labels, sorted(broken))
+    broken = sorted(getattr(dataset.test_images, "broken", ()))
+    return tuple(np.delete(rows, broken, axis=0) for rows in (found, dataset.test_labels))
 
 
 def evaluate_file(network, path, name, batch_size=64):
@@ -55,7 +53,7 @@ def evaluate_file(network, path, name, batch_size=64):
         ValueError: If the images or classes are not those of the network.
         OSError: If the data cannot be read.
     """
-    recipe = _recipe_beside(path)
+    recipe = recipe_beside(path)
     expected = tuple(network.input_shape[1:])
     first = keras.config.image_data_format() == "channels_first"
     size = expected[1] if first else expected[0]
@@ -134,8 +132,3 @@ def _measured(network, dataset, normalize, batch_size):
     first, five = accuracies(found, labels)
     lines = [f"{network.name}: {len(labels)} images, top-1 {first:.2f} %, top-5 {five:.2f} %"]
     return "\n".join([*lines, *(f"skipped {one}" for one in dataset.all_skipped())])
-
-
-def _recipe_beside(path):
-    file = Path(path).with_name("recipe.json")
-    return from_json(file.read_text()) if file.is_file() else None

@@ -20,6 +20,7 @@ from keras_se.training.recipe import XLA
 from keras_se.training.state import State
 from keras_se.training.step import ChangedImages
 from keras_se.training.stochastic_depth import drop_branches
+from keras_se.training.transfer import require_normalization
 
 __all__ = ["build", "fit", "optimizer", "schedule", "train"]
 
@@ -69,6 +70,8 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
     report.require_matplotlib()
     if tensorboard:
         report.require_tensorboard()
+    if not resume:
+        require_normalization(recipe)
     dataset = data.load(recipe.data, size=recipe.size, crop=recipe.crop)
     devices.require_agreement(
         share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
@@ -201,8 +204,9 @@ def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
         network: Model that `build` made.
         dataset: The `keras_se.data.Dataset`; its held-out images are watched, not used.
         history_file: CSV file that gets a line after each epoch: `epoch` from zero, `accuracy`
-            and `loss` of the changed training images, the accuracy against their labels before
-            mixing, `val_accuracy` and `val_loss` of the held-out ones; accuracies as fractions.
+            and `loss` of the changed training images, `val_accuracy` and `val_loss` of the
+            held-out ones; accuracies as fractions. A mixed image counts as right if it is taken
+            for the class with the largest share in it, as in Keras; timm gives no such number.
         callbacks: Keras callbacks. The first may be a `Checkpoint`: training goes on from its
             state and keeps it up to date.
         share: As in `train`.
@@ -303,7 +307,7 @@ def _batches(recipe, dataset, epoch, share):
         dataset.test_images,
         dataset.test_labels,
         recipe.batch_size,
-        lambda images, labels: _with_step(images, labels, 0),
+        lambda images, labels: _with_step(images, labels, -1),
     )
     held_out = data.Divided(*given, share.of) if devices.count() > 1 else data.Ordered(*given)
     return batches, held_out

@@ -73,6 +73,16 @@ def _check_resumed(folder, recipe):
         )
 
 
+def recipe_beside(path):
+    """The recipe of the run that has written a file, or `None`.
+
+    Args:
+        path: The file, such as `runs/digits/model.keras`.
+    """
+    file = Path(path).with_name("recipe.json")
+    return from_json(file.read_text()) if file.is_file() else None
+
+
 def require_space(folder, parameters):
     """Raises an `OSError` if the files of a run with so many parameters will not fit."""
     needed = parameters * BYTES_PER_PARAMETER + BYTES_BESIDE

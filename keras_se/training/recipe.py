@@ -59,7 +59,7 @@ class Recipe:
         repeats: How often an image comes in an epoch that is as long as without.
         frozen_norm_epochs: Last epochs, in which batch norms no longer change.
         normalize: `"none"` for pixels from 0 to 1, or whose mean and standard deviation they are
-            normalised with: `"imagenet"`, `"cifar10"` or `"cifar100"`.
+            normalised with: `"imagenet"`, `"half"` (0.5 and 0.5), `"cifar10"` or `"cifar100"`.
         crop: The square cut from the centre of a file's picture, as a fraction of the short side.
         steps: Most steps of an epoch, zero for no limit.
         weights: What training starts from, as the network's `weights`; empty for random ones.

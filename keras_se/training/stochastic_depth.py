@@ -3,6 +3,7 @@
 import keras
 
 from keras_se.surgery import rewrite
+from keras_se.training.draws import draw_for_each_replica
 
 
 def drop_branches(network, rate, seed):
@@ -10,7 +11,8 @@ def drop_branches(network, rate, seed):
 
     For each image, training leaves a branch out with a probability that rises linearly from zero,
     for the first sum, to `rate`, for the last one, and enlarges the others so that the mean stays.
-    At inference nothing changes.
+    At inference nothing changes. Several devices draw for their own images. The counts of the
+    draws are variables of the network, so that a state goes on with the next ones.
 
     Args:
         network: Functional `keras.Model` of the zoo; not changed.
@@ -48,6 +50,8 @@ def drop_branches(network, rate, seed):
             dtype=copy.dtype_policy,
             name=f"{name}_drop",
         )
+        # Not a layer of our own, or files of plain networks could not be read without keras_se.
+        draw_for_each_replica(drop.seed_generator)
 
         # The zoo's sums have the skip first.
         def dropped(tensors):

@@ -1,0 +1,92 @@
+"""Training that starts from weights prepares its images as theirs were."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from tiny import small
+
+from keras_se import applications, cli
+from keras_se.training import RECIPES, augment, fit
+from keras_se.weights import WEIGHTS
+
+
+@pytest.fixture
+def transferred(monkeypatch, tmp_path, capsys):
+    """A function of the words of `keras-se transfer` that gives the recipe, or the error."""
+    recipes = []
+    monkeypatch.setattr(fit, "train", lambda recipe, *_: recipes.append(recipe))
+
+    def run(*words):
+        words = ("transfer", *words, "--data", "fake", "--out", tmp_path / "out")
+        status = cli.main(list(map(str, words)))
+        assert status == (0 if recipes else 2)
+        return recipes.pop() if recipes else capsys.readouterr().err
+
+    return run
+
+
+ROWS = {(row.mean, row.std): (network, row) for network, rows in WEIGHTS.items() for row in rows}
+
+
+@pytest.mark.parametrize(("network", "row"), ROWS.values(), ids=[one for one, _ in ROWS.values()])
+def test_images_are_normalised_as_those_of_the_weights(transferred, network, row):
+    recipe = transferred(network, "--weights", row.tag)
+    assert (recipe.size, recipe.crop) == (row.size, row.crop)
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), "uint8")
+    application, se = applications.find(network)
+    expected = application.preprocess_input(images, row.tag, se=se)
+    actual = augment.Changes(recipe, 10).unchanged(images)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(actual), expected, atol=1e-6)
+
+
+def test_all_statistics_of_published_weights_have_a_name(transferred):
+    assert len(ROWS) == 4
+    tags = ("imagenet", "ra_in1k", "ra4_e3600_r224_in1k", "miil_in21k_ft_in1k")
+    names = [transferred("mobilenetv3large", "--weights", tag).normalize for tag in tags]
+    assert names == ["none", "imagenet", "half", "none"]
+    source = "hf://timm/mobilenetv3_large_100.ra4_e3600_r224_in1k"
+    assert transferred("mobilenetv3large", "--weights", source).normalize == "half"
+    assert transferred("seresnet20", "--weights", "cifar10").normalize == "cifar10"
+
+
+def test_what_is_given_counts_unless_it_is_another_normalisation(transferred):
+    words = ("seresnet20", "--weights", "cifar10", "--set")
+    assert transferred(*words, "size=48").size == 48
+    assert transferred(*words, "normalize=cifar10").normalize == "cifar10"
+    error = transferred(*words, "normalize=imagenet")
+    assert "`normalize` must be 'cifar10'" in error and "normalize='imagenet'" in error
+    assert "nearest" not in error and "weights='cifar10' of seresnet20" in error
+    assert transferred(*words, "weights=").normalize == "imagenet"
+
+
+def test_a_file_needs_the_recipe_beside_it_or_a_normalisation(transferred, tmp_path):
+    file = tmp_path / "model.keras"
+    words = ("seresnet20", "--weights", file)
+    assert "must be one of" in transferred(*words)
+    file.touch()
+    error = transferred(*words)
+    assert "`normalize` must be given as one of none, imagenet, half" in error
+    assert transferred(*words, "--set", "normalize=half").normalize == "half"
+    before = dataclasses.replace(RECIPES["cifar100-wrn16-8"], size=40)
+    (tmp_path / "recipe.json").write_text(before.to_json())
+    recipe = transferred(*words)
+    assert (recipe.normalize, recipe.size, recipe.crop) == ("cifar100", 40, 1.0)
+    assert "`normalize` must be 'cifar100'" in transferred(*words, "--set", "normalize=half")
+
+
+def test_no_training_begins_with_another_normalisation(tmp_path):
+    recipe = small(network="SEResNet20", weights="cifar10", normalize="half")
+    with pytest.raises(ValueError, match="`normalize` must be 'cifar10'"):
+        fit.train(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_grey_images_are_normalised_by_the_means_of_the_channels():
+    grey = np.linspace(0, 1, 8, dtype="float32").reshape(2, 2, 2, 1)
+    expected = (grey - (0.485 + 0.456 + 0.406) / 3) / ((0.229 + 0.224 + 0.225) / 3)
+    normalize = augment.normalization("imagenet")
+    for images in (grey, keras.ops.convert_to_tensor(grey)):
+        actual = keras.ops.convert_to_numpy(normalize(images))
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
