@@ -82,13 +82,14 @@ def load_keras_weights(model, values, *, head=None, source="the checkpoint"):
     _load(model, keras_variables(model), renamed, head, source)
 
 
-def export_state_dict(model, path=None):
+def export_state_dict(model, path=None, *, metadata=None):
     """Gives the weights of a keras_se model the names and layouts that timm gives them.
 
     Args:
         model: A model of `keras_se.applications`.
         path: Where to write a `.safetensors` file, or `None` to write none. A file there is
             replaced when the new one is complete.
+        metadata: Mapping of strings to strings for the header of the file, or `None`.
 
     Returns:
         The state dict: a mapping from timm's names to NumPy arrays, which `load_state_dict` of
@@ -114,7 +115,7 @@ def export_state_dict(model, path=None):
             value = value.transpose(0, 1, 3, 2)
         state[f"{layer}.{PARAMETERS[name]}"] = _torch_layout(value)
     if path is not None:
-        _write_safetensors(state, Path(path))
+        _write_safetensors(state, Path(path), metadata)
     return state
 
 
@@ -287,7 +288,7 @@ def torch_name(name):
     return name.replace("__", "\0").replace("_", ".").replace("\0", "_")
 
 
-def _write_safetensors(state, path):
+def _write_safetensors(state, path, metadata):
     if path.suffix != ".safetensors":
         raise ValueError(f"`path` must end in .safetensors. Received: path={str(path)!r}")
     from safetensors.numpy import save_file
@@ -295,5 +296,5 @@ def _write_safetensors(state, path):
     # In a folder beside it, so that the finished file can be renamed into place.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         partial = Path(folder) / path.name
-        save_file(state, partial, metadata={"format": "pt"})
+        save_file(state, partial, metadata={"format": "pt", **(metadata or {})})
         partial.replace(path)

@@ -1,0 +1,105 @@
+"""Writes models for other runtimes, each verified after writing against the Keras model.
+
+| format         | file                    | runs with                | batch and image size |
+|----------------|-------------------------|--------------------------|----------------------|
+| `saved_model`  | folder                  | TensorFlow, TF Serving   | any                  |
+| `onnx`         | `.onnx`                 | onnxruntime              | any                  |
+| `openvino`     | `.xml` and `.bin`       | openvino                 | any                  |
+| `litert`       | `.tflite`               | ai-edge-litert           | any                  |
+| `litert_int8`  | `.tflite`               | ai-edge-litert           | any batch, one size  |
+| `state_dict`   | `.safetensors`          | timm, PyTorch            | any                  |
+| `keras`        | `.keras`                | Keras                    | any                  |
+
+"Any size" is as far as the network goes: one that flattens its last map keeps its size. SavedModel
+and LiteRT are written by TensorFlow and so need its backend; the others work on every backend.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_se.export.comparison import verify
+from keras_se.export.formats import FORMATS, find_format, require
+from keras_se.export.metadata import describe, read_metadata
+from keras_se.export.place import placed, refuse_to_lose
+from keras_se.export.served import serve
+
+__all__ = ["FORMATS", "Export", "export_model", "read_metadata"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and how it compares with the Keras model.
+
+    Attributes:
+        path: The file or folder that was written, a `pathlib.Path`.
+        format: The format's name.
+        difference: Largest absolute difference found between the outputs of the two.
+        agreement: For 8-bit integers the fraction of the calibration images whose likeliest class
+            is the Keras model's, from 0 to 1; `None` for all other formats.
+    """
+
+    path: Path
+    format: str
+    difference: float
+    agreement: float | None = None
+
+
+def export_model(
+    model,
+    path,
+    format="saved_model",
+    *,
+    fold=True,
+    preprocessing=None,
+    class_names=None,
+    calibration=None,
+    overwrite=False,
+):
+    """Writes `model` for another runtime, and runs what was written against `model`.
+
+    The written network has one input, `images`, with the axes of `model`: `(image, height, width,
+    channel)` unless Keras is set to channels first. Its outputs are `output_0` and so on. In a
+    state dict there is no graph, only weights.
+
+    Args:
+        model: Functional Keras model of one image input.
+        path: Where to write. It appears when the export is complete and verified; until then,
+            and if the export fails, what was there stays.
+        format: `"saved_model"`, `"onnx"`, `"openvino"`, `"litert"`, `"litert_int8"`,
+            `"state_dict"` or `"keras"`; see the module.
+        fold: Whether to rewrite the network for inference by `keras_se.fold` first. A state dict
+            never is: its names are those of the network as it was trained.
+        preprocessing: A `keras_se.weights.Weights` whose normalisation is baked in: the input is
+            then `uint8`, values 0 to 255, resized by the caller. `None` for none.
+        class_names: Names of the classes in the order of the output, for the metadata.
+        calibration: For `"litert_int8"`, images as the written network takes them, which fix the
+            ranges of its integers; some hundreds that look like those it will see.
+        overwrite: Whether to replace the export of the same format that is at `path`.
+
+    Returns:
+        An `Export`.
+
+    Raises:
+        ValueError: If an argument is not legal, the format cannot do this network or needs
+            another backend, or the written model gives other outputs.
+        ImportError: If the packages of the format are not installed.
+        OSError: If `path` is there already, or cannot be written.
+    """
+    chosen = find_format(format)
+    path = Path(path).resolve()
+    chosen.require_arguments(path, preprocessing, calibration)
+    require(chosen)
+    refuse_to_lose(path, chosen, overwrite)
+    served = serve(
+        model,
+        fold=fold and chosen.graph,
+        preprocessing=preprocessing,
+        calibration=calibration,
+    )
+    metadata = describe(served, chosen.name, class_names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with placed(path, chosen) as written:
+        options = {} if calibration is None else {"calibration": calibration}
+        chosen.write(served, written, metadata, **options)
+        difference, agreement = verify(served, chosen.load(written, served), calibration)
+    return Export(path, chosen.name, difference, agreement)

@@ -1,0 +1,37 @@
+"""Exports to Keras's own file and to a PyTorch state dict."""
+
+import keras
+
+from keras_se.export.metadata import KEY, add_to_archive, dump
+
+
+def write_keras(served, path, metadata):
+    """Writes a `.keras` file with the metadata as a further member of the archive."""
+    served.network.save(path)
+    add_to_archive(path, metadata)
+
+
+def load_keras(path, served):
+    """Gives a callable that runs the model of a `.keras` file."""
+    from keras_se.export.comparison import outputs
+
+    model = keras.saving.load_model(path, compile=False)
+    return lambda images: outputs(model, images)
+
+
+def write_state_dict(served, path, metadata):
+    """Writes the weights by the names that timm gives them."""
+    from keras_se.weights.port import export_state_dict
+
+    export_state_dict(served.model, path, metadata={KEY: dump(metadata)})
+
+
+def load_state_dict(path, served):
+    """Gives a callable that runs a copy of the network with the weights of the file."""
+    from keras_se.export.comparison import outputs
+    from keras_se.weights.load import read_checkpoint
+
+    copy = keras.models.clone_model(served.flexible)
+    checkpoint = read_checkpoint(path)
+    checkpoint.load(copy, checkpoint.values, source=checkpoint.source)
+    return lambda images: outputs(copy, images)

@@ -1,0 +1,51 @@
+"""Exports to ONNX, and by it to OpenVINO, on every backend."""
+
+import tempfile
+from pathlib import Path
+
+from keras_se.export.metadata import KEY, dump
+
+# Some processors compute in bfloat16 unless they are told not to.
+FULL_PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+def write_onnx(served, path, metadata):
+    """Writes an ONNX file."""
+    import onnx
+
+    from keras_se.export.onnx_graph import onnx_model
+
+    onnx.save(onnx_model(served.network, metadata), path)
+
+
+def load_onnx(path, served=None):
+    """Gives a callable that runs the file with onnxruntime, on the processor."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {session.get_inputs()[0].name: images})
+
+
+def write_openvino(served, path, metadata):
+    """Writes OpenVINO's `.xml` and `.bin`, in float32, from the ONNX graph."""
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_file = Path(folder) / "model.onnx"
+        write_onnx(served, onnx_file, metadata)
+        model = openvino.Core().read_model(onnx_file)
+        model.set_rt_info(dump(metadata), [KEY])
+        openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def load_openvino(path, served=None):
+    """Gives a callable that runs the `.xml` with OpenVINO, on the processor, in float32."""
+    import openvino
+
+    model = openvino.Core().compile_model(path, "CPU", FULL_PRECISION)
+
+    def run(images):
+        results = model(images)
+        return [results[index] for index in range(len(model.outputs))]
+
+    return run

@@ -1,0 +1,162 @@
+"""A Keras graph as an ONNX graph.
+
+Written here, node by node, and not by a converter: tf2onnx 1.17.0, which `model.export` of Keras
+3.15.1 calls, gives no valid file for grouped convolutions (on a CPU, TensorFlow makes a function
+call of each), and it needs TensorFlow. This works on every backend, and gives what runtimes are
+fastest with: channels first, grouped convolutions as such, and one transpose in the whole graph.
+"""
+
+import keras
+import numpy as np
+
+from keras_se.export.metadata import KEY, dump
+from keras_se.export.onnx_layers import LAYERS
+from keras_se.surgery.rewrite import calls_for_training, graph_of, graphs, is_graph, nodes
+
+# Of 2022: late enough for all that is used here, early enough for every runtime in use.
+OPSET = 18
+IR_VERSION = 10
+# From images with their channels last to what is inside the graph, and back.
+INWARD, OUTWARD = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+def onnx_model(model, metadata):
+    """Translates a functional model.
+
+    Args:
+        model: Functional `keras.Model` with one input of images, in float32.
+        metadata: Dictionary to store in the file.
+
+    Returns:
+        An `onnx.ModelProto`. Outside it has the axes of `model`; inside, channels come first.
+
+    Raises:
+        ValueError: If a layer cannot be translated; the message says which.
+    """
+    from onnx import helper
+
+    _require_known(model)
+    graph = Graph()
+    (images,) = model.inputs
+    x = graph.transposed("images", images, INWARD)
+    if images.dtype != "float32":
+        x = graph.node("Cast", [x], to=helper.np_dtype_to_tensor_dtype(np.dtype("float32")))
+    names = graph.walk(model, [x])
+    outputs = []
+    for index, (name, tensor) in enumerate(zip(names, model.outputs, strict=True)):
+        name = graph.transposed(name, tensor, OUTWARD)
+        outputs.append(graph.node("Identity", [name], name=f"output_{index}"))
+    made = helper.make_graph(
+        graph.nodes,
+        model.name,
+        [_value("images", images, "height", "width")],
+        [_value(*one) for one in zip(outputs, model.outputs, strict=True)],
+        graph.constants,
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    made = helper.make_model(made, opset_imports=opset, ir_version=IR_VERSION)
+    made.producer_name = "keras_se"
+    helper.set_model_props(made, {KEY: dump(metadata)})
+    return made
+
+
+def _value(name, tensor, *sides):
+    """The declaration of an input or output; unknown sizes get the names `sides`."""
+    from onnx import helper
+
+    sides = iter(sides)
+    shape = [next(sides, None) if size is None else size for size in tensor.shape[1:]]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+    return helper.make_tensor_value_info(name, kind, ["batch", *shape])
+
+
+def _require_known(model):
+    """Raises a ValueError that names all layers that cannot be translated."""
+    problems = {}
+    for node in (node for graph in graphs(model) for node in nodes(graph)):
+        layer = node.operation
+        if node.is_input or is_graph(layer):
+            continue
+        kind = f"{layer.name!r} ({type(layer).__name__})"
+        if type(layer) not in LAYERS:
+            problems[kind] = "has no counterpart here"
+        elif getattr(layer, "compute_dtype", "float32") != "float32":
+            problems[kind] = f"computes in {layer.compute_dtype}, not in float32"
+        elif calls_for_training(node):
+            problems[kind] = "is called as in training"
+        elif getattr(layer, "data_format", None) not in (None, keras.config.image_data_format()):
+            problems[kind] = f"has its {layer.data_format.replace('_', ' ')}, unlike the images"
+    if problems:
+        some = "; ".join(f"{kind} {why}" for kind, why in list(problems.items())[:8])
+        raise ValueError(f"ONNX cannot hold {model.name}: the layer {some}. Nothing was written.")
+
+
+class Graph:
+    """The nodes and constants of an ONNX graph as it grows.
+
+    A tensor is the name of what a node gives. Those of four axes have their channels first.
+
+    Attributes:
+        nodes: List of `onnx.NodeProto`.
+        constants: List of `onnx.TensorProto`.
+        channels_last: Whether the Keras model has its channels last.
+    """
+
+    def __init__(self):
+        self.nodes, self.constants = [], []
+        self.channels_last = keras.config.image_data_format() == "channels_last"
+        self._taken = set()
+
+    def walk(self, model, tensors):
+        """Adds the graph of `model`, called with `tensors`; returns its outputs."""
+        graph = graph_of(model)
+        values = dict(zip(map(id, graph.inputs), tensors, strict=True))
+        for node in nodes(model):
+            if node.is_input:
+                continue
+            given = [values[id(tensor)] for tensor in node.input_tensors]
+            layer = node.operation
+            if is_graph(layer):
+                results = self.walk(layer, given)
+            else:
+                results = [LAYERS[type(layer)](self, node, *given)]
+            values.update(zip(map(id, node.outputs), results, strict=True))
+        return [values[id(tensor)] for tensor in graph.outputs]
+
+    def node(self, kind, inputs, *, name=None, **attributes):
+        """Adds an operator of ONNX; returns its output."""
+        from onnx import helper
+
+        name = self._free(name or kind)
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, value, name):
+        """Adds an array, floats as float32; returns its name."""
+        from onnx import numpy_helper
+
+        name = self._free(name)
+        array = np.ascontiguousarray(value)
+        array = array.astype("float32") if array.dtype.kind == "f" else array
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def axis(self, axis, tensor):
+        """Where the axis of a Keras tensor is here."""
+        rank = len(tensor.shape)
+        axis %= rank
+        return OUTWARD[axis] if rank == 4 and self.channels_last else axis
+
+    def transposed(self, name, tensor, axes):
+        """The tensor with its axes in another order, if it is one of four whose order differs."""
+        if len(tensor.shape) != 4 or not self.channels_last:
+            return name
+        return self.node("Transpose", [name], perm=axes)
+
+    def _free(self, name):
+        free, number = name, 0
+        while free in self._taken:
+            number += 1
+            free = f"{name}_{number}"
+        self._taken.add(free)
+        return free
