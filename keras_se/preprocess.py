@@ -62,7 +62,7 @@ def load_image(path, weights):
     if isinstance(path, Image.Image):
         return _centre_square(to_rgb(path, "the PIL image"), weights, "the PIL image")
     with Path(path).open("rb") as stream:
-        picture = to_rgb(_open_image(stream, path), path)
+        picture = to_rgb(open_image(stream, path), path)
     return _centre_square(picture, weights, path)
 
 
@@ -79,7 +79,7 @@ def _picture_of(array):
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
 
 
-def _open_image(stream, name):
+def open_image(stream, name):
     """Read the header of an image file; a picture too large to decode is an error."""
     from PIL import Image, UnidentifiedImageError
 

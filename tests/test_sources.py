@@ -2,6 +2,7 @@
 
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from keras_se import cli, data
-from keras_se.data import pictures, sources
+from keras_se.data import pictures, sources, tfds
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 
@@ -228,6 +229,24 @@ def test_a_random_crop_of_16_bits_keeps_its_grey(tmp_path):
     random = np.random.default_rng(0)
     (image,), _ = data.Pictures([path], 16).take([0], [random], 0.5)
     assert set(np.unique(image)) == {100}
+
+
+@pytest.mark.parametrize("limit", [100, 700])
+def test_a_decompression_bomb_is_a_broken_file(divided, monkeypatch, limit):
+    """Of 900 pixels: Pillow only warns about less than twice the limit, which nobody reads."""
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    bomb = picture(divided.parent / "bombs" / "a" / "bomb.png", RED, (30, 30))
+    small = picture(divided.parent / "bombs" / "a" / "small.png", BLUE, (8, 8))
+    late = data.Pictures([small, bomb, lambda: tfds._picture([{"image": bomb.read_bytes()}], 0)], 8)
+    for randoms in (None, [np.random.default_rng(0) for _ in range(3)]):
+        images, readable = late.take([0, 1, 2], randoms, 0.5)
+        assert readable.tolist() == [True, False, False]
+        np.testing.assert_array_equal(images[0], np.broadcast_to(BLUE, (8, 8, 3)))
+        assert late.broken == {1, 2}
+        late.broken.clear()
+    reasons = [one for one in late.skipped if one.startswith(str(bomb))]
+    assert reasons and all("decompression bomb" in one for one in reasons)
 
 
 def test_streaming_crops_are_a_function_of_seed_epoch_and_place(divided):

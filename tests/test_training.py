@@ -16,6 +16,7 @@ import keras_se.applications
 from keras_se import data
 from keras_se.layers import SqueezeExcite
 from keras_se.training import DIGITS, augment, find_recipe, fit, folder, from_json, override, report
+from keras_se.training.build import build_all
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -281,6 +282,19 @@ def test_the_seed_gives_the_initial_weights(recipe, few):
     for one, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, same)
     assert np.abs(first[0] - other[0]).max() > 0.01
+
+
+@pytest.mark.parametrize("twin", [True, False])
+def test_the_networks_of_a_recipe_come_with_what_they_are(recipe, few, twin):
+    changes = {"twin": twin, "stochastic_depth": 0.5}
+    made = build_all(dataclasses.replace(recipe, **changes), few)
+    assert {name: se for name, (_, se) in made.items()} == (
+        {"SETiny": True, "Tiny": False} if twin else {"SETiny": True}
+    )
+    for network, se in made.values():
+        assert any(isinstance(layer, SqueezeExcite) for layer in network.layers) == se
+    plain = dataclasses.replace(recipe, network="tiny", twin=False)
+    assert [(name, se) for name, (_, se) in build_all(plain, few).items()] == [("Tiny", False)]
 
 
 def test_label_smoothing_reaches_the_loss(recipe, few, tmp_path):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 
-from keras_se.preprocess import load_image, to_rgb
+from keras_se.preprocess import load_image, open_image, to_rgb
 
 # Torchvision's RandomResizedCrop: how often a box is drawn before the centre is taken instead.
 TRIES = 10
@@ -149,7 +149,7 @@ def _random_crop(source, size, random, smallest):
         picture = source
     else:
         # Read at once: Pillow reads a header by a few bytes at a time.
-        picture = Image.open(io.BytesIO(Path(source).read_bytes()))
+        picture = open_image(io.BytesIO(Path(source).read_bytes()), _name(source))
     with picture:
         width, height = picture.size
         box = random_box(random, width, height, smallest)

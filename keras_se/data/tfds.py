@@ -5,6 +5,8 @@ from functools import partial
 
 import numpy as np
 
+from keras_se.preprocess import open_image
+
 HELD_OUT = ("validation", "test")
 
 
@@ -74,6 +76,4 @@ def _split(builder, split):
 
 
 def _picture(rows, index):
-    from PIL import Image
-
-    return Image.open(io.BytesIO(rows[index]["image"]))
+    return open_image(io.BytesIO(rows[index]["image"]), f"image {index}")

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from keras_se import data
-from keras_se.applications import find
 from keras_se.training import augment, devices, page, report
 from keras_se.training.augment import parse
+from keras_se.training.build import build, build_all
 from keras_se.training.checkpoint import Checkpoint, save_model, save_part, write_history
 from keras_se.training.evaluate import outputs
 from keras_se.training.folder import MODELS, finished, prepare, require_space, write
@@ -19,7 +19,6 @@ from keras_se.training.phases import phase_ends, set_trainable
 from keras_se.training.recipe import XLA
 from keras_se.training.state import State
 from keras_se.training.step import ChangedImages
-from keras_se.training.stochastic_depth import drop_branches
 from keras_se.training.transfer import require_normalization
 
 __all__ = ["build", "fit", "optimizer", "schedule", "train"]
@@ -77,20 +76,20 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
     )
     with devices.spread(recipe.batch_size):
-        networks = _build_all(recipe, dataset)
+        networks = build_all(recipe, dataset)
     # Only to have it refuse a batch size before an earlier run is deleted.
     data.Batches(dataset.train_images, dataset.train_labels, recipe.batch_size)
     if share.index:
         return _help(recipe, networks, dataset, Path(out), resume, share)
     folder = prepare(out, overwrite, recipe if resume else None)
-    require_space(folder, sum(network.count_params() for network in networks.values()))
+    require_space(folder, sum(network.count_params() for network, _ in networks.values()))
     write(folder / "recipe.json", recipe.to_json())
     runs = {}
-    for (name, network), files in zip(networks.items(), MODELS, strict=False):
+    for (name, (network, se)), files in zip(networks.items(), MODELS, strict=False):
         logs = folder / "tensorboard" / name if tensorboard else None
         print(f"Training {name}", flush=True)
         paths = [folder / file for file in files]
-        runs[name] = _train_one(recipe, network, dataset, paths, logs, share)
+        runs[name] = _train_one(recipe, network, se, dataset, paths, logs, share)
     with finished(folder / "curves.png") as path:
         report.curves({name: run["history"] for name, run in runs.items()}, path)
     first = next(iter(runs.values()))["network"]
@@ -108,7 +107,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
 
 def _help(recipe, networks, dataset, folder, resume, share):
     """What the processes other than the first do: the same steps, no files."""
-    for network, files in zip(networks.values(), MODELS, strict=False):
+    for (network, _), files in zip(networks.values(), MODELS, strict=False):
         state = State(folder / files[-1])
         if resume:
             state.read()
@@ -116,7 +115,7 @@ def _help(recipe, networks, dataset, folder, resume, share):
         fit(recipe, network, dataset, None, [Checkpoint(state)], share)
 
 
-def _train_one(recipe, network, dataset, files, logs, share):
+def _train_one(recipe, network, se, dataset, files, logs, share):
     """Trains one network and writes its files; gives its history, measurements and confusions."""
     model_file, history_file, best_file, state_file = files
     state = State(state_file)
@@ -134,7 +133,7 @@ def _train_one(recipe, network, dataset, files, logs, share):
             save_part(network, state, "best", best_file)
         raise
     if devices.count() > 1:
-        network = _alone(recipe, network, dataset)
+        network = _alone(recipe, network, se, dataset)
     save_model(network, model_file)
     save_part(network, state, "best", best_file)
     normalize = augment.normalization(recipe.normalize)
@@ -144,9 +143,9 @@ def _train_one(recipe, network, dataset, files, logs, share):
     return {"network": network, "history": history, "confusion": confusion, "row": row}
 
 
-def _alone(recipe, network, dataset):
+def _alone(recipe, network, se, dataset):
     """The same network on one device, which needs no other process to compute."""
-    alone = build(recipe, dataset, se=network.name == find(recipe.network)[0].name.lower())
+    alone = build(recipe, dataset, se)
     alone.set_weights(network.get_weights())
     return alone
 
@@ -161,40 +160,6 @@ def _results(dataset, rows, saved_model_difference):
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
     }
-
-
-def build(recipe, dataset, se=True):
-    """Builds the network of a recipe, with its `weights` or random ones that its seed fixes.
-
-    Args:
-        recipe: The `Recipe`.
-        dataset: The `keras_se.data.Dataset` that gives the shape of an image and the classes.
-        se: `True` for the network with SE, `False` for its plain twin.
-
-    Returns:
-        A functional `keras.Model`. Keras's random generators are left at the recipe's seed.
-
-    Raises:
-        ValueError: If the images are too small for the network, or the weights do not fit.
-        OSError: If the weights cannot be read or downloaded.
-    """
-    application, _ = find(recipe.network)
-    keras.utils.set_random_seed(recipe.seed)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(recipe.precision)
-    try:
-        network = application(
-            weights=recipe.weights or None,
-            input_shape=dataset.image_shape,
-            classes=len(dataset.class_names),
-            classifier_activation="sigmoid" if recipe.loss == "bce" else "softmax",
-            se=se,
-        )
-        if recipe.stochastic_depth:
-            network = drop_branches(network, recipe.stochastic_depth, recipe.seed)
-        return network
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
 def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
@@ -317,12 +282,3 @@ def _batches(recipe, dataset, epoch, share):
 def _with_step(images, labels, step):
     """What `ChangedImages` takes."""
     return (images, np.full(len(images), step, "int32")), labels
-
-
-def _build_all(recipe, dataset):
-    """The networks to train by name: that of the recipe, then its twin if it is wanted."""
-    application, se = find(recipe.network)
-    networks = {application.name if se else application.twin: build(recipe, dataset, se)}
-    if recipe.twin:
-        networks[application.twin] = build(recipe, dataset, se=False)
-    return networks

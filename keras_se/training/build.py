@@ -1,0 +1,58 @@
+"""From a recipe to untrained networks."""
+
+import keras
+
+from keras_se.applications import find
+from keras_se.training.stochastic_depth import drop_branches
+
+
+def build(recipe, dataset, se=True):
+    """Builds the network of a recipe, with its `weights` or random ones that its seed fixes.
+
+    Args:
+        recipe: The `Recipe`.
+        dataset: The `keras_se.data.Dataset` that gives the shape of an image and the classes.
+        se: `True` for the network with SE, `False` for its plain twin.
+
+    Returns:
+        A functional `keras.Model`. Keras's random generators are left at the recipe's seed.
+
+    Raises:
+        ValueError: If the images are too small for the network, or the weights do not fit.
+        OSError: If the weights cannot be read or downloaded.
+    """
+    application, _ = find(recipe.network)
+    keras.utils.set_random_seed(recipe.seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.precision)
+    try:
+        network = application(
+            weights=recipe.weights or None,
+            input_shape=dataset.image_shape,
+            classes=len(dataset.class_names),
+            classifier_activation="sigmoid" if recipe.loss == "bce" else "softmax",
+            se=se,
+        )
+        if recipe.stochastic_depth:
+            network = drop_branches(network, recipe.stochastic_depth, recipe.seed)
+        return network
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def build_all(recipe, dataset):
+    """Builds all networks that a recipe trains.
+
+    Args:
+        recipe: The `Recipe`.
+        dataset: As `build` takes it.
+
+    Returns:
+        A dictionary from their names to pairs of a network, made by `build`, and its `se`: first
+        the recipe's own, then its twin if it is wanted.
+    """
+    application, se = find(recipe.network)
+    wanted = {application.name if se else application.twin: se}
+    if recipe.twin:
+        wanted[application.twin] = False
+    return {name: (build(recipe, dataset, se), se) for name, se in wanted.items()}
