@@ -53,7 +53,7 @@ NETWORKS["vgg"][1]._head = partial(vgg_head, hidden=32, name="head_fc")
 
 
 def build(name, side=None, activation=None):
-    """One of `NETWORKS` with generated weights, for square images of `side` pixels or of any size."""
+    """One of `NETWORKS` with generated weights, for squares of `side` pixels or any images."""
     row = NETWORKS[name][1]
     options = {"weights": None, "classes": len(CLASSES), "classifier_activation": activation}
     network = row(input_shape=(side, side, 3), **options)
