@@ -274,6 +274,26 @@ def decode_predictions(predictions, top=5, weights=None):
     ]
 
 
+def class_names(weights):
+    """Name the classes that weights tell apart.
+
+    Args:
+        weights: a row with `classes` and `class_names`.
+
+    Returns:
+        The names in the order of the scores, or None if there are none here: those of a head of
+        other classes than ImageNet-1k's.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> class_names(SimpleNamespace(classes=1000, class_names=None))[207]
+        'golden_retriever'
+    """
+    if weights.class_names is not None:
+        return list(weights.class_names)
+    return [name for _, name in _class_names()] if weights.classes == _CLASSES else None
+
+
 def _no_names(received, classes=_CLASSES):
     """Say that predictions of so many classes have no names here."""
     return (

@@ -1,47 +1,175 @@
 """The command `export`."""
 
+import dataclasses
+import sys
 from pathlib import Path
 
-from keras_se.cli.command import OK, add_command, add_weights, load_model, registry_row
+from keras_se.cli.command import (
+    OK,
+    add_command,
+    add_weights,
+    load_model,
+    one_line,
+    registry_row,
+)
+
+# More of them fix the ranges no better, and take longer.
+CALIBRATION_IMAGES = 300
 
 
 def add_export(commands):
     """Adds `export`."""
-    command = add_command(commands, "export", _export, "write a SavedModel and verify it")
+    from keras_se.export import FORMATS
+
+    text = "write a model for another runtime and verify it"
+    command = add_command(commands, "export", _export, text)
     command.add_argument(
         "model", metavar="MODEL", help="a .keras file, or the name of a network with --weights"
     )
-    command.add_argument("directory", metavar="DIR", type=Path, help="folder to write")
+    command.add_argument("path", metavar="PATH", type=Path, help="file or folder to write")
     add_weights(command)
+    command.add_argument(
+        "--format",
+        choices=sorted(FORMATS),
+        default=None,
+        help="what to write (default: by the ending of PATH, .onnx, .xml for OpenVINO, .tflite for "
+        "LiteRT, .keras or .safetensors, and else a SavedModel)",
+    )
+    command.add_argument(
+        "--no-fold",
+        action="store_true",
+        help="write the network as it was trained; by default it is rewritten for inference, but "
+        "in a state dict, which has timm's names",
+    )
     command.add_argument(
         "--preprocessing",
         metavar="NETWORK.TAG",
         nargs="?",
         const="",
         default=None,
-        help="take uint8 images and normalise them in the SavedModel, as these weights want it, "
-        "such as seresnet50.a1_in1k (default: those of --weights)",
+        help="take uint8 images and normalise them in the written network, as these weights want "
+        "it, such as seresnet50.a1_in1k (default: those of --weights)",
     )
     command.add_argument(
-        "--overwrite", action="store_true", help="replace the SavedModel that is in DIR"
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        help="names of the classes, one a line, for the metadata (default: those of the weights, "
+        "or of the run that a .keras file is of)",
+    )
+    command.add_argument(
+        "--calibration",
+        metavar="FOLDER",
+        type=Path,
+        help=f"images for litert_int8; of more than {CALIBRATION_IMAGES} so many are taken",
+    )
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace the export that is at PATH"
     )
 
 
 def _export(options):
-    from keras_se import applications
-    from keras_se.export import export_saved_model
+    from keras_se.export import export_model
+    from keras_se.export.formats import find_format, format_of, require
 
+    chosen = find_format(options.format or format_of(options.path))
+    # Before anything is loaded, so that what cannot work costs no time.
+    require(chosen)
+    if chosen.calibrated and options.calibration is None:
+        raise ValueError(f"--format {chosen.name} needs --calibration FOLDER")
+    if options.calibration is not None and not chosen.calibrated:
+        raise ValueError(f"--calibration goes with litert_int8, not with {chosen.name}.")
+    names = None if options.labels is None else _lines(options.labels)
     preprocessing = _preprocessing(options)
-    if options.model.endswith(".keras"):
-        model = load_model(options)
-    else:
-        application, se = applications.find(options.model)
-        model = application(weights=options.weights or "imagenet", classes=None, se=se)
-    difference = export_saved_model(
-        model, options.directory, preprocessing=preprocessing, overwrite=options.overwrite
+    model, default_names = _model(options)
+    calibration = None
+    if options.calibration is not None:
+        calibration = _calibration(options, model, preprocessing)
+    written = export_model(
+        model,
+        options.path,
+        chosen.name,
+        fold=not options.no_fold,
+        preprocessing=preprocessing,
+        class_names=names or default_names,
+        calibration=calibration,
+        overwrite=options.overwrite,
     )
-    print(f"{options.directory}: largest difference from the Keras model {difference:.1e}")
+    print(f"{options.path}: largest difference from the Keras model {written.difference:.1e}")
+    if written.agreement is not None:
+        print(
+            f"the likeliest class is the Keras model's for {100 * written.agreement:.2f} % of "
+            f"{len(calibration)} images"
+        )
     return OK
+
+
+def _model(options):
+    """The model, and the names of its classes or `None`."""
+    if options.model.endswith(".keras"):
+        return load_model(options), _names_of_run(Path(options.model).parent)
+    from keras_se import applications
+    from keras_se.preprocess import class_names
+
+    application, se = applications.find(options.model)
+    weights = options.weights or "imagenet"
+    model = application(weights=weights, classes=None, se=se)
+    rows = application.published(se)
+    row = next((one for one in rows if weights in ("imagenet", one.tag)), None)
+    return model, row and class_names(row)
+
+
+def _names_of_run(folder):
+    """The names in the SavedModel that training wrote beside a model, or `None`."""
+    from keras_se.export import read_metadata
+
+    try:
+        return read_metadata(folder / "saved_model")["class_names"]
+    except (ValueError, OSError):
+        return None
+
+
+def _lines(path):
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def _calibration(options, model, preprocessing):
+    """The images of the folder, as the written network takes them."""
+    import numpy as np
+
+    from keras_se.preprocess import load_image, preprocess_input
+
+    row = preprocessing or _own_row(options)
+    sides = {side for side in model.inputs[0].shape[1:-1] if side is not None}
+    if options.model.endswith(".keras") and len(sides) == 1:
+        row = dataclasses.replace(row, size=sides.pop())
+    files = sorted(one for one in options.calibration.rglob("*") if one.is_file())
+    if len(files) > CALIBRATION_IMAGES:
+        chosen = np.linspace(0, len(files) - 1, CALIBRATION_IMAGES).astype(int)
+        files = [files[index] for index in chosen]
+    images = []
+    for file in files:
+        try:
+            images.append(load_image(file, row))
+        except (ValueError, OSError) as error:
+            print(f"keras-se: skipped {file}: {one_line(error)}", file=sys.stderr)
+    if not images:
+        raise ValueError(f"--calibration: there are no images in {str(options.calibration)!r}")
+    images = np.stack(images)
+    return images if preprocessing else preprocess_input(images, row, data_format="channels_last")
+
+
+def _own_row(options):
+    """The registry's row that says how the images of a network without --preprocessing look."""
+    from keras_se import applications
+
+    if options.model.endswith(".keras"):
+        raise ValueError(
+            "--calibration of a .keras file goes with --preprocessing NETWORK.TAG, which says how "
+            "images become its input"
+        )
+    application, se = applications.find(options.model)
+    return registry_row(application, se, options.weights or "imagenet", None)
 
 
 def _preprocessing(options):

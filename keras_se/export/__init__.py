@@ -90,7 +90,12 @@ def export_model(
     chosen.require_arguments(path, preprocessing, calibration)
     require(chosen)
     refuse_to_lose(path, chosen, overwrite)
-    served = serve(model, fold=fold and chosen.graph, preprocessing=preprocessing)
+    served = serve(
+        model,
+        fold=fold and chosen.graph,
+        preprocessing=preprocessing,
+        calibration=calibration,
+    )
     metadata = describe(served, chosen.name, class_names)
     path.parent.mkdir(parents=True, exist_ok=True)
     with placed(path, chosen) as written:

@@ -6,6 +6,7 @@ from keras import activations, layers
 
 from keras_se.applications.cifar import ShakeShake
 from keras_se.applications.shufflenet import AXES, ChannelShuffle
+from keras_se.applications.vgg import Enlarge
 from keras_se.layers import SqueezeExcite
 
 # Keras's kernels have (height, width, input, output), those of ONNX (output, input, ...).
@@ -187,6 +188,46 @@ def _shake_shake(graph, node, first, second):
     return graph.node("Mul", [total, half])
 
 
+def _enlarge(graph, node, x):
+    """The products with a matrix for each side, whose size may be known only when it runs."""
+    layer = node.operation
+    for axis in (2, 3):
+        known = node.input_tensors[0].shape[axis - 1 if graph.channels_last else axis]
+        if known is not None and known >= layer.size:
+            continue
+        means = _means(graph, graph.node("Shape", [x], start=axis, end=axis + 1), layer.size)
+        if axis == 3:
+            means = graph.node("Transpose", [means], perm=[1, 0])
+        pair = [means, x] if axis == 2 else [x, means]
+        x = graph.node("MatMul", pair, name=layer.name)
+    return x
+
+
+def _means(graph, old, least):
+    """The matrix `(new pixel, old pixel)` of `Enlarge` for a side of `old` pixels, in ONNX."""
+
+    def whole(*numbers):
+        return graph.constant(np.array(numbers, "int64"), f"whole_{least}")
+
+    def pixels(number, axis):
+        scalar = graph.node("Squeeze", [number])
+        zero, one = (graph.constant(np.array(value), f"whole_{least}") for value in (0, 1))
+        line = graph.node("Range", [zero, scalar, one])
+        return graph.node("Unsqueeze", [line, whole(axis)])
+
+    def product(first, second):
+        return graph.node("Mul", [first, second])
+
+    new = graph.node("Max", [old, whole(least)])
+    source, target = pixels(old, 0), pixels(new, 1)
+    following = [graph.node("Add", [one, whole(1)]) for one in (source, target)]
+    ends = graph.node("Greater", [product(following[0], new), product(target, old)])
+    starts = graph.node("Less", [product(source, new), product(following[1], old)])
+    overlaps = graph.node("Cast", [graph.node("And", [ends, starts])], to=1)
+    total = graph.node("ReduceSum", [overlaps, whole(1)], keepdims=1)
+    return graph.node("Div", [overlaps, total])
+
+
 def _squeeze_excite(graph, node, x):
     block = node.operation
     kind = {"avg": "GlobalAveragePool", "max": "GlobalMaxPool"}[block.squeeze]
@@ -254,6 +295,7 @@ def _require_rank(node, rank):
 LAYERS = {
     ChannelShuffle: _shuffle,
     ShakeShake: _shake_shake,
+    Enlarge: _enlarge,
     SqueezeExcite: _squeeze_excite,
     layers.Activation: _activation,
     layers.Add: _joined("Add"),

@@ -26,8 +26,17 @@ class Served:
     folded: bool
 
 
-def serve(model, *, fold, preprocessing):
+def serve(model, *, fold, preprocessing, calibration=None):
     """Makes the `Served` of `model`, which is not changed.
+
+    Args:
+        model: As for `export_model`.
+        fold: Whether to fold it.
+        preprocessing: As for `export_model`.
+        calibration: The images that will fix the ranges of 8-bit integers, or `None`.
+
+    Returns:
+        A `Served`.
 
     Raises:
         ValueError: If `model` is not functional, or has not one input of images.
@@ -41,9 +50,22 @@ def serve(model, *, fold, preprocessing):
         raise ValueError(f"`model` must have one input of images. Received: inputs of {shapes}")
     flexible = _flexible(model)
     network = folded_model(flexible) if fold else flexible
+    if calibration is not None:
+        from keras_se.export.ranges import with_ranges
+
+        network = with_ranges(network, _as_trained(calibration, preprocessing))
     if preprocessing is not None:
         network = _normalised(network, preprocessing)
     return Served(model, flexible, network, preprocessing, bool(fold))
+
+
+def _as_trained(images, preprocessing):
+    """Images as the network itself takes them."""
+    if preprocessing is None:
+        return images
+    from keras_se.preprocess import preprocess_input
+
+    return preprocess_input(images, preprocessing)
 
 
 def _flexible(model):

@@ -90,7 +90,8 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         runs[name] = _train_one(recipe, network, dataset, paths, logs, share)
     with finished(folder / "curves.png") as path:
         report.curves({name: run["history"] for name, run in runs.items()}, path)
-    saved_model = report.export(next(iter(runs.values()))["network"], folder / "saved_model")
+    first = next(iter(runs.values()))["network"]
+    saved_model = report.export(first, folder / "saved_model", dataset.class_names)
     results = _results(dataset, {name: run["row"] for name, run in runs.items()}, saved_model)
     confusions = {name: run["confusion"] for name, run in runs.items()}
     write(folder / "report.html", page.page(folder, recipe, dataset, results, confusions))

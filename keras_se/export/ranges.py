@@ -1,0 +1,89 @@
+"""Gates that 8-bit integers can hold."""
+
+import keras
+import numpy as np
+
+from keras_se.surgery.rewrite import graphs, nodes, rewrite
+
+# Of the numbers before the activation, what its results must reach, or the bottleneck is silent.
+SILENT = 0.01
+POOLS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
+BATCH = 16
+
+
+def with_ranges(network, images):
+    """Gives a range to bottlenecks of gates that are silent on all calibration images.
+
+    The few units of a bottleneck may all be below zero on every image. The range of what follows
+    the ReLU is then zero, no integer can stand for it, and LiteRT refuses to run the file. Such a
+    bottleneck gets one more unit, a constant that the layer after it multiplies by zero: the
+    outputs stay, and the range is that of the numbers before the activation.
+
+    Args:
+        network: What `keras_se.fold` gave.
+        images: The calibration images, normalised.
+
+    Returns:
+        `network`, or a new model if it has silent bottlenecks.
+    """
+    pairs = _silent(network, images)
+    if not pairs:
+        return network
+
+    def rule(node, copy):
+        layer = node.operation
+        if layer.name in pairs:
+            kernel, bias = map(_array, (layer.kernel, layer.bias))
+            kernel = np.concatenate([kernel, np.zeros_like(kernel[..., :1])], axis=-1)
+            return _pointwise(layer, kernel, np.append(bias, pairs[layer.name]))
+        before = getattr(node.input_tensors[0], "_keras_history", None)
+        if before is not None and before.operation.name in pairs:
+            kernel, bias = map(_array, (layer.kernel, layer.bias))
+            kernel = np.concatenate([kernel, np.zeros_like(kernel[:, :, :1])], axis=2)
+            return _pointwise(layer, kernel, bias)
+        return None
+
+    return rewrite(network, rule)
+
+
+def _silent(network, images):
+    """The largest number before the activation by the name of each silent bottleneck."""
+    layers = [node.operation for graph in graphs(network) for node in nodes(graph)]
+    found = [one for one in layers if _is_bottleneck(one)]
+    if not found:
+        return {}
+    pooled = keras.Model(network.input, [layer.input for layer in found])
+    most = np.zeros((2, len(found)))
+    for start in range(0, len(images), BATCH):
+        for index, x in enumerate(pooled(images[start : start + BATCH], training=False)):
+            layer = found[index]
+            x = _array(x).reshape(-1, layer.kernel.shape[2])
+            x = x @ _array(layer.kernel)[0, 0] + _array(layer.bias)
+            most[:, index] = np.maximum(most[:, index], (x.max(), np.abs(x).max()))
+    return {
+        layer.name: float(size)
+        for layer, (high, size) in zip(found, most.T, strict=True)
+        if high < SILENT * size
+    }
+
+
+def _is_bottleneck(layer):
+    return (
+        isinstance(layer, keras.layers.Conv2D)
+        and layer.activation is keras.activations.relu
+        and isinstance(layer.input._keras_history.operation, POOLS)
+    )
+
+
+def _array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def _pointwise(layer, kernel, bias):
+    """A layer as `layer`, with these weights."""
+    config = layer.get_config() | {"filters": len(bias)}
+    new = type(layer).from_config(config)
+    new.build((None, 1, 1, kernel.shape[2]))
+    new.kernel.assign(kernel)
+    new.bias.assign(bias)
+    return new
