@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 WORKER = Path(__file__).parent / "deploy_worker.py"
 # Of timm, by the names of keras_se.
 NETWORKS = {
@@ -54,8 +56,6 @@ SIDE = 2048  # of the matrices whose product gives the processor's limit
 
 def export(folder, size):
     """Writes the exports that are missing."""
-    import numpy as np
-
     from keras_se.applications import find
 
     random = np.random.default_rng(0)
@@ -190,8 +190,7 @@ class Results:
 
 def summary(ratios):
     """Median, first and third quartile."""
-    first, median, third = statistics.quantiles(ratios, n=4, method="inclusive")
-    return median, first, third
+    return tuple(np.quantile(ratios, (0.5, 0.25, 0.75)))
 
 
 def targets(results):
