@@ -36,7 +36,8 @@ lint: $(INSTALLED)
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[train,serve,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable \
+		".[train,export,serve,dev]"
 	touch $@
 
 .venv-jax/installed: setup.cfg pyproject.toml constraints.txt
@@ -53,7 +54,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 WITHOUT_TENSORFLOW := keras h5py huggingface_hub safetensors pillow scikit-learn matplotlib \
-	pytest pytest-xdist
+	onnx onnxruntime openvino pytest pytest-xdist
 
 clean:
 	rm -rf .venv .venv-jax .venv-torch runs

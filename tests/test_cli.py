@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from keras_se import applications, cli
+from keras_se.export import read_metadata
 from keras_se.preprocess import decode_predictions, load_image, preprocess_input
 from keras_se.training.recipe import Recipe
 from keras_se.weights import WEIGHTS
@@ -134,8 +136,10 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
         (("predict", "seresnet20", "--weights", "x.pth", "x.png"), ("SEResNet20",)),
         (("export", "none.keras", "out"), ("none.keras",)),
         (("export", "m.keras", "out", "--weights", "x"), ("--weights", ".keras")),
-        (("export", "m.keras", "out", "--preprocessing", "a1_in1k"), ("NETWORK.TAG",)),
-        (("export", "nonet50", "out"), ("nonet50", "resnet50")),
+        (("export", "m.keras", "o.keras", "--preprocessing", "a1_in1k"), ("NETWORK.TAG",)),
+        (("export", "nonet50", "out.keras"), ("nonet50", "resnet50")),
+        (("export", "m.keras", "o.tflite", "--format", "litert_int8"), ("--calibration",)),
+        (("export", "m.keras", "o.keras", "--calibration", "x"), ("litert_int8, not with keras",)),
         (("train", "digit", "--out", "out"), ("digit", "digits")),
         (("train", "digits", "--out", "out", "--set", "epochs=many"), ("epochs", "many")),
         (("train", "digits", "--out", "out", "--set", "epoch=3"), ("epoch", "epochs")),
@@ -154,23 +158,48 @@ def test_errors_are_one_line_and_status_two(capsys, monkeypatch, tmp_path, words
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="SavedModels are TensorFlow's")
-def test_export_of_a_network_and_of_a_file(capsys, weights, tmp_path):
+def test_export_of_a_network(capsys, weights, tmp_path):
     import tensorflow as tf
 
-    first, second = tmp_path / "first", tmp_path / "second"
+    first = tmp_path / "first"
     command = ("export", "seresnext26ts", first, "--weights", weights, "--preprocessing")
     assert run(*command) == 0
     assert "largest difference" in capsys.readouterr().out
     serve = tf.saved_model.load(str(first)).signatures["serving_default"]
     assert serve.structured_input_signature[1]["images"].dtype == tf.uint8
+    assert read_metadata(first)["preprocessing"]["tag"] == WEIGHTS["SEResNeXt26TS"][0].tag
     assert run(*command) == 2
     assert str(first) in capsys.readouterr().err
-    path = tmp_path / "model.keras"
-    applications.SEResNet20(weights=None, input_shape=(32, 32, 1), classes=10).save(path)
-    assert run("export", path, second) == 0
-    assert (second / "saved_model.pb").is_file()
-    assert run("export", path, tmp_path / "third", "--preprocessing") == 2
+
+
+def test_export_of_a_file_and_of_packaged_weights(capsys, tmp_path):
+    path, labels, written = (tmp_path / name for name in ("m.keras", "l.txt", "out.safetensors"))
+    applications.SEResNet20(weights=None, input_shape=(32, 32, 1), classes=3).save(path)
+    labels.write_text("one\ntwo words\nthree\n")
+    assert run("export", path, written, "--labels", labels) == 0
+    metadata = read_metadata(written)
+    assert metadata["class_names"] == ["one", "two words", "three"]
+    assert metadata["format"] == "state_dict"
+    assert run("export", path, tmp_path / "third.keras", "--preprocessing") == 2
     assert "NETWORK.TAG" in capsys.readouterr().err
+    written = tmp_path / "out.keras"
+    assert run("export", "seresnet20", written, "--weights", "cifar10", "--no-fold") == 0
+    assert read_metadata(written)["class_names"][:2] == ["airplane", "automobile"]
+    assert not read_metadata(written)["folded"]
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow writes LiteRT")
+def test_export_to_integers(capsys, images, tmp_path):
+    path, pictures = tmp_path / "m.keras", tmp_path / "pictures"
+    applications.SEResNet20(weights="cifar10", classes=10, input_shape=(16, 16, 3)).save(path)
+    shutil.copytree(images[0].parent, pictures)
+    (pictures / "broken.png").write_bytes(b"no image")
+    command = ("export", path, tmp_path / "m.tflite", "--format", "litert_int8")
+    command = (*command, "--preprocessing", "seresnet20.cifar10", "--calibration", pictures)
+    assert run(*command) == 0
+    out, err = capsys.readouterr()
+    assert "% of 3 images" in out
+    assert "skipped" in err
 
 
 def test_the_command_is_installed_and_quiet_about_wrong_use(tmp_path):

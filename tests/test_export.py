@@ -1,131 +1,339 @@
-"""SavedModels that TensorFlow alone can run, verified after writing."""
+"""What every export has in common: metadata, labels, refusals, and nothing half-written."""
 
+import importlib.util
+import json
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 from conftest import run
-from generated import image, tensor
+from generated import image
+from shallow import build
 
+from keras_se import SqueezeExcite, __version__
 from keras_se.applications import SEResNet18, SEResNet20
-from keras_se.export import export_saved_model
+from keras_se.export import FORMATS, export_model, read_metadata
+from keras_se.export.ranges import with_ranges
+from keras_se.surgery import fold
 from keras_se.weights import WEIGHTS
-from keras_se.weights.port import export_state_dict, load_state_dict
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-needs_tensorflow = pytest.mark.skipif(not ON_TENSORFLOW, reason="SavedModels are TensorFlow's")
+needs_tensorflow = pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow writes it")
 ROW = WEIGHTS["ResNet34"][0]  # its mean and deviation are 0.5, which no default is
+LABELS = [f"label {index}" for index in range(10)]
+
+
+def path_of(folder, name):
+    return folder / f"model{FORMATS[name].suffix or ''}"
+
+
+def each_format(*left_out):
+    """Test parameters: what this backend and environment can write."""
+    for name, one in FORMATS.items():
+        if name not in left_out:
+            there = all(map(importlib.util.find_spec, one.packages))
+            skip = (one.tensorflow and not ON_TENSORFLOW) or not there
+            reason = "this environment cannot write it"
+            yield pytest.param(name, marks=pytest.mark.skipif(skip, reason=reason))
+
+
+def calibration_of(name, images):
+    return {"calibration": images} if FORMATS[name].calibrated else {}
 
 
 @pytest.fixture(scope="module")
-def model():
-    network = SEResNet20(weights=None, input_shape=(32, 32, 3), classes=10)
-    state = {key: tensor(key, one.shape) for key, one in export_state_dict(network).items()}
-    load_state_dict(network, state)
-    return network
-
-
-def of_any_size(model):
-    network = SEResNet20(weights=None, input_shape=(None, None, 3), classes=10)
-    load_state_dict(network, export_state_dict(model))
-    return network
+def small():
+    """A network of one block, in which every export takes a moment."""
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False, name="conv1")(images)
+    x = keras.layers.BatchNormalization(name="bn1")(x)
+    x = SqueezeExcite(ratio=2, name="se")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, keras.layers.Dense(10, name="fc")(x), name="small")
 
 
 @needs_tensorflow
-def test_any_batch_and_size_in_a_process_with_tensorflow_only(model, tmp_path):
-    difference = export_saved_model(model, tmp_path / "model")
-    assert 0 <= difference < 1e-5
+def test_saved_models_in_a_process_with_tensorflow_only(tmp_path):
+    """Any batch and size, grouped convolutions, and layers of keras_se's own."""
     images = np.concatenate([image(40, 52, seed=seed) for seed in range(3)])
     np.save(tmp_path / "images.npy", images)
+    folded = {"resnext_t": True, "shufflenet": True, "cifar": False}
+    for name, fold_it in folded.items():
+        written = export_model(build(name, 32), tmp_path / name, fold=fold_it)
+        assert read_metadata(written.path)["folded"] == fold_it
     script = (
         "import sys\n"
         "sys.modules.update(keras=None, keras_se=None)  # as if they were not installed\n"
         "import numpy as np, tensorflow as tf\n"
-        "serve = tf.saved_model.load('model').signatures['serving_default']\n"
-        "(name,) = serve.structured_input_signature[1]\n"
-        "(result,) = serve(**{name: tf.constant(np.load('images.npy'))}).values()\n"
-        "np.save('result.npy', result.numpy())\n"
+        "for name in sys.argv[1:]:\n"
+        "    serve = tf.saved_model.load(name).signatures['serving_default']\n"
+        "    result = serve(images=tf.constant(np.load('images.npy')))['output_0']\n"
+        "    np.save(name + '.npy', result.numpy())\n"
+        "assert sys.modules['keras'] is sys.modules['keras_se'] is None\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
-    expected = run(of_any_size(model), images)
-    np.testing.assert_allclose(np.load(tmp_path / "result.npy"), expected, rtol=1e-4, atol=1e-6)
+    subprocess.run([sys.executable, "-c", script, *folded], check=True, cwd=tmp_path)
+    for name in folded:
+        expected = run(build(name), images)
+        largest = np.abs(expected).max()
+        found = np.load(tmp_path / f"{name}.npy")
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("name", each_format("state_dict"))
+def test_preprocessing_is_baked_in(small, tmp_path, name):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("uint8")
+    path = path_of(tmp_path, name)
+    export_model(small, path, name, preprocessing=ROW, **calibration_of(name, pixels))
+    metadata = read_metadata(path)
+    assert metadata["input_dtype"] == "uint8"
+    assert metadata["preprocessing"]["tag"] == ROW.tag
+    assert metadata["preprocessing"]["std"] == [0.5, 0.5, 0.5]
+    expected = run(small, ((pixels / 255 - 0.5) / 0.5).astype("float32"))
+    found = FORMATS[name].load(path, None)(pixels)[0]
+    tolerance = 0.05 if FORMATS[name].calibrated else 1e-5
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", each_format())
+def test_metadata(small, tmp_path, name):
+    path = path_of(tmp_path, name)
+    pictures = calibration_of(name, image(16, 16))
+    written = export_model(small, path, name, class_names=LABELS, **pictures)
+    assert written.path == path
+    assert written.format == name
+    assert (written.agreement is None) == (name != "litert_int8")
+    assert read_metadata(path) == {
+        "keras_se": __version__,
+        "format": name,
+        "network": "small",
+        "input_size": [16, 16],
+        "input_shape": [None, None, None, 3],
+        "input_dtype": "float32",
+        "data_format": "channels_last",
+        "folded": name != "state_dict",
+        "preprocessing": None,
+        "class_names": LABELS,
+    }
+
+
+def test_metadata_of_what_has_none(small, tmp_path):
+    small.save(tmp_path / "plain.keras")
+    (tmp_path / "empty").mkdir()
+    for name in ("plain.keras", "empty"):
+        with pytest.raises(ValueError, match="no export of keras_se"):
+            read_metadata(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        read_metadata(tmp_path / "missing.onnx")
+
+
+def test_metadata_is_where_other_programs_find_it(small, tmp_path):
+    export_model(small, tmp_path / "model.keras", "keras", class_names=LABELS)
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert json.loads(archive.read("keras_se.json"))["class_names"] == LABELS
+    if importlib.util.find_spec("onnxruntime"):
+        import onnxruntime
+
+        export_model(small, tmp_path / "model.onnx", "onnx", class_names=LABELS)
+        session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+        text = session.get_modelmeta().custom_metadata_map["keras_se"]
+        assert json.loads(text)["class_names"] == LABELS
+
+
+@pytest.mark.parametrize("name", each_format("saved_model"))
+def test_a_file_is_replaced_only_when_asked(small, tmp_path, name):
+    path = path_of(tmp_path, name)
+    path.write_text("mine")
+    pictures = calibration_of(name, image(16, 16))
+    with pytest.raises(FileExistsError, match="model"):
+        export_model(small, path, name, **pictures)
+    assert path.read_text() == "mine"
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    export_model(small, path, name, overwrite=True, **pictures)
+    assert read_metadata(path)["format"] == name
+    beside = {path.with_suffix(suffix).name for suffix in FORMATS[name].beside}
+    assert {one.name for one in tmp_path.iterdir()} == {path.name, *beside}
 
 
 @needs_tensorflow
-def test_preprocessing_is_baked_in(model, tmp_path):
-    import tensorflow as tf
-
-    export_saved_model(model, tmp_path / "model", preprocessing=ROW)
-    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 32, 3)).astype("uint8")
-    (result,) = serve(images=tf.constant(pixels)).values()
-    normalised = ((pixels / 255 - 0.5) / 0.5).astype("float32")
-    expected = run(of_any_size(model), normalised)
-    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-4, atol=1e-6)
-
-
-@needs_tensorflow
-def test_what_is_there_is_kept_unless_asked(model, tmp_path):
+def test_what_is_there_is_kept_unless_asked(small, tmp_path):
     kept = tmp_path / "model" / "mine.txt"
     kept.parent.mkdir()
     kept.write_text("mine")
     with pytest.raises(FileExistsError, match="model"):
-        export_saved_model(model, kept.parent)
+        export_model(small, kept.parent)
     assert kept.read_text() == "mine"
     with pytest.raises(FileExistsError, match="not a SavedModel"):
-        export_saved_model(model, kept.parent, overwrite=True)
+        export_model(small, kept.parent, overwrite=True)
     assert kept.read_text() == "mine"
     assert [one.name for one in tmp_path.iterdir()] == ["model"]
 
 
 @needs_tensorflow
-def test_a_saved_model_is_replaced_when_asked_and_wherever_one_stands(model, tmp_path, monkeypatch):
+def test_a_saved_model_is_replaced_when_asked_and_wherever_one_stands(small, tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path / "model")
-    export_saved_model(model, "../model")
+    export_model(small, "../model")
     old = tmp_path / "model" / "old.txt"
     old.write_text("of the last export")
     monkeypatch.chdir(tmp_path / "model")
     with pytest.raises(FileExistsError):
-        export_saved_model(model, ".")
+        export_model(small, ".")
     assert old.exists()
-    export_saved_model(model, ".", overwrite=True)
+    export_model(small, ".", overwrite=True)
     assert not old.exists()
     assert (tmp_path / "model" / "saved_model.pb").is_file()
 
 
-@needs_tensorflow
-def test_an_export_that_differs_is_not_kept(model, tmp_path, monkeypatch):
-    def perturbed(network, preprocessing):
-        copy = of_any_size(network)
-        bias = copy.layers[-1].bias
-        bias.assign(np.arange(10) * 0.01)
-        return copy
+@pytest.mark.parametrize("name", each_format("litert_int8"))
+def test_an_export_that_differs_is_not_kept(small, tmp_path, monkeypatch, name):
+    chosen = FORMATS[name]
+    path = path_of(tmp_path, name)
 
-    monkeypatch.setattr("keras_se.export._served", perturbed)
+    def perturbed(path, served):
+        load = chosen.load(path, served)
+        return lambda images: [one + 0.01 * np.arange(10) for one in load(images)]
+
+    monkeypatch.setitem(FORMATS, name, replaced(chosen, load=perturbed))
     with pytest.raises(ValueError, match="differs from the Keras model"):
-        export_saved_model(model, tmp_path / "model")
+        export_model(small, path, name)
     assert not list(tmp_path.iterdir())
 
 
 @needs_tensorflow
+def test_integers_that_give_no_numbers_are_not_kept(small, tmp_path, monkeypatch):
+    broken = replaced(
+        FORMATS["litert_int8"], load=lambda *_: lambda images: [np.full((len(images), 10), np.nan)]
+    )
+    monkeypatch.setitem(FORMATS, "litert_int8", broken)
+    with pytest.raises(ValueError, match="not finite"):
+        export_model(small, tmp_path / "m.tflite", "litert_int8", calibration=image(16, 16))
+    assert not list(tmp_path.iterdir())
+
+
+def replaced(one, **fields):
+    import dataclasses
+
+    return dataclasses.replace(one, **fields)
+
+
 def test_a_network_of_one_size_keeps_it(tmp_path):
     images = keras.Input((8, 8, 1))
     x = keras.layers.Dense(3)(keras.layers.Flatten()(images))
-    assert export_saved_model(keras.Model(images, x), tmp_path / "model") < 1e-5
+    network = keras.Model(images, x)
+    for name in ("saved_model", "onnx"):
+        if name == "saved_model" and not ON_TENSORFLOW:
+            continue
+        path = path_of(tmp_path, name)
+        assert export_model(network, path, name).difference < 1e-5
+        assert read_metadata(path)["input_shape"] == [None, 8, 8, 1]
+
+
+def lambda_model():
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Lambda(lambda x: x * 2, name="twice")(images)
+    return keras.Model(images, keras.layers.Conv2D(2, 1, name="conv")(x))
+
+
+def half_precision():
+    images = keras.Input((8, 8, 3))
+    return keras.Model(images, keras.layers.Conv2D(2, 1, name="c", dtype="mixed_float16")(images))
+
+
+def vector():
+    images = keras.Input((8,))
+    return keras.Model(images, keras.layers.Dense(3)(images))
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "options", "message"),
+    (
+        (vector, "onnx", {}, r"one input of images.*8"),
+        (lambda_model, "onnx", {}, r"'twice' \(Lambda\)"),
+        (half_precision, "onnx", {}, r"'c' \(Conv2D\) computes in float16"),
+        (None, "onxx", {}, "'onnx', 'openvino'"),
+        (None, "state_dict", {"preprocessing": ROW}, "weights only"),
+        (None, "keras", {"calibration": image(16, 16)}, "takes no calibration"),
+        (None, "litert_int8", {}, "needs calibration"),
+        (None, "litert_int8", {"calibration": image(16, 16), "fold": False}, "needs fold=True"),
+        (None, "keras", {"class_names": ["a"]}, "the 10 classes of small.*1 names"),
+        (None, "keras", {"class_names": range(10)}, "must be strings"),
+    ),
+)
+def test_refusals(small, tmp_path, network, name, options, message):
+    suffix = FORMATS[name].suffix if name in FORMATS else ".onnx"
+    with pytest.raises(ValueError, match=message):
+        export_model(network() if network else small, tmp_path / f"m{suffix}", name, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_ending_is_refused(small, tmp_path):
+    with pytest.raises(ValueError, match=r"end in \.keras.*model\.h5"):
+        export_model(small, tmp_path / "model.h5", "keras")
 
 
 @needs_tensorflow
-def test_other_inputs_are_refused(tmp_path):
-    vector = keras.Input((8,))
-    with pytest.raises(ValueError, match=r"one input of images.*8"):
-        export_saved_model(keras.Model(vector, keras.layers.Dense(3)(vector)), tmp_path / "model")
+def test_calibration_images_of_another_kind_are_refused(small, tmp_path):
+    for images in (image(16, 15), image(16, 16).astype("uint8"), image(16, 16)[:0]):
+        with pytest.raises(ValueError, match="`calibration` must be float32"):
+            export_model(small, tmp_path / "m.tflite", "litert_int8", calibration=images)
+
+
+@pytest.mark.parametrize("name", [name for name, one in FORMATS.items() if one.packages])
+def test_missing_packages_are_named_with_what_installs_them(small, tmp_path, monkeypatch, name):
+    if FORMATS[name].tensorflow and not ON_TENSORFLOW:
+        pytest.skip("TensorFlow comes first")
+    monkeypatch.setattr("importlib.util.find_spec", lambda one: None)
+    with pytest.raises(ImportError, match=r'pip install "keras_se\[export\]"'):
+        export_model(small, path_of(tmp_path, name), name, **calibration_of(name, image(16, 16)))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(ON_TENSORFLOW, reason="says what other backends cannot do")
-def test_other_backends_name_the_one_that_can(tmp_path):
+@pytest.mark.parametrize("name", ("saved_model", "litert"))
+def test_other_backends_name_the_one_that_can(tmp_path, name):
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
-        export_saved_model(SEResNet18(weights=None), tmp_path / "model")
+        export_model(SEResNet18(weights=None), path_of(tmp_path, name), name)
     assert not list(tmp_path.iterdir())
+
+
+def test_silent_bottlenecks_get_a_range(small):
+    """The outputs stay, and what is written can be run, which is what LiteRT refused before."""
+    folded = fold(small)
+    layer = folded.get_layer("se_fc1")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel, bias - 100])  # no image wakes it
+    images = np.concatenate([image(16, 16, seed=seed) for seed in range(3)])
+    ranged = with_ranges(folded, images)
+    np.testing.assert_allclose(run(ranged, images), run(folded, images), atol=1e-6)
+    ends = keras.Model(ranged.input, ranged.get_layer("se_fc1").output)
+    assert run(ends, images).max() == pytest.approx(100, rel=0.1)
+    layer.set_weights([kernel, bias + 1])
+    assert with_ranges(folded, images) is folded
+
+
+@pytest.mark.slow
+@needs_tensorflow
+def test_agreement_of_integers_is_that_of_both_models(tmp_path):
+    """On packaged weights, and pictures of blots that look unlike each other."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    network = SEResNet20(weights="cifar10", classes=10)
+    row = SEResNet20.weights[0]
+    random = np.random.default_rng(0)
+    blots = random.integers(0, 256, (24, 4, 4, 3)).astype("uint8")
+    pictures = blots.repeat(8, 1).repeat(8, 2)
+    path = tmp_path / "m.tflite"
+    written = export_model(network, path, "litert_int8", preprocessing=row, calibration=pictures)
+    expected = run(network, SEResNet20.preprocess_input(pictures, "cifar10"))
+    interpreter = Interpreter(str(path))
+    interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], pictures.shape)
+    found = interpreter.get_signature_runner("serving_default")(images=pictures)["output_0"]
+    same = found.argmax(-1) == expected.argmax(-1)
+    assert written.agreement == pytest.approx(same.mean())
+    assert written.agreement > 0.9
+    assert len(set(expected.argmax(-1))) > 1
+    kinds = [one["dtype"] for one in interpreter.get_tensor_details()]
+    assert kinds.count(np.int8) > 3 * kinds.count(np.float32)

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "keras_se"
 # Imported inside the one function that needs them, never when a module is.
 LATE = {"tensorflow", "jax", "torch", "PIL", "h5py", "safetensors", "huggingface_hub", "sklearn"}
 LATE |= {"matplotlib", "tensorflow_datasets", "timm"}
+LATE |= {"onnx", "onnxruntime", "openvino", "ai_edge_litert"}
 # What the modules of one part may import of the others, at any time.
 MAY = {
     "arguments": set(),
@@ -24,7 +25,7 @@ MAY = {
     "catalogue": {"applications", "counting"},
     "data": {"preprocess"},
     "training": {"applications", "data", "counting", "export", "surgery", "weights"},
-    "export": {"preprocess"},
+    "export": {"applications", "layers", "preprocess", "surgery", "weights"},
     "cli": {"applications", "catalogue", "data", "export", "preprocess", "training", "weights"},
     "surgery": {"layers"},
     "__init__": {"applications", "counting", "layers", "surgery"},

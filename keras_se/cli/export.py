@@ -74,11 +74,11 @@ def _export(options):
 
     chosen = find_format(options.format or format_of(options.path))
     # Before anything is loaded, so that what cannot work costs no time.
-    require(chosen)
     if chosen.calibrated and options.calibration is None:
         raise ValueError(f"--format {chosen.name} needs --calibration FOLDER")
     if options.calibration is not None and not chosen.calibrated:
         raise ValueError(f"--calibration goes with litert_int8, not with {chosen.name}.")
+    require(chosen)
     names = None if options.labels is None else _lines(options.labels)
     preprocessing = _preprocessing(options)
     model, default_names = _model(options)

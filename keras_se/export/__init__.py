@@ -17,6 +17,8 @@ and LiteRT are written by TensorFlow and so need its backend; the others work on
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from keras_se.export.comparison import verify
 from keras_se.export.formats import FORMATS, find_format, require
 from keras_se.export.metadata import describe, read_metadata
@@ -68,7 +70,8 @@ def export_model(
         format: `"saved_model"`, `"onnx"`, `"openvino"`, `"litert"`, `"litert_int8"`,
             `"state_dict"` or `"keras"`; see the module.
         fold: Whether to rewrite the network for inference by `keras_se.fold` first. A state dict
-            never is: its names are those of the network as it was trained.
+            never is: its names are those of the network as it was trained. 8-bit integers always
+            are, since they hold a batch norm as a part of its convolution only.
         preprocessing: A `keras_se.weights.Weights` whose normalisation is baked in: the input is
             then `uint8`, values 0 to 255, resized by the caller. `None` for none.
         class_names: Names of the classes in the order of the output, for the metadata.
@@ -87,8 +90,10 @@ def export_model(
     """
     chosen = find_format(format)
     path = Path(path).resolve()
-    chosen.require_arguments(path, preprocessing, calibration)
+    chosen.require_arguments(path, fold, preprocessing, calibration)
     require(chosen)
+    if calibration is not None:
+        calibration = _checked(calibration, model, preprocessing)
     refuse_to_lose(path, chosen, overwrite)
     served = serve(
         model,
@@ -103,3 +108,19 @@ def export_model(
         chosen.write(served, written, metadata, **options)
         difference, agreement = verify(served, chosen.load(written, served), calibration)
     return Export(path, chosen.name, difference, agreement)
+
+
+def _checked(calibration, model, preprocessing):
+    """The calibration images as an array of the kind that the written network takes."""
+    images = np.asarray(calibration)
+    legal = "uint8" if preprocessing is not None else model.inputs[0].dtype
+    shape = tuple(model.inputs[0].shape)
+    fits = images.ndim == len(shape) and all(
+        size in (None, other) for size, other in zip(shape[1:], images.shape[1:], strict=True)
+    )
+    if images.dtype != legal or not fits or not len(images):
+        raise ValueError(
+            f"`calibration` must be {legal} images of the shape {shape}. "
+            f"Received: {images.dtype} of {images.shape}"
+        )
+    return images

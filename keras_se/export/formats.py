@@ -40,7 +40,7 @@ class Format:
         """All files or folders of an export at `path`, `path` the last."""
         return [*(path.with_suffix(one) for one in self.beside), path]
 
-    def require_arguments(self, path, preprocessing, calibration):
+    def require_arguments(self, path, fold, preprocessing, calibration):
         """Raises a ValueError if the arguments of `export_model` do not go with the format."""
         if self.suffix is not None and path.suffix != self.suffix:
             raise ValueError(
@@ -52,6 +52,8 @@ class Format:
                 f"`preprocessing` cannot be baked into format={self.name!r}, which holds weights "
                 f"only. Received: preprocessing={preprocessing.tag!r}"
             )
+        if self.calibrated and not fold:
+            raise ValueError(f"format={self.name!r} needs fold=True. Received: fold={fold!r}")
         if self.calibrated == (calibration is None):
             need = "needs" if self.calibrated else "takes no"
             raise ValueError(

@@ -55,8 +55,8 @@ def _silent(network, images):
     pooled = keras.Model(network.input, [layer.input for layer in found])
     most = np.zeros((2, len(found)))
     for start in range(0, len(images), BATCH):
-        for index, x in enumerate(pooled(images[start : start + BATCH], training=False)):
-            layer = found[index]
+        results = keras.tree.flatten(pooled(images[start : start + BATCH], training=False))
+        for index, (layer, x) in enumerate(zip(found, results, strict=True)):
             x = _array(x).reshape(-1, layer.kernel.shape[2])
             x = x @ _array(layer.kernel)[0, 0] + _array(layer.bias)
             most[:, index] = np.maximum(most[:, index], (x.max(), np.abs(x).max()))

@@ -69,13 +69,15 @@ def _as_trained(images, preprocessing):
 
 
 def _flexible(model):
+    """`model` behind an input `images` of any size, or of its own if it can only do that."""
     shape = tuple(model.inputs[0].shape[1:])
     first = keras.config.image_data_format() == "channels_first"
     try:
         return _copy(model, (shape[0], None, None) if first else (None, None, shape[-1]))
     except ValueError:
-        # A network that flattens its map has but one size.
-        return _copy(model, shape)
+        # A network that flattens its map has but one size, and some layers cannot be copied.
+        images = keras.Input(shape, dtype=model.inputs[0].dtype, name=INPUT)
+        return keras.Model(images, model(images), name=model.name)
 
 
 def _copy(model, shape):
