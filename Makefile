@@ -36,7 +36,8 @@ lint: $(INSTALLED)
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[train,export,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable \
+		".[train,export,serve,dev]"
 	touch $@
 
 .venv-jax/installed: setup.cfg pyproject.toml constraints.txt

@@ -1,0 +1,146 @@
+"""One runtime in a process of its own, which `deploy.py` tells what to run.
+
+python benchmarks/deploy_worker.py RUNTIME THREADS
+
+Reads requests as lines of JSON, `{"model": ..., "batch": ..., "size": ..., "passes": ...}`, and
+answers each with a list of seconds, one of each pass. It needs no more than its runtime, so that it
+runs in an environment without keras_se.
+"""
+
+import functools
+import json
+import os
+import sys
+import time
+
+
+def tensorflow(path, images, threads):
+    """A pass of a SavedModel."""
+    import tensorflow as tf
+
+    serve = tf.saved_model.load(path).signatures["serving_default"]
+    (name,) = serve.structured_input_signature[1]
+    inputs = {name: tf.constant(images)}
+    return lambda: [result.numpy() for result in serve(**inputs).values()]
+
+
+def onnxruntime(path, images, threads):
+    """A pass of an ONNX file."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"images": images})
+
+
+def openvino(path, images, threads, precision="f32"):
+    """A pass of OpenVINO's files."""
+    import openvino
+
+    hints = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": precision,
+    }
+    request = openvino.Core().compile_model(path, "CPU", hints).create_infer_request()
+    return lambda: request.infer([images], share_inputs=True)
+
+
+def litert(path, images, threads):
+    """A pass of a LiteRT file."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=threads)
+    (image,) = interpreter.get_input_details()
+    (output,) = interpreter.get_output_details()
+    interpreter.resize_tensor_input(image["index"], images.shape)
+    interpreter.allocate_tensors()
+
+    def run():
+        interpreter.set_tensor(image["index"], images)
+        interpreter.invoke()
+        return interpreter.get_tensor(output["index"])
+
+    return run
+
+
+def torch(name, images, threads, compiled=False):
+    """A pass of a network of timm, channels last."""
+    import timm
+    import torch
+
+    torch.set_num_threads(threads)
+    model = timm.create_model(name).eval().to(memory_format=torch.channels_last)
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    call = torch.compile(model) if compiled else model
+
+    def run():
+        with torch.inference_mode():
+            return call(tensor)
+
+    return run
+
+
+def product(side):
+    """A product of two square matrices in NumPy, or in the framework of this process."""
+    import numpy as np
+
+    first, second = np.random.default_rng(0).standard_normal((2, side, side), "float32")
+    if "torch" in sys.modules:
+        import torch
+
+        first, second = torch.from_numpy(first), torch.from_numpy(second)
+    elif "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        first, second = tf.constant(first), tf.constant(second)
+    return lambda: first @ second
+
+
+RUNTIMES = {
+    "tensorflow": tensorflow,
+    "onnxruntime": onnxruntime,
+    "openvino": openvino,
+    "openvino bfloat16": functools.partial(openvino, precision="bf16"),
+    "litert": litert,
+    "torch": torch,
+    "torch compiled": functools.partial(torch, compiled=True),
+}
+
+
+@functools.cache
+def runner(runtime, threads, model, batch, size):
+    """A function that makes one pass; it is built once."""
+    import numpy as np
+
+    if model == "product":
+        return product(size)
+    images = np.random.default_rng(0).standard_normal((batch, size, size, 3), "float32")
+    return RUNTIMES[runtime](model, images, threads)
+
+
+def timed(run, passes):
+    """Seconds of each pass, after one that is not timed: caches hold what others have run."""
+    seconds = []
+    for _ in range(passes + 1):
+        begin = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - begin)
+    return seconds[1:]
+
+
+def main(runtime, threads):
+    """Answers until there is nothing more to read."""
+    # What libraries print must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        passes = request.pop("passes")
+        answer = timed(runner(runtime, int(threads), **request), passes)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
