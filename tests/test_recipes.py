@@ -27,7 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
     pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning"),
 ]
-JAX = keras.backend.backend() == "jax"
 
 
 # Rates and optimizers
@@ -237,9 +236,6 @@ QUICK = ("digits", "cifar10-fast", "imagenet", "imagenet-senet154", "imagenet-a2
 def test_every_recipe_runs_in_its_smallest_size(name, fake, tmp_path):
     full = RECIPES[name]
     recipe = dataclasses.replace(smoke(full), network="SETiny", size=8, twin=False)
-    if JAX:  # RandAugment compiles for a minute without optimisations.
-        kept = tuple(text for text in recipe.augment if not text.startswith("randaugment"))
-        recipe = dataclasses.replace(recipe, augment=kept)
     assert f"keras-se {'transfer' if name == 'transfer' else 'train ' + name}" in full.about
     images = data.load("fake", size=8)
     network = fit.build(recipe, images)
