@@ -299,6 +299,19 @@ def test_other_backends_name_the_one_that_can(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="needs openvino")
+def test_openvino_calls_nobody():
+    """Its telemetry would fork a process, or start a thread, that calls a server."""
+    script = (
+        "import os, sys\n"
+        "os.register_at_fork(before=lambda: os._exit(3))\n"
+        "from keras_se.export.onnx_formats import import_openvino\n"
+        "import_openvino().Core()\n"
+        "assert not any(name.startswith('openvino_telemetry') for name in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_silent_bottlenecks_get_a_range(small):
     """The outputs stay, and what is written can be run, which is what LiteRT refused before."""
     folded = fold(small)

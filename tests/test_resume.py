@@ -48,7 +48,7 @@ RECIPE = dataclasses.replace(
 def tiny():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
-        patch.setattr(report, "export", lambda network, folder: None)
+        patch.setattr(report, "export", lambda network, folder, class_names: None)
         yield
 
 
@@ -254,7 +254,7 @@ import keras_se.applications
 from tiny import SMALL
 keras_se.applications.SETiny = SMALL
 from keras_se.training import from_json, fit, report
-report.export = lambda network, folder: None
+report.export = lambda network, folder, class_names: None
 fit.train(from_json(open(sys.argv[2]).read()), sys.argv[3], resume=sys.argv[4] == "resume")
 """
 

@@ -14,6 +14,7 @@ from tiny import SMALL
 
 import keras_se.applications
 from keras_se import data
+from keras_se.export import read_metadata
 from keras_se.layers import SqueezeExcite
 from keras_se.training import DIGITS, augment, find_recipe, fit, folder, from_json, override, report
 from keras_se.training.build import build_all
@@ -338,6 +339,7 @@ def test_the_saved_model_predicts_as_the_network(run, few):
     expected = network.predict(few.test_images, verbose=0)
     np.testing.assert_allclose(served(few.test_images), expected, atol=1e-5)
     assert results["saved_model_difference"] < 1e-5
+    assert read_metadata(out / "saved_model")["class_names"] == list(few.class_names)
 
 
 def test_the_history_has_a_line_for_each_epoch(run):

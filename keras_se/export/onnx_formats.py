@@ -1,5 +1,6 @@
 """Exports to ONNX, and by it to OpenVINO, on every backend."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -7,6 +8,22 @@ from keras_se.export.metadata import KEY, dump
 
 # Some processors compute in bfloat16 unless they are told not to.
 FULL_PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+def import_openvino():
+    """Imports OpenVINO without its telemetry, which forks and calls a server when imported.
+
+    Returns:
+        The module `openvino`. If it is not installed, the `ImportError` is its own.
+    """
+    # What is None here counts as not installed, and OpenVINO then does without.
+    hidden = sys.modules.setdefault("openvino_telemetry", None) is None
+    try:
+        import openvino
+    finally:
+        if hidden:
+            del sys.modules["openvino_telemetry"]
+    return openvino
 
 
 def write_onnx(served, path, metadata):
@@ -28,8 +45,7 @@ def load_onnx(path, served=None):
 
 def write_openvino(served, path, metadata):
     """Writes OpenVINO's `.xml` and `.bin`, in float32, from the ONNX graph."""
-    import openvino
-
+    openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
         onnx_file = Path(folder) / "model.onnx"
         write_onnx(served, onnx_file, metadata)
@@ -40,9 +56,7 @@ def write_openvino(served, path, metadata):
 
 def load_openvino(path, served=None):
     """Gives a callable that runs the `.xml` with OpenVINO, on the processor, in float32."""
-    import openvino
-
-    model = openvino.Core().compile_model(path, "CPU", FULL_PRECISION)
+    model = import_openvino().Core().compile_model(path, "CPU", FULL_PRECISION)
 
     def run(images):
         results = model(images)

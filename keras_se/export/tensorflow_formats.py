@@ -8,9 +8,14 @@ import numpy as np
 from keras_se.export.metadata import FILE, add_to_archive, dump
 
 
+def export_network(network, folder):
+    """Writes a SavedModel of a Keras model, and nothing else."""
+    network.export(folder, format="tf_saved_model", verbose=False)
+
+
 def write_saved_model(served, path, metadata):
     """Writes a SavedModel; its metadata lies in `assets.extra`, which TF Serving leaves alone."""
-    served.network.export(path, format="tf_saved_model", verbose=False)
+    export_network(served.network, path)
     extra = path / "assets.extra"
     extra.mkdir()
     (extra / FILE).write_text(dump(metadata), encoding="utf-8")
@@ -35,7 +40,7 @@ def write_litert(served, path, metadata, calibration=None):
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        served.network.export(folder, format="tf_saved_model", verbose=False)
+        export_network(served.network, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if calibration is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
