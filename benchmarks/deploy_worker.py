@@ -1,9 +1,10 @@
 """One runtime in a process of its own, which `deploy.py` tells what to run.
 
-python benchmarks/deploy_worker.py RUNTIME THREADS
+python benchmarks/deploy_worker.py RUNTIME THREADS CLOCK
 
 Reads requests as lines of JSON, `{"model": ..., "batch": ..., "size": ..., "passes": ...}`, and
-answers each with a list of seconds, one of each pass. It needs no more than its runtime, so that it
+answers each with a list of seconds, one of each pass, by the `perf_counter` or the `process_time`
+of `time`. It needs no more than its runtime, so that it
 runs in an environment without keras_se.
 """
 
@@ -73,7 +74,8 @@ def torch(name, images, threads, compiled=False):
     torch.set_num_threads(threads)
     model = timm.create_model(name).eval().to(memory_format=torch.channels_last)
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
-    call = torch.compile(model) if compiled else model
+    # For the one size that it will see.
+    call = torch.compile(model, dynamic=False) if compiled else model
 
     def run():
         with torch.inference_mode():
@@ -120,17 +122,17 @@ def runner(runtime, threads, model, batch, size):
     return RUNTIMES[runtime](model, images, threads)
 
 
-def timed(run, passes):
+def timed(run, passes, clock):
     """Seconds of each pass, after one that is not timed: caches hold what others have run."""
     seconds = []
     for _ in range(passes + 1):
-        begin = time.perf_counter()
+        begin = clock()
         run()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(clock() - begin)
     return seconds[1:]
 
 
-def main(runtime, threads):
+def main(runtime, threads, clock):
     """Answers until there is nothing more to read."""
     # What libraries print must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
@@ -138,7 +140,8 @@ def main(runtime, threads):
     for line in sys.stdin:
         request = json.loads(line)
         passes = request.pop("passes")
-        answer = timed(runner(runtime, int(threads), **request), passes)
+        run = runner(runtime, int(threads), **request)
+        answer = timed(run, passes, getattr(time, clock))
         print(json.dumps(answer), file=answers, flush=True)
 
 
