@@ -48,7 +48,8 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         tensorboard: Whether to write logs for TensorBoard into `out/tensorboard` as well.
         share: Which of several processes this is, as `keras_se.training.devices.join` gives it.
             Only the first one writes; the others, whose `out` must be the same folder, only read
-            what it resumes.
+            what it resumes. Within `keras_se.training.processes.together`, none of them waits for
+            one that has failed.
 
     Returns:
         A dictionary with `networks` (for each name, `test_accuracy` in percent, `parameters`
