@@ -237,9 +237,9 @@ def lambda_model():
     return keras.Model(images, keras.layers.Conv2D(2, 1, name="conv")(x))
 
 
-def half_precision():
+def double_precision():
     images = keras.Input((8, 8, 3))
-    return keras.Model(images, keras.layers.Conv2D(2, 1, name="c", dtype="mixed_float16")(images))
+    return keras.Model(images, keras.layers.Conv2D(2, 1, name="c", dtype="float64")(images))
 
 
 def vector():
@@ -252,7 +252,7 @@ def vector():
     (
         (vector, "onnx", {}, r"one input of images.*8"),
         (lambda_model, "onnx", {}, r"'twice' \(Lambda\)"),
-        (half_precision, "onnx", {}, r"'c' \(Conv2D\) computes in float16"),
+        (double_precision, "onnx", {}, r"'c' \(Conv2D\) computes in float64"),
         (None, "onxx", {}, "'onnx', 'openvino'"),
         (None, "state_dict", {"preprocessing": ROW}, "weights only"),
         (None, "keras", {"calibration": image(16, 16)}, "takes no calibration"),
@@ -350,3 +350,21 @@ def test_agreement_of_integers_is_that_of_both_models(tmp_path):
     assert len(set(expected.argmax(-1))) > 1
     kinds = [one["dtype"] for one in interpreter.get_tensor_details()]
     assert kinds.count(np.int8) > 3 * kinds.count(np.float32)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_is_written_in_float32(policy, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = SEResNet20(weights="cifar10", classes=10)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    exact = SEResNet20(weights="cifar10", classes=10)
+    images = image(32, 32)
+    expected = run(exact, images)
+    assert np.abs(run(mixed, images) - expected).max() > 1e-4
+    export_model(mixed, tmp_path / "m.onnx", "onnx")
+    found = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"images": images})[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert mixed.get_layer("conv1").compute_dtype == policy.removeprefix("mixed_")

@@ -63,6 +63,8 @@ def export_model(
     channel)` unless Keras is set to channels first. Its outputs are `output_0` and so on. In a
     state dict there is no graph, only weights.
 
+    A model of mixed precision is written in float32, the precision of its weights.
+
     Args:
         model: Functional Keras model of one image input.
         path: Where to write. It appears when the export is complete and verified; until then,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 
 INPUT = "images"
+SHORT = ("bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class Served:
     """A model and what is written in its place.
 
     Attributes:
-        model: The model as it was given.
+        model: The model as it was given, in float32.
         flexible: The same weights behind an input of any size, if the network can.
         network: What is written: `flexible`, folded if asked, behind the normalisation if asked.
         preprocessing: The `Weights` whose normalisation `network` has, or `None`.
@@ -28,6 +29,9 @@ class Served:
 
 def serve(model, *, fold, preprocessing, calibration=None):
     """Makes the `Served` of `model`, which is not changed.
+
+    A model of mixed precision is served in float32, as its weights are: most runtimes know nothing
+    else, and 16 bits are too few to tell rounding from a mistake.
 
     Args:
         model: As for `export_model`.
@@ -48,6 +52,8 @@ def serve(model, *, fold, preprocessing, calibration=None):
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = [tuple(one.shape) for one in model.inputs]
         raise ValueError(f"`model` must have one input of images. Received: inputs of {shapes}")
+    if any(layer.compute_dtype in SHORT for layer in model._flatten_layers()):
+        model = _in_float32(model)
     flexible = _flexible(model)
     network = folded_model(flexible) if fold else flexible
     if calibration is not None:
@@ -57,6 +63,28 @@ def serve(model, *, fold, preprocessing, calibration=None):
     if preprocessing is not None:
         network = _normalised(network, preprocessing)
     return Served(model, flexible, network, preprocessing, bool(fold))
+
+
+def _in_float32(model):
+    """A copy of `model` whose layers compute in float32."""
+
+    def clone(layer):
+        return type(layer).from_config(_with_float32(layer.get_config()))
+
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _with_float32(config):
+    """A layer's config with the dtype policies of it and of the layers in it replaced."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return "float32"
+        return {key: _with_float32(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return type(config)(map(_with_float32, config))
+    return config
 
 
 def _as_trained(images, preprocessing):
