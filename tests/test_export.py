@@ -276,7 +276,7 @@ def test_another_ending_is_refused(small, tmp_path):
 
 @needs_tensorflow
 def test_calibration_images_of_another_kind_are_refused(small, tmp_path):
-    for images in (image(16, 15), image(16, 16).astype("uint8"), image(16, 16)[:0]):
+    for images in (image(16, 16, 4), image(16, 16).astype("uint8"), image(16, 16)[:0]):
         with pytest.raises(ValueError, match="`calibration` must be float32"):
             export_model(small, tmp_path / "m.tflite", "litert_int8", calibration=images)
 

@@ -17,6 +17,7 @@ and LiteRT are written by TensorFlow and so need its backend; the others work on
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_se.export.comparison import verify
@@ -115,14 +116,14 @@ def export_model(
 def _checked(calibration, model, preprocessing):
     """The calibration images as an array of the kind that the written network takes."""
     images = np.asarray(calibration)
-    legal = "uint8" if preprocessing is not None else model.inputs[0].dtype
-    shape = tuple(model.inputs[0].shape)
-    fits = images.ndim == len(shape) and all(
-        size in (None, other) for size, other in zip(shape[1:], images.shape[1:], strict=True)
-    )
-    if images.dtype != legal or not fits or not len(images):
+    dtype = "uint8" if preprocessing is not None else model.inputs[0].dtype
+    first = keras.config.image_data_format() == "channels_first"
+    axis = 1 if first else -1
+    channels = model.inputs[0].shape[axis]
+    fits = images.ndim == 4 and images.shape[axis] == channels and len(images) > 0
+    if images.dtype != dtype or not fits:
         raise ValueError(
-            f"`calibration` must be {legal} images of the shape {shape}. "
+            f"`calibration` must be {dtype} images with four axes and {channels} channels. "
             f"Received: {images.dtype} of {images.shape}"
         )
     return images
