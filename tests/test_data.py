@@ -1,12 +1,15 @@
 """The split of the digits, their values, and the batches made of them."""
 
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_se import data
+from keras_se.preprocess import load_image
 
 load_digits = pytest.importorskip("sklearn.datasets").load_digits
 
@@ -130,3 +133,20 @@ def test_only_images_are_augmented():
 def test_a_batch_larger_than_the_data_is_an_error():
     with pytest.raises(ValueError, match=r"at most the number of training images, 10.*=11"):
         numbered(11)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
+def test_pictures_are_resized_as_asked(tmp_path, interpolation):
+    noise = np.random.default_rng(0).integers(0, 256, (10, 40, 30, 3), "uint8")
+    for index, one in enumerate(noise):
+        folder = tmp_path / "ab"[index % 2]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(one).save(folder / f"{index}.png")
+    loaded = data.load(f"folder:{tmp_path}", size=12, crop=0.8, interpolation=interpolation)
+    row = SimpleNamespace(size=12, crop=0.8, interpolation=interpolation)
+    # The last of either class is held out.
+    expected = [load_image(noise[index], row) for index in (0, 2, 4, 6, 1, 3, 5, 7)]
+    np.testing.assert_array_equal(loaded.train_images, expected)
+    np.testing.assert_array_equal(
+        loaded.test_images, [load_image(noise[8], row), load_image(noise[9], row)]
+    )

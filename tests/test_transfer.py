@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from tiny import small
 
-from keras_se import applications, cli
+from keras_se import applications, cli, data
 from keras_se.training import RECIPES, augment, fit
+from keras_se.training.evaluate import evaluate_network
 from keras_se.weights import WEIGHTS
 
 
@@ -34,6 +35,7 @@ ROWS = {(row.mean, row.std): (network, row) for network, rows in WEIGHTS.items()
 def test_images_are_normalised_as_those_of_the_weights(transferred, network, row):
     recipe = transferred(network, "--weights", row.tag)
     assert (recipe.size, recipe.crop) == (row.size, row.crop)
+    assert recipe.interpolation == row.interpolation
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), "uint8")
     application, se = applications.find(network)
     expected = application.preprocess_input(images, row.tag, se=se)
@@ -90,3 +92,18 @@ def test_grey_images_are_normalised_by_the_means_of_the_channels():
     for images in (grey, keras.ops.convert_to_tensor(grey)):
         actual = keras.ops.convert_to_numpy(normalize(images))
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_evaluation_resizes_as_the_weights_want_it(monkeypatch):
+    class LoadedError(Exception):
+        pass
+
+    def load(name, **resized):
+        raise LoadedError(resized)
+
+    monkeypatch.setattr(data, "load", load)
+    row = next(row for row in WEIGHTS["SEResNet50"] if row.tag == "ra2_in1k")
+    with pytest.raises(LoadedError) as caught:
+        evaluate_network("seresnet50", "ra2_in1k", "digits")
+    wanted = {"size": row.size, "crop": row.crop, "interpolation": row.interpolation}
+    assert caught.value.args == (wanted,)

@@ -25,6 +25,7 @@ class Pictures:
             `PIL.Image.Image`.
         size: Side in pixels of the square that each picture becomes.
         crop: The square that is cut from the centre, as a fraction of the short side.
+        interpolation: `"bilinear"`, `"bicubic"` or `"nearest"`.
 
     Attributes:
         shape: `(image, size, size, 3)`, or `(image, 3, size, size)` channels first.
@@ -34,10 +35,10 @@ class Pictures:
 
     dtype = np.dtype("uint8")
 
-    def __init__(self, sources, size, crop=1.0):
+    def __init__(self, sources, size, crop=1.0, interpolation="bilinear"):
         self.sources = list(sources)
         self.size = size
-        self._row = SimpleNamespace(size=size, crop=crop, interpolation="bilinear")
+        self._row = SimpleNamespace(size=size, crop=crop, interpolation=interpolation)
         self.skipped, self.broken = set(), set()
         self._lock = threading.Lock()
 
@@ -100,7 +101,7 @@ class Pictures:
         try:
             if random is None:
                 return load_image(_opened(source), self._row)
-            return _random_crop(_opened(source), self.size, random, smallest)
+            return _random_crop(_opened(source), self._row, random, smallest)
         except Exception as error:  # Pillow's decoders raise almost anything on damaged files.
             with self._lock:
                 self.broken.add(int(index))
@@ -141,8 +142,8 @@ def centre_box(width, height, crop):
     return left, top, left + side, top + side
 
 
-def _random_crop(source, size, random, smallest):
-    """A random box of a picture, resized to `(size, size, 3)`."""
+def _random_crop(source, row, random, smallest):
+    """A random box of a picture, resized to `(row.size, row.size, 3)`."""
     from PIL import Image
 
     if isinstance(source, Image.Image):
@@ -154,13 +155,14 @@ def _random_crop(source, size, random, smallest):
         width, height = picture.size
         box = random_box(random, width, height, smallest)
         # A JPEG is decoded at a half, a quarter or an eighth if that is still large enough.
-        shrink = max(min(box[2] - box[0], box[3] - box[1]) / size, 1)
+        shrink = max(min(box[2] - box[0], box[3] - box[1]) / row.size, 1)
         picture.draft("RGB", (int(width / shrink), int(height / shrink)))
         across, down = picture.width / width, picture.height / height
         box = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
         # Not converted if it need not be: that would be a copy.
         rgb = picture if picture.mode == "RGB" else to_rgb(picture, _name(source))
-        return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR, box=box))
+        resampling = Image.Resampling[row.interpolation.upper()]
+        return np.asarray(rgb.resize((row.size, row.size), resampling, box=box))
 
 
 def _opened(source):

@@ -1,5 +1,8 @@
 """Where data come from: `--data digits`, `fake`, `folder:PATH`, `array:FILE`, `tfds:NAME`."""
 
+import math
+from functools import partial
+
 import keras
 import numpy as np
 
@@ -16,7 +19,7 @@ FAKE_IMAGES, FAKE_CLASSES, FAKE_SIZE = 160, 10, 32
 KINDS = ("digits", "fake", "folder:PATH", "array:FILE", "tfds:NAME")
 
 
-def load(name, *, size=None, crop=1.0, memory=MEMORY):
+def load(name, *, size=None, crop=1.0, interpolation="bilinear", memory=MEMORY):
     """Loads a dataset by name.
 
     * `"digits"`: the 1,797 handwritten digits that scikit-learn ships, of 8x8 pixels; every fifth
@@ -35,6 +38,7 @@ def load(name, *, size=None, crop=1.0, memory=MEMORY):
         size: Side of the images in pixels; `None` leaves digits, fakes and arrays as they are.
         crop: For folders and TFDS, the square as a fraction of the resized short side, such as
             0.875.
+        interpolation: How they are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
         memory: Bytes; a set that would need more is not decoded here but as batches ask for it.
 
     Returns:
@@ -50,7 +54,9 @@ def load(name, *, size=None, crop=1.0, memory=MEMORY):
         raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
     if kind in ("folder", "tfds"):
         listed = list_folder(what) if kind == "folder" else list_tfds(what)
-        return _decoded(listed, size or _needs_size(name), crop, memory, name)
+        size = size or _needs_size(name)
+        pictures = partial(Pictures, size=size, crop=crop, interpolation=interpolation)
+        return _decoded(listed, pictures, memory, name)
     if kind == "array":
         return _arranged(read_arrays(what), size)
     images, labels, class_names = {"digits": _digits, "fake": _fake}[kind]()
@@ -130,7 +136,7 @@ def _resized(images, size):
     return resized if images.dtype == np.float32 else np.uint8(np.rint(resized).clip(0, 255))
 
 
-def _decoded(listed, size, crop, memory, name):
+def _decoded(listed, make_pictures, memory, name):
     """Files or other sources as a dataset, decoded now if the memory is enough."""
     train, test, names = listed
     if test is None:
@@ -139,10 +145,10 @@ def _decoded(listed, size, crop, memory, name):
         train = sources[~held_out], labels[~held_out]
         test = sources[held_out], labels[held_out]
         check_none_empty(test[1], names, f"{name}, every {HELD_OUT_EVERY}th image of a class")
-    pictures = [Pictures(sources, size, crop) for sources, _ in (train, test)]
+    pictures = [make_pictures(sources) for sources, _ in (train, test)]
     labels = [train[1], test[1]]
     skipped = set()
-    if sum(map(len, pictures)) * size * size * 3 <= memory:
+    if sum(math.prod(one.shape) for one in pictures) <= memory:
         for index, one in enumerate(pictures):
             images, readable = one.decode_all()
             pictures[index] = images if readable.all() else images[readable]

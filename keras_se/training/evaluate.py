@@ -57,7 +57,8 @@ def evaluate_file(network, path, name, batch_size=64):
     expected = tuple(network.input_shape[1:])
     first = keras.config.image_data_format() == "channels_first"
     size = expected[1] if first else expected[0]
-    dataset = data.load(name, size=size, crop=recipe.crop if recipe else 1.0)
+    resized = {"crop": recipe.crop, "interpolation": recipe.interpolation} if recipe else {}
+    dataset = data.load(name, size=size, **resized)
     if any(
         want not in (None, got) for want, got in zip(expected, dataset.image_shape, strict=True)
     ):
@@ -92,7 +93,7 @@ def evaluate_network(name, weights, data_name, batch_size=64):
     data.check(data_name)
     network_name = application.name if se else application.twin
     row = find(weights, application.published(se), network=network_name)
-    dataset = data.load(data_name, size=row.size, crop=row.crop)
+    dataset = data.load(data_name, size=row.size, crop=row.crop, interpolation=row.interpolation)
     network = application(weights=weights, input_shape=dataset.image_shape, classes=None, se=se)
     return _measured(
         network,

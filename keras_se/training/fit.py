@@ -72,7 +72,9 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         report.require_tensorboard()
     if not resume:
         require_normalization(recipe)
-    dataset = data.load(recipe.data, size=recipe.size, crop=recipe.crop)
+    dataset = data.load(
+        recipe.data, size=recipe.size, crop=recipe.crop, interpolation=recipe.interpolation
+    )
     devices.require_agreement(
         share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
     )

@@ -15,6 +15,7 @@ SCHEDULES = ("cosine", "constant", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 LOSSES = ("crossentropy", "bce")
 NORMS = ("train", "inference", "reestimate")
+INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 XLA = {"auto": "auto", "on": True, "off": False}
 
 
@@ -61,6 +62,7 @@ class Recipe:
         normalize: `"none"` for pixels from 0 to 1, or whose mean and standard deviation they are
             normalised with: `"imagenet"`, `"half"` (0.5 and 0.5), `"cifar10"` or `"cifar100"`.
         crop: The square cut from the centre of a file's picture, as a fraction of the short side.
+        interpolation: How files' pictures are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
         steps: Most steps of an epoch, zero for no limit.
         weights: What training starts from, as the network's `weights`; empty for random ones.
         head_epochs: First epochs, in which only the classifier is trained.
@@ -107,6 +109,7 @@ class Recipe:
     frozen_norm_epochs: int = 0
     normalize: str = "none"
     crop: float = 1.0
+    interpolation: str = "bilinear"
     steps: int = 0
     weights: str = ""
     head_epochs: int = 0
@@ -176,6 +179,7 @@ CHOICES = {
     "norm": NORMS,
     "xla": tuple(XLA),
     "normalize": tuple(NORMALIZATIONS),
+    "interpolation": INTERPOLATIONS,
 }
 RULES = (
     (POSITIVE, lambda x: x > 0, "a positive integer"),

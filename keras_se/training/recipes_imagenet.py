@@ -107,6 +107,7 @@ A2 = dataclasses.replace(
     batch_size=256,
     accumulate=8,
     crop=0.95,
+    interpolation="bicubic",
     optimizer="lamb",
     learning_rate=5e-3,
     reference_batch=2048,

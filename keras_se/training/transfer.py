@@ -9,6 +9,8 @@ from keras_se.training.recipe import override
 from keras_se.training.recipes import TRANSFER
 from keras_se.weights import find as find_row
 
+# Fields of a recipe that rows of weights have too.
+RESIZED = ("size", "crop", "interpolation")
 NAMES = {statistics: name for name, statistics in NORMALIZATIONS.items()}
 
 
@@ -22,8 +24,8 @@ def preprocessing(recipe):
         recipe: The `Recipe`.
 
     Returns:
-        A dictionary with the values of the fields `normalize`, `size` and `crop`, or `None` if it
-        is not known or there are no weights.
+        A dictionary with the values of the fields `normalize`, `size`, `crop` and
+        `interpolation`, or `None` if they are not known or there are no weights.
 
     Raises:
         ValueError: If the weights are neither a tag nor `hf://` nor a file.
@@ -33,14 +35,15 @@ def preprocessing(recipe):
         return None
     if Path(weights).is_file():
         before = recipe_beside(weights)
-        return before and {name: getattr(before, name) for name in ("normalize", "size", "crop")}
+        return before and {name: getattr(before, name) for name in ("normalize", *RESIZED)}
     application, se = find(recipe.network)
     rows = application.published(se)
     if weights.startswith("hf://"):
         row = next((row for row in rows if weights == f"hf://{row.source}"), None)
     else:
         row = find_row(weights, rows, network=application.name if se else application.twin)
-    return row and {"normalize": NAMES[row.mean, row.std], "size": row.size, "crop": row.crop}
+    resized = row and {name: getattr(row, name) for name in RESIZED}
+    return row and {"normalize": NAMES[row.mean, row.std], **resized}
 
 
 def require_normalization(recipe):
@@ -60,7 +63,7 @@ def transfer(network, weights, assignments=()):
         network: The network's name.
         weights: What to start from: a tag, `hf://owner/repo` or a file.
         assignments: What else to change, as `override` takes it. Without assignments to
-            `normalize`, `size` and `crop` these are as the weights were trained with.
+            `normalize`, `size`, `crop` and `interpolation` these are as the weights want them.
 
     Returns:
         The `Recipe`.
