@@ -252,7 +252,8 @@ def vector():
     (
         (vector, "onnx", {}, r"one input of images.*8"),
         (lambda_model, "onnx", {}, r"'twice' \(Lambda\)"),
-        (half_precision, "onnx", {}, r"'c' \(Conv2D\) computes in float16"),
+        (half_precision, "onnx", {"fold": False}, r"'c' \(Conv2D\) computes in float16"),
+        (half_precision, "keras", {}, r"`fold` must be False.*'c' computes in float16"),
         (None, "onxx", {}, "'onnx', 'openvino'"),
         (None, "state_dict", {"preprocessing": ROW}, "weights only"),
         (None, "keras", {"calibration": image(16, 16)}, "takes no calibration"),
@@ -266,6 +267,14 @@ def test_refusals(small, tmp_path, network, name, options, message):
     suffix = FORMATS[name].suffix if name in FORMATS else ".onnx"
     with pytest.raises(ValueError, match=message):
         export_model(network() if network else small, tmp_path / f"m{suffix}", name, **options)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_tensorflow
+def test_what_litert_cannot_do_is_one_line(tmp_path):
+    with pytest.raises(ValueError, match="LiteRT cannot hold") as caught:
+        export_model(half_precision(), tmp_path / "m.tflite", "litert", fold=False)
+    assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 

@@ -39,7 +39,8 @@ def serve(model, *, fold, preprocessing, calibration=None):
         A `Served`.
 
     Raises:
-        ValueError: If `model` is not functional, or has not one input of images.
+        ValueError: If `model` is not functional, has not one input of images, or is to be folded
+            and computes in half precision.
     """
     from keras_se.surgery import fold as folded_model
     from keras_se.surgery.rewrite import require_functional
@@ -48,6 +49,12 @@ def serve(model, *, fold, preprocessing, calibration=None):
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = [tuple(one.shape) for one in model.inputs]
         raise ValueError(f"`model` must have one input of images. Received: inputs of {shapes}")
+    half = next((one for one in model.layers if "16" in one.compute_dtype), None)
+    if fold and half is not None:
+        raise ValueError(
+            f"`fold` must be False for {model.name}: its layer {half.name!r} computes in "
+            f"{half.compute_dtype}, in which a folded network is not the same. Received: fold=True"
+        )
     flexible = _flexible(model)
     network = folded_model(flexible) if fold else flexible
     if calibration is not None:

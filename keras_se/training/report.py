@@ -84,7 +84,7 @@ def export(network, folder, class_names):
         return None
     from keras_se.export import export_model
 
-    # As it was trained: folding would take longer than all the rest, and `keras-se export` does.
+    # As it was trained: in half precision a folded network is not the same.
     written = export_model(network, folder, fold=False, class_names=class_names, overwrite=True)
     worst = written.difference
     print(f"SavedModel reloaded from {folder}: predictions differ by at most {worst:.1e}.")
