@@ -269,6 +269,14 @@ def test_refusals(small, tmp_path, network, name, options, message):
     assert not list(tmp_path.iterdir())
 
 
+@needs_tensorflow
+def test_what_litert_cannot_do_is_one_line(tmp_path):
+    with pytest.raises(ValueError, match="LiteRT cannot hold") as caught:
+        export_model(double_precision(), tmp_path / "m.tflite", "litert")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_ending_is_refused(small, tmp_path):
     with pytest.raises(ValueError, match=r"end in \.keras.*model\.h5"):
         export_model(small, tmp_path / "model.h5", "keras")

@@ -46,7 +46,14 @@ def write_litert(served, path, metadata, calibration=None):
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = lambda: ([one[None]] for one in calibration)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        Path(path).write_bytes(converter.convert())
+        try:
+            content = converter.convert()
+        except Exception as error:  # whatever the converter raises, with pages of its own graph
+            reason = str(error).strip().split("\n")[0][:200]
+            raise ValueError(
+                f"LiteRT cannot hold {served.model.name}: {reason}. Nothing was written."
+            ) from error
+        Path(path).write_bytes(content)
     add_to_archive(path, metadata)
 
 
