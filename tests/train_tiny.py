@@ -25,7 +25,7 @@ def divide_the_cpu():
         tf.config.set_logical_device_configuration(cpu, parts)
 
 
-def at_the_end(network, folder):
+def at_the_end(network, folder, class_names):
     """In the place of the export to a SavedModel, which the first process does."""
     if os.environ.get("FAIL_AT") == "end":
         raise OSError("No space left on device")
