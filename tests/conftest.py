@@ -41,7 +41,6 @@ FAST = (
     "legacy_seresnext26_32x4d",
     "inception_v3",
     "mobilenetv3_small_050",
-    "vgg11_bn",
     "densenet121",
 )
 

@@ -39,7 +39,7 @@ NETWORKS = (
 )
 # So deep that with random statistics float32 and float64 differ by more than the largest output.
 CHAOTIC = ("SEDenseNet121",)
-FAST = ("SEResNet18", "SEResNeXt26TS", "MobileNetV3Small", "SEResNet20")
+FAST = ("SEResNet18", "SEResNeXt26TS", "MobileNetV3Small", "SEVGG11", "SEResNet20")
 
 
 def blocks_of(model):
