@@ -122,7 +122,7 @@ def test_predict_with_a_file_of_a_network_that_has_no_published_weights(capsys, 
 def test_a_damaged_model_is_one_line(capsys, tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(b"PK damaged")
-    assert run("export", path, tmp_path / "out") == 2
+    assert run("export", path, tmp_path / "out.keras") == 2
     assert str(path) in capsys.readouterr().err
 
 
@@ -134,8 +134,8 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
         (("predict", "seresnet50", "--top", "0", "x.png"), ("--top",)),
         (("predict", "seresnet101", "x.png"), ("SEResNet101", "no published")),
         (("predict", "seresnet20", "--weights", "x.pth", "x.png"), ("SEResNet20",)),
-        (("export", "none.keras", "out"), ("none.keras",)),
-        (("export", "m.keras", "out", "--weights", "x"), ("--weights", ".keras")),
+        (("export", "none.keras", "out.keras"), ("none.keras",)),
+        (("export", "m.keras", "out.keras", "--weights", "x"), ("--weights", ".keras")),
         (("export", "m.keras", "o.keras", "--preprocessing", "a1_in1k"), ("NETWORK.TAG",)),
         (("export", "nonet50", "out.keras"), ("nonet50", "resnet50")),
         (("export", "m.keras", "o.tflite", "--format", "litert_int8"), ("--calibration",)),

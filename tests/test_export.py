@@ -21,6 +21,7 @@ from keras_se.surgery import fold
 from keras_se.weights import WEIGHTS
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+ON_JAX = keras.backend.backend() == "jax"
 needs_tensorflow = pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow writes it")
 ROW = WEIGHTS["ResNet34"][0]  # its mean and deviation are 0.5, which no default is
 LABELS = [f"label {index}" for index in range(10)]
@@ -252,7 +253,10 @@ def vector():
     (
         (vector, "onnx", {}, r"one input of images.*8"),
         (lambda_model, "onnx", {}, r"'twice' \(Lambda\)"),
-        (double_precision, "onnx", {}, r"'c' \(Conv2D\) computes in float64"),
+        pytest.param(
+            *(double_precision, "onnx", {}, r"'c' \(Conv2D\) computes in float64"),
+            marks=pytest.mark.skipif(ON_JAX, reason="JAX has no float64 unless told so"),
+        ),
         (None, "onxx", {}, "'onnx', 'openvino'"),
         (None, "state_dict", {"preprocessing": ROW}, "weights only"),
         (None, "keras", {"calibration": image(16, 16)}, "takes no calibration"),

@@ -56,7 +56,7 @@ def run(recipe, few, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "new" / "run"
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(data, "load", lambda name, size, crop: few)
+        patch.setattr(data, "load", lambda name, **resized: few)
         results = fit.train(dataclasses.replace(recipe, epochs=2), out)
     return out, results, printed.getvalue()
 
@@ -318,7 +318,7 @@ def test_images_too_small_for_the_network_leave_no_folder(tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_saves_no_network(recipe, few, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "load", lambda name, size, crop: few)
+    monkeypatch.setattr(data, "load", lambda name, **resized: few)
     with pytest.raises(ValueError, match=r"infinite or not a number in epoch 1.*learning_rate"):
         fit.train(dataclasses.replace(recipe, learning_rate=1e30), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"recipe.json", "history.csv"}
