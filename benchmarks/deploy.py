@@ -30,10 +30,17 @@ NETWORKS = {
 }
 MAIN, TWIN = "SEResNet50", "ResNet50"
 QUANTIZED = ("SEResNet50", "MobileNetV3Large")
-SUFFIXES = {"saved_model": "", "onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}
+SUFFIXES = {
+    "saved_model": "",
+    "onnx": ".onnx",
+    "onnx_fixed": "-fixed.onnx",
+    "openvino": ".xml",
+    "litert": ".tflite",
+}
 FORMATS = {
     "tensorflow": "saved_model",
-    "onnxruntime": "onnx",
+    "onnxruntime": "onnx_fixed",
+    "onnxruntime any size": "onnx",
     "openvino": "openvino",
     "openvino bfloat16": "openvino",
     "litert": "litert",

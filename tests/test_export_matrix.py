@@ -55,7 +55,9 @@ def written_once(folder):
     """What is written, and its SavedModel, are made once for all formats: that takes longest."""
     served, saved = {}, {}
 
-    def serve_once(model, *, fold, preprocessing, calibration=None):
+    def serve_once(model, *, fold, preprocessing, calibration=None, fixed_size=False):
+        if fixed_size:
+            return serve(model, fold=fold, preprocessing=preprocessing, fixed_size=True)
         if fold not in served:
             served[fold] = serve(model, fold=fold, preprocessing=preprocessing)
         if calibration is None:
@@ -109,6 +111,7 @@ def _keras(path, images):
 RUN = {
     "saved_model": _saved_model,
     "onnx": _onnx,
+    "onnx_fixed": _onnx,
     "openvino": _openvino,
     "litert": _litert,
     "litert_int8": _litert,
@@ -120,6 +123,10 @@ RUN = {
 def test_every_family_in_every_format(subject, name, tmp_path):
     chosen = FORMATS[name]
     network, images, expected = subject
+    if chosen.fixed_size:
+        side = network.input_shape[1]
+        images = images[:, :side, :side]
+        expected = run(network, images)
     path = tmp_path / f"model{chosen.suffix or ''}"
     calibration = {"calibration": images} if chosen.calibrated else {}
     written = export_model(network, path, name, class_names=CLASSES, **calibration)

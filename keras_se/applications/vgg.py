@@ -52,6 +52,16 @@ def vgg_head(x, classes, activation, *, hidden=4096, dropout=0.0, name="head_fc"
     return classifier(x, classes, activation, dropout=dropout, name=name)
 
 
+def means_of_overlaps(old, new, dtype="float32"):
+    """The matrix `(new pixel, old pixel)` of the means that `Enlarge` takes."""
+    source = ops.arange(old, dtype="int32")[None, :]
+    target = ops.arange(new, dtype="int32")[:, None]
+    # Pixel i of n covers the fractions i / n to (i + 1) / n of the side.
+    overlaps = ops.logical_and((source + 1) * new > target * old, source * new < (target + 1) * old)
+    weights = ops.cast(overlaps, dtype)
+    return weights / ops.sum(weights, axis=1, keepdims=True)
+
+
 @keras.saving.register_keras_serializable(package="keras_se")
 class Enlarge(layers.Layer):
     """Enlarges a map that is lower or narrower than `size` pixels to just that many.
@@ -119,12 +129,5 @@ class Enlarge(layers.Layer):
             return x
         # Of numbers known beforehand Keras's maximum would make a tensor, which is no size on JAX.
         new = self.size if isinstance(old, int) else ops.maximum(old, self.size)
-        source = ops.arange(old, dtype="int32")[None, :]
-        target = ops.arange(new, dtype="int32")[:, None]
-        # Pixel i of n covers the fractions i / n to (i + 1) / n of the side.
-        overlaps = ops.logical_and(
-            (source + 1) * new > target * old, source * new < (target + 1) * old
-        )
-        weights = ops.cast(overlaps, x.dtype)
-        weights = weights / ops.sum(weights, axis=1, keepdims=True)
+        weights = means_of_overlaps(old, new, x.dtype)
         return ops.moveaxis(ops.matmul(weights, ops.moveaxis(x, axis, -2)), -2, axis)

@@ -4,6 +4,7 @@
 |----------------|-------------------------|--------------------------|----------------------|
 | `saved_model`  | folder                  | TensorFlow, TF Serving   | any                  |
 | `onnx`         | `.onnx`                 | onnxruntime              | any                  |
+| `onnx_fixed`   | `.onnx`                 | onnxruntime              | any batch, one size  |
 | `openvino`     | `.xml` and `.bin`       | openvino                 | any                  |
 | `litert`       | `.tflite`               | ai-edge-litert           | any                  |
 | `litert_int8`  | `.tflite`               | ai-edge-litert           | any batch, one size  |
@@ -70,8 +71,8 @@ def export_model(
         model: Functional Keras model of one image input.
         path: Where to write. It appears when the export is complete and verified; until then,
             and if the export fails, what was there stays.
-        format: `"saved_model"`, `"onnx"`, `"openvino"`, `"litert"`, `"litert_int8"`,
-            `"state_dict"` or `"keras"`; see the module.
+        format: `"saved_model"`, `"onnx"`, `"onnx_fixed"`, `"openvino"`, `"litert"`,
+            `"litert_int8"`, `"state_dict"` or `"keras"`; see the module.
         fold: Whether to rewrite the network for inference by `keras_se.fold` first. A state dict
             never is: its names are those of the network as it was trained. 8-bit integers always
             are, since they hold a batch norm as a part of its convolution only.
@@ -103,6 +104,7 @@ def export_model(
         fold=fold and chosen.graph,
         preprocessing=preprocessing,
         calibration=calibration,
+        fixed_size=chosen.fixed_size,
     )
     metadata = describe(served, chosen.name, class_names)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ class Format:
         beside: Endings of further files, which replace `suffix`.
         graph: Whether the network itself is written, and not only its weights.
         calibrated: Whether it needs calibration images.
+        fixed_size: Whether it is for images of the size of the model only.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Format:
     beside: tuple = ()
     graph: bool = True
     calibrated: bool = False
+    fixed_size: bool = False
 
     def files(self, path):
         """All files or folders of an export at `path`, `path` the last."""
@@ -78,6 +80,14 @@ FORMATS = {
             onnx_formats.write_onnx,
             onnx_formats.load_onnx,
             packages=("onnx", "onnxruntime"),
+        ),
+        Format(
+            "onnx_fixed",
+            ".onnx",
+            onnx_formats.write_onnx,
+            onnx_formats.load_onnx,
+            packages=("onnx", "onnxruntime"),
+            fixed_size=True,
         ),
         Format(
             "openvino",
@@ -136,7 +146,8 @@ def format_of(path):
     >>> format_of(Path("model.onnx")), format_of(Path("models/1"))
     ('onnx', 'saved_model')
     """
-    names = {one.suffix: one.name for one in FORMATS.values() if not one.calibrated}
+    plain = (one for one in FORMATS.values() if not one.calibrated and not one.fixed_size)
+    names = {one.suffix: one.name for one in plain}
     return names.get(path.suffix, "saved_model")
 
 

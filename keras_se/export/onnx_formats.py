@@ -27,12 +27,12 @@ def import_openvino():
 
 
 def write_onnx(served, path, metadata):
-    """Writes an ONNX file."""
+    """Writes an ONNX file, its gates as ONNX Runtime is fastest with."""
     import onnx
 
     from keras_se.export.onnx_graph import onnx_model
 
-    onnx.save(onnx_model(served.network, metadata), path)
+    onnx.save(onnx_model(served.network, metadata, blocked=True), path)
 
 
 def load_onnx(path, served=None):
@@ -45,10 +45,14 @@ def load_onnx(path, served=None):
 
 def write_openvino(served, path, metadata):
     """Writes OpenVINO's `.xml` and `.bin`, in float32, from the ONNX graph."""
+    import onnx
+
+    from keras_se.export.onnx_graph import onnx_model
+
     openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
         onnx_file = Path(folder) / "model.onnx"
-        write_onnx(served, onnx_file, metadata)
+        onnx.save(onnx_model(served.network, metadata), onnx_file)
         model = openvino.Core().read_model(onnx_file)
         model.set_rt_info(dump(metadata), [KEY])
         openvino.save_model(model, path, compress_to_fp16=False)

@@ -20,12 +20,14 @@ IR_VERSION = 10
 INWARD, OUTWARD = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
-def onnx_model(model, metadata):
+def onnx_model(model, metadata, blocked=False):
     """Translates a functional model.
 
     Args:
         model: Functional `keras.Model` with one input of images, in float32.
         metadata: Dictionary to store in the file.
+        blocked: Whether to write gates as ONNX Runtime is fastest with, where the size of the
+            map is known; see `keras_se.export.onnx_blocked`.
 
     Returns:
         An `onnx.ModelProto`. Outside it has the axes of `model`; inside, channels come first.
@@ -36,7 +38,7 @@ def onnx_model(model, metadata):
     from onnx import helper
 
     _require_known(model)
-    graph = Graph()
+    graph = Graph(blocked)
     (images,) = model.inputs
     x = graph.transposed("images", images, INWARD)
     if images.dtype != "float32":
@@ -46,12 +48,14 @@ def onnx_model(model, metadata):
     for index, (name, tensor) in enumerate(zip(names, model.outputs, strict=True)):
         name = graph.transposed(name, tensor, OUTWARD)
         outputs.append(graph.node("Identity", [name], name=f"output_{index}"))
+    graph.drop_unused(outputs)
     made = helper.make_graph(
         graph.nodes,
         model.name,
         [_value("images", images, "height", "width")],
         [_value(*one) for one in zip(outputs, model.outputs, strict=True)],
         graph.constants,
+        value_info=graph.declared,
     )
     opset = [helper.make_opsetid("", OPSET)]
     made = helper.make_model(made, opset_imports=opset, ir_version=IR_VERSION)
@@ -62,11 +66,16 @@ def onnx_model(model, metadata):
 
 def _value(name, tensor, *sides):
     """The declaration of an input or output; unknown sizes get the names `sides`."""
-    from onnx import helper
-
     sides = iter(sides)
     shape = [next(sides, None) if size is None else size for size in tensor.shape[1:]]
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+    return _declaration(name, tensor.dtype, shape)
+
+
+def _declaration(name, dtype, shape):
+    """The declaration of a tensor, of whose shape the batch is left out."""
+    from onnx import helper
+
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     return helper.make_tensor_value_info(name, kind, ["batch", *shape])
 
 
@@ -99,11 +108,18 @@ class Graph:
     Attributes:
         nodes: List of `onnx.NodeProto`.
         constants: List of `onnx.TensorProto`.
+        declared: List of `onnx.ValueInfoProto` of tensors inside.
+        padded: Dictionary from maps with zeros around them to the map without and the numbers of
+            zeros above, left, below and right.
+        givers: Dictionary from tensors to the `onnx.NodeProto` that give them.
         channels_last: Whether the Keras model has its channels last.
+        blocked: As for `onnx_model`.
     """
 
-    def __init__(self):
-        self.nodes, self.constants = [], []
+    def __init__(self, blocked=False):
+        self.nodes, self.constants, self.declared = [], [], []
+        self.givers, self.padded = {}, {}
+        self.blocked = blocked
         self.channels_last = keras.config.image_data_format() == "channels_last"
         self._taken = set()
 
@@ -128,8 +144,13 @@ class Graph:
         from onnx import helper
 
         name = self._free(name or kind)
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        self.givers[name] = helper.make_node(kind, inputs, [name], name=name, **attributes)
+        self.nodes.append(self.givers[name])
         return name
+
+    def kind(self, tensor):
+        """The operator that gives a tensor, or `None` for the images and constants."""
+        return self.givers[tensor].op_type if tensor in self.givers else None
 
     def constant(self, value, name):
         """Adds an array, floats as float32; returns its name."""
@@ -140,6 +161,20 @@ class Graph:
         array = array.astype("float32") if array.dtype.kind == "f" else array
         self.constants.append(numpy_helper.from_array(array, name))
         return name
+
+    def declare(self, name, shape):
+        """States the shape of a float32 tensor, without the batch, for runtimes; returns `name`."""
+        self.declared.append(_declaration(name, "float32", shape))
+        return name
+
+    def drop_unused(self, outputs):
+        """Removes the nodes and constants that the tensors `outputs` do not need."""
+        needed = set(outputs)
+        for node in reversed(self.nodes):
+            if node.output[0] in needed:
+                needed.update(node.input)
+        self.nodes = [node for node in self.nodes if node.output[0] in needed]
+        self.constants = [one for one in self.constants if one.name in needed]
 
     def axis(self, axis, tensor):
         """Where the axis of a Keras tensor is here."""

@@ -6,7 +6,8 @@ from keras import activations, layers
 
 from keras_se.applications.cifar import ShakeShake
 from keras_se.applications.shufflenet import AXES, ChannelShuffle
-from keras_se.applications.vgg import Enlarge
+from keras_se.applications.vgg import Enlarge, means_of_overlaps
+from keras_se.export.onnx_blocked import enlarged, shape_of, summands
 from keras_se.layers import SqueezeExcite
 
 # Keras's kernels have (height, width, input, output), those of ONNX (output, input, ...).
@@ -83,6 +84,10 @@ def _batch_norm(graph, node, x):
 def _max_pool(graph, node, x):
     layer = node.operation
     window = _window(layer.pool_size, layer.strides, layer.padding)
+    inside, pads = graph.padded.get(x, (None, None))
+    if graph.kind(inside) == "Relu" and layer.padding == "valid":
+        # The largest of numbers that are not negative, with or without zeros.
+        x, window["pads"] = inside, pads
     return graph.node("MaxPool", [x], name=layer.name, **window)
 
 
@@ -106,7 +111,9 @@ def _zero_padding(graph, node, x):
     layer = node.operation
     (top, bottom), (left, right) = layer.padding
     pads = np.array([0, 0, top, left, 0, 0, bottom, right], "int64")
-    return graph.node("Pad", [x, graph.constant(pads, f"{layer.name}/pads")], name=layer.name)
+    padded = graph.node("Pad", [x, graph.constant(pads, f"{layer.name}/pads")], name=layer.name)
+    graph.padded[padded] = x, [top, left, bottom, right]
+    return padded
 
 
 def _cropping(graph, node, x):
@@ -119,20 +126,29 @@ def _cropping(graph, node, x):
     return graph.node("Slice", [x, *inputs], name=layer.name)
 
 
-def _joined(kind):
-    def write(graph, node, *tensors):
-        ranks = {len(tensor.shape) for tensor in node.input_tensors}
-        if len(ranks) > 1:
-            raise ValueError(
-                f"ONNX cannot hold the layer {node.operation.name!r}: its inputs have other "
-                "numbers of axes."
-            )
-        first, *others = tensors
-        for one in others:
-            first = graph.node(kind, [first, one], name=node.operation.name)
-        return first
+def _joined(graph, node, kind, tensors):
+    ranks = {len(tensor.shape) for tensor in node.input_tensors}
+    if len(ranks) > 1:
+        raise ValueError(
+            f"ONNX cannot hold the layer {node.operation.name!r}: its inputs have other "
+            "numbers of axes."
+        )
+    first, *others = tensors
+    for one in others:
+        first = graph.node(kind, [first, one], name=node.operation.name)
+    return first
 
-    return write
+
+def _sum(graph, node, *tensors):
+    return _joined(graph, node, "Add", summands(graph, node, tensors))
+
+
+def _product(graph, node, *tensors):
+    tensors = [
+        enlarged(graph, one, shape_of(graph, keras_tensor), shape_of(graph, node.outputs[0]))
+        for one, keras_tensor in zip(tensors, node.input_tensors, strict=True)
+    ]
+    return _joined(graph, node, "Mul", tensors)
 
 
 def _concatenate(graph, node, *tensors):
@@ -195,7 +211,10 @@ def _enlarge(graph, node, x):
         known = node.input_tensors[0].shape[axis - 1 if graph.channels_last else axis]
         if known is not None and known >= layer.size:
             continue
-        means = _means(graph, graph.node("Shape", [x], start=axis, end=axis + 1), layer.size)
+        if known is None:
+            means = _means(graph, graph.node("Shape", [x], start=axis, end=axis + 1), layer.size)
+        else:
+            means = graph.constant(_array(means_of_overlaps(known, layer.size)), "means")
         if axis == 3:
             means = graph.node("Transpose", [means], perm=[1, 0])
         pair = [means, x] if axis == 2 else [x, means]
@@ -242,6 +261,8 @@ def _squeeze_excite(graph, node, x):
         start = float(block.gate(keras.ops.zeros((1, 2)))[0, 0])
         inverse = graph.constant(np.array(1 / start, "float32"), f"{block.name}/start")
         gates = graph.node("Mul", [gates, inverse])
+    shape = shape_of(graph, node.outputs[0])
+    gates = enlarged(graph, gates, (*shape[:2], 1, 1), shape)
     return graph.node("Mul", [x, gates], name=block.name)
 
 
@@ -298,7 +319,7 @@ LAYERS = {
     Enlarge: _enlarge,
     SqueezeExcite: _squeeze_excite,
     layers.Activation: _activation,
-    layers.Add: _joined("Add"),
+    layers.Add: _sum,
     layers.AveragePooling2D: _average_pool,
     layers.BatchNormalization: _batch_norm,
     layers.Concatenate: _concatenate,
@@ -311,7 +332,7 @@ LAYERS = {
     layers.GlobalAveragePooling2D: _global_pool("GlobalAveragePool"),
     layers.GlobalMaxPooling2D: _global_pool("GlobalMaxPool"),
     layers.MaxPooling2D: _max_pool,
-    layers.Multiply: _joined("Mul"),
+    layers.Multiply: _product,
     layers.ReLU: _relu,
     layers.Rescaling: _rescaling,
     layers.ZeroPadding2D: _zero_padding,

@@ -14,7 +14,7 @@ class Served:
 
     Attributes:
         model: The model as it was given, in float32.
-        flexible: The same weights behind an input of any size, if the network can.
+        flexible: The same weights behind an input of any size, if the network can and may.
         network: What is written: `flexible`, folded if asked, behind the normalisation if asked.
         preprocessing: The `Weights` whose normalisation `network` has, or `None`.
         folded: Whether `network` is folded.
@@ -27,7 +27,7 @@ class Served:
     folded: bool
 
 
-def serve(model, *, fold, preprocessing, calibration=None):
+def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
     """Makes the `Served` of `model`, which is not changed.
 
     A model of mixed precision is served in float32, as its weights are: most runtimes know nothing
@@ -38,12 +38,14 @@ def serve(model, *, fold, preprocessing, calibration=None):
         fold: Whether to fold it.
         preprocessing: As for `export_model`.
         calibration: The images that will fix the ranges of 8-bit integers, or `None`.
+        fixed_size: Whether to keep the size of its images.
 
     Returns:
         A `Served`.
 
     Raises:
-        ValueError: If `model` is not functional, or has not one input of images.
+        ValueError: If `model` is not functional, has not one input of images, or should keep a
+            size that it does not have.
     """
     from keras_se.surgery import fold as folded_model
     from keras_se.surgery.rewrite import require_functional
@@ -52,9 +54,14 @@ def serve(model, *, fold, preprocessing, calibration=None):
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = [tuple(one.shape) for one in model.inputs]
         raise ValueError(f"`model` must have one input of images. Received: inputs of {shapes}")
+    if fixed_size and None in model.inputs[0].shape[1:]:
+        raise ValueError(
+            "`model` must have one image size to be written for that only. Received: images of "
+            f"{tuple(model.inputs[0].shape)}"
+        )
     if any(layer.compute_dtype in SHORT for layer in model._flatten_layers()):
         model = _in_float32(model)
-    flexible = _flexible(model)
+    flexible = _renamed(model) if fixed_size else _flexible(model)
     network = folded_model(flexible) if fold else flexible
     if calibration is not None:
         from keras_se.export.ranges import with_ranges
@@ -104,8 +111,13 @@ def _flexible(model):
         return _copy(model, (shape[0], None, None) if first else (None, None, shape[-1]))
     except ValueError:
         # A network that flattens its map has but one size, and some layers cannot be copied.
-        images = keras.Input(shape, dtype=model.inputs[0].dtype, name=INPUT)
-        return keras.Model(images, model(images), name=model.name)
+        return _renamed(model)
+
+
+def _renamed(model):
+    """`model` behind an input `images` of its own size."""
+    images = keras.Input(tuple(model.inputs[0].shape[1:]), dtype=model.inputs[0].dtype, name=INPUT)
+    return keras.Model(images, model(images), name=model.name)
 
 
 def _copy(model, shape):

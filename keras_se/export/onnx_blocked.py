@@ -1,0 +1,70 @@
+"""Gates that ONNX Runtime multiplies without leaving the layout of its convolutions.
+
+ONNX Runtime's convolutions keep the channels of a pixel together in blocks. Of the products and
+sums only those of maps of one shape know that layout, so each gate costs a copy of the map out of
+it and one back, and the sum and the ReLU that would be part of a convolution become passes of their
+own. Two changes, both exact, keep all of it in the layout: the gates are enlarged to the size of
+the map, for which that size must be known when the file is written, and the product goes through a
+convolution of each channel with a kernel of one, which takes on the sum and the ReLU.
+"""
+
+import numpy as np
+
+
+def shape_of(graph, tensor):
+    """The shape of a Keras tensor, channels first if it has four axes."""
+    shape = tuple(tensor.shape)
+    return tuple(shape[axis] for axis in (0, 3, 1, 2)) if _turned(graph, shape) else shape
+
+
+def _turned(graph, shape):
+    return len(shape) == 4 and graph.channels_last
+
+
+def enlarged(graph, tensor, shape, wanted):
+    """One factor of a product: gates of one pixel at the size of the map, if that is known.
+
+    Args:
+        graph: The `Graph`, which is left as it is unless it is `blocked`.
+        tensor: Name of the factor.
+        shape: Its shape, channels first.
+        wanted: The shape of the product.
+
+    Returns:
+        Name of the factor, enlarged or as it was.
+    """
+    sides = wanted[2:]
+    if not graph.blocked or len(shape) != 4 or shape[2:] != (1, 1) or sides == (1, 1):
+        return tensor
+    if None in sides:
+        return tensor
+    scales = graph.constant(np.array([1, 1, *sides], "float32"), f"{tensor}/size")
+    larger = graph.node(
+        "Resize",
+        [tensor, "", scales],
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    # ONNX Runtime does not see by itself that the batch is that of the map.
+    return graph.declare(larger, wanted[1:])
+
+
+def summands(graph, node, tensors):
+    """The tensors of a sum, of which one product with `enlarged` gates goes through a convolution.
+
+    If another one is the result of a convolution already, that one takes on the sum.
+    """
+    gated = [_is_gated(graph, one) for one in tensors]
+    if not any(gated) or "Conv" in map(graph.kind, tensors):
+        return tensors
+    place = gated.index(True)
+    channels = shape_of(graph, node.outputs[0])[1]
+    kernel = graph.constant(np.ones((channels, 1, 1, 1)), f"{tensors[place]}/one")
+    through = graph.node("Conv", [tensors[place], kernel], group=channels, kernel_shape=[1, 1])
+    return [*tensors[:place], through, *tensors[place + 1 :]]
+
+
+def _is_gated(graph, tensor):
+    kinds = map(graph.kind, graph.givers[tensor].input) if graph.kind(tensor) == "Mul" else ()
+    return graph.blocked and "Resize" in kinds
