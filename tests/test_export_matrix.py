@@ -15,11 +15,12 @@ from safetensors.numpy import load_file
 
 from keras_se.export import FORMATS, export_model, read_metadata
 from keras_se.export.onnx_formats import import_openvino
-from keras_se.export.ranges import with_ranges
+from keras_se.export.ranges import for_integers
 from keras_se.export.served import serve
 from keras_se.export.tensorflow_formats import export_network
 from keras_se.weights.port import load_state_dict
 
+HARD = keras.activations.hard_silu
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 FAST = ("resnext_t",)
 # Large, and of no other layers than Inception-ResNet: only what is written here, layer by layer.
@@ -62,7 +63,7 @@ def written_once(folder):
             served[fold] = serve(model, fold=fold, preprocessing=preprocessing)
         if calibration is None:
             return served[fold]
-        network = with_ranges(served[fold].network, calibration)
+        network = for_integers(served[fold].network, calibration)
         return dataclasses.replace(served[fold], network=network)
 
     def export_once(network, target):
@@ -144,3 +145,18 @@ def test_every_family_in_every_format(subject, name, tmp_path):
     else:
         largest = np.abs(expected).max()
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow writes it")
+def test_integers_have_no_operator_that_runs_by_itself(tmp_path):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    network = build("mobilenet_v3", 32)
+    assert any(one.name for one in network.layers if getattr(one, "activation", None) == HARD)
+    images = np.concatenate([image(32, 32, seed=seed) for seed in range(4)])
+    path = tmp_path / "model.tflite"
+    written = export_model(network, path, "litert_int8", calibration=images)
+    kinds = {one["op_name"] for one in interpreter.Interpreter(str(path))._get_ops_details()}
+    assert "HARD_SWISH" not in kinds
+    assert {"ADD", "MUL", "CONV_2D"} < kinds
+    largest = np.abs(run(network, images)).max()
+    assert written.difference < 0.1 * largest

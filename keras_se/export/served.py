@@ -64,9 +64,9 @@ def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
     flexible = _renamed(model) if fixed_size else _flexible(model)
     network = folded_model(flexible) if fold else flexible
     if calibration is not None:
-        from keras_se.export.ranges import with_ranges
+        from keras_se.export.ranges import for_integers
 
-        network = with_ranges(network, _as_trained(calibration, preprocessing))
+        network = for_integers(network, _as_trained(calibration, preprocessing))
     if preprocessing is not None:
         network = _normalised(network, preprocessing)
     return Served(model, flexible, network, preprocessing, bool(fold))
