@@ -5,12 +5,16 @@ import json
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from conftest import run
+from families import CIFAR
 from tiny import SMALL
 
 import keras_se.applications
 from keras_se import data
+from keras_se.applications import cifar
 
 STUDIES = Path(__file__).parent.parent / "applications"
 
@@ -130,3 +134,41 @@ def test_transfer_compares_weights_with_none(tiny, tmp_path, capsys):
     ]
     assert [one["weights"] for one in recipes] == [str(weights), ""]
     assert [one["seed"] for one in recipes] == [0, 0]
+
+
+def cifar_pair(*depths):
+    rows = [CIFAR("SEH", cifar.cifar_resnet, depth=depth) for depth in depths]
+    return [row(weights=None, classes=4, input_shape=(8, 8, 3)) for row in rows]
+
+
+def test_a_deeper_network_begins_as_the_trained_one():
+    keras.utils.set_random_seed(0)
+    trained, deeper = cifar_pair(8, 20)
+    for layer in deeper.layers:
+        # As if it were trained: a new block must not only be near the identity at the start.
+        if layer.name.endswith("bn2"):
+            layer.beta.assign(keras.ops.ones_like(layer.beta))
+    images = np.random.default_rng(0).standard_normal((4, 8, 8, 3), "float32")
+    expected = run(trained, images)
+    assert np.abs(run(deeper, images) - expected).max() > 1e-3
+    assert study("deeper").grow(trained, deeper) == 6
+    np.testing.assert_array_equal(run(deeper, images), expected)
+
+
+def test_a_network_without_some_of_the_layers_is_refused():
+    shallow, deeper = cifar_pair(8, 14)
+    with pytest.raises(ValueError, match=r"`deeper` must have all.*without.*layer1_1_conv1"):
+        study("deeper").grow(deeper, shallow)
+
+
+def test_deeper_writes_weights_that_training_starts_from(tmp_path, capsys, monkeypatch):
+    trained, _ = cifar_pair(8, 14)
+    trained.save(tmp_path / "best.keras")
+    row = CIFAR("SEI", cifar.cifar_resnet, depth=14)
+    monkeypatch.setattr(keras_se.applications, "SEI", row, raising=False)
+    out = tmp_path / "start.weights.h5"
+    study("deeper").main([str(tmp_path / "best.keras"), "--network", "SEI", "--out", str(out)])
+    assert capsys.readouterr().out == "SEI: 3 new blocks; probabilities differ by 0.0e+00.\n"
+    images = np.random.default_rng(0).standard_normal((2, 8, 8, 3), "float32")
+    deeper = row(weights=str(out), classes=4, input_shape=(8, 8, 3))
+    np.testing.assert_allclose(run(deeper, images), run(trained, images), rtol=0, atol=1e-6)

@@ -303,6 +303,11 @@ WEIGHTS = {
         Weights("a1_in1k", "timm/seresnet50.a1_in1k", 224, 288, 0.95, 1.0, 80.012, 94.704),
         Weights("a3_in1k", "timm/seresnet50.a3_in1k", 160, 224, 0.95, 0.95, 75.104, 92.096),
     ),
+    "SEResNet56": (
+        # Grown from SEResNet20's by applications/deeper.py, then cifar10-fast with 5 epochs, batches
+        # of 128, a warm-up of 1, a rate of 0.05 and no XLA; seed 0, 2026-11-23.
+        Weights("cifar10", "package:seresnet56.cifar10.safetensors", 32, None, 1.0, None, 84.61, 99.31, interpolation="bilinear", mean=CIFAR10_MEAN, std=CIFAR10_STD, classes=10, sha256="4ef2cb754866598deaee7c13a720147068aed69c9f1d260280615269536231bd", class_names=CIFAR10),
+    ),
     "SEResNet152D": (
         Weights("ra2_in1k", "timm/seresnet152d.ra2_in1k", 256, 320, 0.95, 1.0, 83.702, 96.794),
     ),
