@@ -5,7 +5,8 @@ keras-se train cifar10-fast --set network=SEResNet56 --set weights=runs/start.we
 
 Blocks that both networks have keep their weights. In a new block the last batch norm gets a
 gamma of zero, so that it passes on what comes in, as every residual block does at the start of
-arXiv:1706.02677 (section 5.1). Both networks must be CIFAR's, activated after the sum.
+arXiv:1706.02677 (section 5.1). Both networks are CIFAR's, of two convolutions a block and activated
+after the sum.
 """
 
 import argparse
@@ -31,7 +32,8 @@ def grow(trained, deeper):
         Number of blocks that only `deeper` has.
 
     Raises:
-        ValueError: If `trained` has weights that are not in `deeper`, or of another shape.
+        ValueError: If `deeper` has not all of `trained`, more than new blocks besides, or blocks
+            of another kind.
     """
     known = {layer.name: layer for layer in trained.layers if layer.weights}
     layers = {layer.name: layer for layer in deeper.layers if layer.weights}
@@ -39,17 +41,28 @@ def grow(trained, deeper):
         raise ValueError(
             f"`deeper` must have all layers of `trained`. Received one without: {missing}"
         )
-    new = set()
-    for name, layer in layers.items():
-        if name in known:
-            layer.set_weights(known[name].get_weights())
-        else:
-            new.add(BLOCK.match(name)[0])
-    for block in new:
+    added = layers.keys() - known.keys()
+    whole = {block_of(name) for name in known}
+    if changed := sorted(name for name in added if block_of(name) in whole):
+        raise ValueError(f"`deeper` may differ by whole blocks only. Received, besides: {changed}")
+    blocks = {block_of(name) for name in added}
+    # In the order of the layers, so that the last of a block stays.
+    ends = {block_of(name): name for name in layers if name in added and not name.endswith("_se")}
+    if other := sorted(set(ends.values()) - {f"{block}_bn2" for block in blocks}):
+        raise ValueError(f"Blocks must end in bn2, as SEResNet56's do. Received: ends in {other}")
+    for name, layer in known.items():
+        layers[name].set_weights(layer.get_weights())
+    for block in blocks:
         last = layers[f"{block}_bn2"]
         for variable in (last.gamma, last.beta):
-            variable.assign(keras.ops.zeros_like(variable))
-    return len(new)
+            variable.assign(np.zeros(variable.shape))
+    return len(blocks)
+
+
+def block_of(name):
+    """Name of the block that a layer is of, `None` outside of blocks."""
+    match = BLOCK.match(name)
+    return match and match[0]
 
 
 def main(arguments=None):
@@ -70,6 +83,8 @@ def main(arguments=None):
     difference = np.abs(
         trained.predict(images, verbose=0) - deeper.predict(images, verbose=0)
     ).max()
+    if not difference < 1e-5:
+        raise ValueError(f"The two networks differ by {difference:g}; nothing was written.")
     deeper.save_weights(options.out)
     print(f"{options.network}: {blocks} new blocks; probabilities differ by {difference:.1e}.")
 

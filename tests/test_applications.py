@@ -15,6 +15,7 @@ from tiny import SMALL
 import keras_se.applications
 from keras_se import data
 from keras_se.applications import cifar
+from keras_se.applications.cifar import preactivated_bottleneck as bottleneck
 
 STUDIES = Path(__file__).parent.parent / "applications"
 
@@ -159,6 +160,24 @@ def test_a_network_without_some_of_the_layers_is_refused():
     shallow, deeper = cifar_pair(8, 14)
     with pytest.raises(ValueError, match=r"`deeper` must have all.*without.*layer1_1_conv1"):
         study("deeper").grow(deeper, shallow)
+
+
+def test_more_than_new_blocks_is_refused():
+    plain = CIFAR("SEJ", cifar.cifar_resnet, depth=8)
+    plain = plain(weights=None, classes=4, input_shape=(8, 8, 3), se=False)
+    (deeper,) = cifar_pair(14)
+    before = deeper.get_weights()
+    with pytest.raises(ValueError, match=r"whole blocks only.*layer1_0_se'"):
+        study("deeper").grow(plain, deeper)
+    for one, other in zip(before, deeper.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_blocks_that_end_otherwise_are_refused():
+    rows = [CIFAR("SEK", cifar.cifar_preresnet, depth=d, block=bottleneck) for d in (11, 20)]
+    pair = [row(weights=None, classes=4, input_shape=(8, 8, 3)) for row in rows]
+    with pytest.raises(ValueError, match=r"must end in bn2.*layer1_1_conv3'"):
+        study("deeper").grow(*pair)
 
 
 def test_deeper_writes_weights_that_training_starts_from(tmp_path, capsys, monkeypatch):

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from keras_se.export import FORMATS, export_model, read_metadata
 from keras_se.export.onnx_formats import import_openvino
-from keras_se.export.ranges import for_integers
+from keras_se.export.ranges import HardSwishProduct, for_integers
 from keras_se.export.served import serve
 from keras_se.export.tensorflow_formats import export_network
 from keras_se.weights.port import load_state_dict
@@ -159,4 +159,22 @@ def test_integers_have_no_operator_that_runs_by_itself(tmp_path):
     assert "HARD_SWISH" not in kinds
     assert {"ADD", "MUL", "CONV_2D"} < kinds
     largest = np.abs(run(network, images)).max()
-    assert written.difference < 0.1 * largest
+    # With the factors of the product the other way round it is 0.2.
+    assert written.difference < 0.15 * largest
+
+
+def test_hard_swish_becomes_a_product_wherever_it_is():
+    keras.utils.set_random_seed(0)
+    images = keras.Input((8, 8, 3))
+    twice = keras.layers.Activation("hard_silu", name="twice")
+    x = twice(keras.layers.Conv2D(3, 3, activation="hard_silu", name="within")(images))
+    inner = keras.Input((6, 6, 3))
+    inner = keras.Model(inner, keras.layers.Activation(HARD, name="inside")(inner), name="inner")
+    network = keras.Model(images, inner(twice(x)))
+    prepared = for_integers(network, np.zeros((1, 8, 8, 3), "float32"))
+    layers = [*prepared.layers, *prepared.get_layer("inner").layers]
+    found = [one.name for one in layers if isinstance(one, HardSwishProduct)]
+    assert sorted(found) == ["inside", "twice", "within_product"]
+    assert not [one for one in layers if getattr(one, "activation", None) is HARD]
+    given = np.random.default_rng(0).standard_normal((2, 8, 8, 3), "float32") * 4
+    np.testing.assert_allclose(run(prepared, given), run(network, given), rtol=0, atol=1e-5)

@@ -89,23 +89,60 @@ def test_any_batch_of_the_one_size(networks, tmp_path):
 
 def test_a_network_of_any_size_has_no_one_size(tmp_path):
     network = build("cifar")
-    with pytest.raises(ValueError, match=r"`model` must have one image size.*None"):
-        export_model(network, tmp_path / "model.onnx", "onnx_fixed")
+    images = keras.Input((16, 16, 3))
+    around = keras.Model(images, network(images))
+    for one in (network, around):
+        with pytest.raises(ValueError, match=r"needs a model of one image size.*'sec' of.*None"):
+            export_model(one, tmp_path / "model.onnx", "onnx_fixed")
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_within_a_model_of_one_size(networks, tmp_path):
+    images = keras.Input((16, 16, 3))
+    around = keras.Model(images, networks[0](images), name="around")
+    assert operators(written(around, tmp_path, "onnx_fixed"))["Resize"] == 6
+
+
+def with_gates(channels, of_gates, summands):
+    """A product with gates, and its sum with maps of more channels."""
+    keras.utils.set_random_seed(0)
+    images = keras.Input((8, 8, 3), name="images")
+    y = keras.layers.Conv2D(channels, 3, padding="same")(images)
+    gates = keras.layers.GlobalAveragePooling2D(keepdims=True)(images)
+    gates = keras.layers.Conv2D(of_gates, 1, activation="sigmoid")(gates)
+    x = keras.layers.Multiply()([y, gates])
+    maps = [keras.layers.Conv2D(16, 1, activation="relu")(images) for _ in range(summands)]
+    return keras.Model(images, keras.layers.Add()([x, *maps]) if maps else x, name="gates")
+
+
 @pytest.mark.parametrize(
-    ("activation", "pads"), [("relu", 0), (None, 1)], ids=["zeros are least", "zeros may be most"]
+    ("channels", "of_gates", "summands", "convolutions"),
+    [(16, 16, 2, 1), (1, 1, 1, 0), (16, 1, 1, 1), (16, 1, 0, 0)],
+    ids=["three summands", "a product of one channel", "one gate", "no sum"],
+)
+def test_products_and_sums_of_other_shapes(channels, of_gates, summands, convolutions, tmp_path):
+    network = with_gates(channels, of_gates, summands)
+    path = written(network, tmp_path, "onnx_fixed")
+    counts = operators(path)
+    assert counts["Resize"] == 1
+    assert counts["Conv"] - 2 - summands == convolutions
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+@pytest.mark.parametrize(
+    ("activation", "zeros", "window", "pads"),
+    [("relu", ((0, 1), (2, 1)), 3, 0), (None, ((0, 1), (2, 1)), 3, 1), ("relu", 1, 1, 1)],
+    ids=["zeros are least", "zeros may be most", "windows of zeros"],
 )
 def test_zeros_around_a_map_become_part_of_the_pooling_where_that_is_the_same(
-    activation, pads, tmp_path
+    activation, zeros, window, pads, tmp_path
 ):
     keras.utils.set_random_seed(0)
     images = keras.Input((8, 8, 3))
     bias = keras.initializers.Constant(-2.0)
     x = keras.layers.Conv2D(4, 3, activation=activation, bias_initializer=bias)(images)
-    x = keras.layers.ZeroPadding2D(((0, 1), (2, 1)))(x)
-    network = keras.Model(images, keras.layers.MaxPooling2D(3, 2)(x))
+    x = keras.layers.ZeroPadding2D(zeros)(x)
+    network = keras.Model(images, keras.layers.MaxPooling2D(window, 2)(x))
     path = written(network, tmp_path, "onnx")
     assert operators(path)["Pad"] == pads
     names = {one.name for one in onnx.load(path).graph.initializer}

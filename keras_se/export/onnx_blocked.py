@@ -5,7 +5,9 @@ sums only those of maps of one shape know that layout, so each gate costs a copy
 it and one back, and the sum and the ReLU that would be part of a convolution become passes of their
 own. Two changes, both exact, keep all of it in the layout: the gates are enlarged to the size of
 the map, for which that size must be known when the file is written, and the product goes through a
-convolution of each channel with a kernel of one, which takes on the sum and the ReLU.
+convolution of each channel with a kernel of one, which takes on the sum and the ReLU. For the sum
+ONNX Runtime makes a copy unless the session knows the batch, by
+`SessionOptions.add_free_dimension_override_by_name("batch", 8)`.
 """
 
 import numpy as np
@@ -47,7 +49,7 @@ def enlarged(graph, tensor, shape, wanted):
         nearest_mode="floor",
     )
     # ONNX Runtime does not see by itself that the batch is that of the map.
-    return graph.declare(larger, wanted[1:])
+    return graph.declare(larger, (shape[1], *sides))
 
 
 def summands(graph, node, tensors):
@@ -55,13 +57,16 @@ def summands(graph, node, tensors):
 
     If another one is the result of a convolution already, that one takes on the sum.
     """
-    gated = [_is_gated(graph, one) for one in tensors]
+    whole = shape_of(graph, node.outputs[0])
+    gated = [
+        _is_gated(graph, one) and shape_of(graph, given) == whole
+        for one, given in zip(tensors, node.input_tensors, strict=True)
+    ]
     if not any(gated) or "Conv" in map(graph.kind, tensors):
         return tensors
     place = gated.index(True)
-    channels = shape_of(graph, node.outputs[0])[1]
-    kernel = graph.constant(np.ones((channels, 1, 1, 1)), f"{tensors[place]}/one")
-    through = graph.node("Conv", [tensors[place], kernel], group=channels, kernel_shape=[1, 1])
+    kernel = graph.constant(np.ones((whole[1], 1, 1, 1)), f"{tensors[place]}/one")
+    through = graph.node("Conv", [tensors[place], kernel], group=whole[1], kernel_shape=[1, 1])
     return [*tensors[:place], through, *tensors[place + 1 :]]
 
 

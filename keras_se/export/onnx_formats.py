@@ -27,12 +27,12 @@ def import_openvino():
 
 
 def write_onnx(served, path, metadata):
-    """Writes an ONNX file, its gates as ONNX Runtime is fastest with."""
+    """Writes an ONNX file; for one size of images as ONNX Runtime is fastest with."""
     import onnx
 
     from keras_se.export.onnx_graph import onnx_model
 
-    onnx.save(onnx_model(served.network, metadata, blocked=True), path)
+    onnx.save(onnx_model(served.network, metadata, blocked=served.fixed_size), path)
 
 
 def load_onnx(path, served=None):

@@ -26,8 +26,8 @@ def onnx_model(model, metadata, blocked=False):
     Args:
         model: Functional `keras.Model` with one input of images, in float32.
         metadata: Dictionary to store in the file.
-        blocked: Whether to write gates as ONNX Runtime is fastest with, where the size of the
-            map is known; see `keras_se.export.onnx_blocked`.
+        blocked: Whether to write gates as ONNX Runtime is fastest with; the sizes of all maps must
+            be known. See `keras_se.export.onnx_blocked`.
 
     Returns:
         An `onnx.ModelProto`. Outside it has the axes of `model`; inside, channels come first.

@@ -84,8 +84,10 @@ def _batch_norm(graph, node, x):
 def _max_pool(graph, node, x):
     layer = node.operation
     window = _window(layer.pool_size, layer.strides, layer.padding)
-    inside, pads = graph.padded.get(x, (None, None))
-    if graph.kind(inside) == "Relu" and layer.padding == "valid":
+    inside, pads = graph.padded.get(x, (None, (0, 0, 0, 0)))
+    # ONNX Runtime pools no window that is all zeros.
+    narrow = max(pads[0::2]) < layer.pool_size[0] and max(pads[1::2]) < layer.pool_size[1]
+    if graph.kind(inside) == "Relu" and layer.padding == "valid" and narrow:
         # The largest of numbers that are not negative, with or without zeros.
         x, window["pads"] = inside, pads
     return graph.node("MaxPool", [x], name=layer.name, **window)

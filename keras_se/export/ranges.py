@@ -41,16 +41,31 @@ class HardSwishProduct(keras.layers.Layer):
 
 def _with_products(network):
     """`network` without the operator for hard swish."""
+    if not any(
+        _is_hard_swish(node.operation) for graph in graphs(network) for node in nodes(graph)
+    ):
+        return network
+    products = {}
 
     def rule(node, copy):
         layer = node.operation
-        if type(layer) is keras.layers.Activation and layer.activation is activations.hard_silu:
-            return HardSwishProduct(name=layer.name)
-        return None
+        if not _is_hard_swish(layer):
+            return None
+        alone = type(layer) is keras.layers.Activation
+        name = layer.name if alone else f"{layer.name}_product"
+        # One for all calls of a layer.
+        product = products.setdefault(id(layer), HardSwishProduct(name=name))
+        if alone:
+            return product
+        copy.activation = activations.linear
+        return lambda *args, **keywords: product(copy(*args, **keywords))
 
-    used = (node.operation for graph in graphs(network) for node in nodes(graph))
-    names = {getattr(getattr(one, "activation", None), "__name__", None) for one in used}
-    return rewrite(network, rule) if "hard_silu" in names else network
+    return rewrite(network, rule)
+
+
+def _is_hard_swish(layer):
+    """Whether a layer is hard swish or ends in it."""
+    return getattr(layer, "activation", None) is activations.hard_silu
 
 
 def with_ranges(network, images):

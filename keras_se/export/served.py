@@ -14,10 +14,12 @@ class Served:
 
     Attributes:
         model: The model as it was given, in float32.
-        flexible: The same weights behind an input of any size, if the network can and may.
+        flexible: The same weights behind an input `images`: of any size, or of the model's own if
+            `fixed_size` or if the network allows no other.
         network: What is written: `flexible`, folded if asked, behind the normalisation if asked.
         preprocessing: The `Weights` whose normalisation `network` has, or `None`.
         folded: Whether `network` is folded.
+        fixed_size: Whether `network` is for images of the size of `model` only.
     """
 
     model: keras.Model
@@ -25,6 +27,7 @@ class Served:
     network: keras.Model
     preprocessing: object
     folded: bool
+    fixed_size: bool = False
 
 
 def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
@@ -54,11 +57,8 @@ def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = [tuple(one.shape) for one in model.inputs]
         raise ValueError(f"`model` must have one input of images. Received: inputs of {shapes}")
-    if fixed_size and None in model.inputs[0].shape[1:]:
-        raise ValueError(
-            "`model` must have one image size to be written for that only. Received: images of "
-            f"{tuple(model.inputs[0].shape)}"
-        )
+    if fixed_size:
+        _require_one_size(model)
     if any(layer.compute_dtype in SHORT for layer in model._flatten_layers()):
         model = _in_float32(model)
     flexible = _renamed(model) if fixed_size else _flexible(model)
@@ -69,7 +69,20 @@ def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
         network = for_integers(network, _as_trained(calibration, preprocessing))
     if preprocessing is not None:
         network = _normalised(network, preprocessing)
-    return Served(model, flexible, network, preprocessing, bool(fold))
+    return Served(model, flexible, network, preprocessing, bool(fold), fixed_size)
+
+
+def _require_one_size(model):
+    """Raises a ValueError unless `model` and all models in it have images or maps of one size."""
+    from keras_se.surgery.rewrite import graphs
+
+    for graph in graphs(model):
+        for tensor in graph.inputs:
+            if None in tensor.shape[1:]:
+                raise ValueError(
+                    "format='onnx_fixed' needs a model of one image size, built with its "
+                    f"`input_shape`. Received: {graph.name!r} of {tuple(tensor.shape)}"
+                )
 
 
 def _in_float32(model):
