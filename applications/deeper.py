@@ -73,11 +73,13 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, required=True, help=".weights.h5 file to write")
     options = parser.parse_args(arguments)
     trained = keras.saving.load_model(options.trained, compile=False)
-    # Rounded differently, the two would differ.
-    keras.config.set_dtype_policy(trained.get_layer("conv1").dtype_policy)
     application, se = find(options.network)
     shape, classes = trained.input_shape[1:], trained.output_shape[-1]
+    policy = keras.config.dtype_policy()
+    # Rounded differently, the two would differ.
+    keras.config.set_dtype_policy(trained.get_layer("conv1").dtype_policy)
     deeper = application(weights=None, se=se, input_shape=shape, classes=classes)
+    keras.config.set_dtype_policy(policy)
     blocks = grow(trained, deeper)
     images = np.float32(np.random.default_rng(0).normal(size=(8, *shape)))
     difference = np.abs(

@@ -41,6 +41,14 @@ def add_export(commands):
         help="write the network as it was trained; by default it is rewritten for inference, but "
         "in a state dict, which has timm's names",
     )
+    _add_contents(command)
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace the export that is at PATH"
+    )
+
+
+def _add_contents(command):
+    """Adds what is written besides the network, and what its integers need."""
     command.add_argument(
         "--preprocessing",
         metavar="NETWORK.TAG",
@@ -62,9 +70,6 @@ def add_export(commands):
         metavar="FOLDER",
         type=Path,
         help=f"images for litert_int8; of more than {CALIBRATION_IMAGES} so many are taken",
-    )
-    command.add_argument(
-        "--overwrite", action="store_true", help="replace the export that is at PATH"
     )
 
 

@@ -13,16 +13,6 @@ ONNX Runtime makes a copy unless the session knows the batch, by
 import numpy as np
 
 
-def shape_of(graph, tensor):
-    """The shape of a Keras tensor, channels first if it has four axes."""
-    shape = tuple(tensor.shape)
-    return tuple(shape[axis] for axis in (0, 3, 1, 2)) if _turned(graph, shape) else shape
-
-
-def _turned(graph, shape):
-    return len(shape) == 4 and graph.channels_last
-
-
 def enlarged(graph, tensor, shape, wanted):
     """One factor of a product: gates of one pixel at the size of the map, if that is known.
 
@@ -57,9 +47,9 @@ def summands(graph, node, tensors):
 
     If another one is the result of a convolution already, that one takes on the sum.
     """
-    whole = shape_of(graph, node.outputs[0])
+    whole = graph.shape(node.outputs[0])
     gated = [
-        _is_gated(graph, one) and shape_of(graph, given) == whole
+        _is_gated(graph, one) and graph.shape(given) == whole
         for one, given in zip(tensors, node.input_tensors, strict=True)
     ]
     if not any(gated) or "Conv" in map(graph.kind, tensors):

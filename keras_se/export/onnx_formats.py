@@ -45,14 +45,10 @@ def load_onnx(path, served=None):
 
 def write_openvino(served, path, metadata):
     """Writes OpenVINO's `.xml` and `.bin`, in float32, from the ONNX graph."""
-    import onnx
-
-    from keras_se.export.onnx_graph import onnx_model
-
     openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
         onnx_file = Path(folder) / "model.onnx"
-        onnx.save(onnx_model(served.network, metadata), onnx_file)
+        write_onnx(served, onnx_file, metadata)
         model = openvino.Core().read_model(onnx_file)
         model.set_rt_info(dump(metadata), [KEY])
         openvino.save_model(model, path, compress_to_fp16=False)

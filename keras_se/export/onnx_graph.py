@@ -184,9 +184,15 @@ class Graph:
 
     def transposed(self, name, tensor, axes):
         """The tensor with its axes in another order, if it is one of four whose order differs."""
-        if len(tensor.shape) != 4 or not self.channels_last:
-            return name
-        return self.node("Transpose", [name], perm=axes)
+        return self.node("Transpose", [name], perm=axes) if self._is_turned(tensor) else name
+
+    def shape(self, tensor):
+        """The shape that a Keras tensor has here."""
+        shape = tuple(tensor.shape)
+        return tuple(shape[axis] for axis in INWARD) if self._is_turned(tensor) else shape
+
+    def _is_turned(self, tensor):
+        return len(tensor.shape) == 4 and self.channels_last
 
     def _free(self, name):
         free, number = name, 0

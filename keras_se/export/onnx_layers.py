@@ -7,7 +7,7 @@ from keras import activations, layers
 from keras_se.applications.cifar import ShakeShake
 from keras_se.applications.shufflenet import AXES, ChannelShuffle
 from keras_se.applications.vgg import Enlarge, means_of_overlaps
-from keras_se.export.onnx_blocked import enlarged, shape_of, summands
+from keras_se.export.onnx_blocked import enlarged, summands
 from keras_se.layers import SqueezeExcite
 
 # Keras's kernels have (height, width, input, output), those of ONNX (output, input, ...).
@@ -147,7 +147,7 @@ def _sum(graph, node, *tensors):
 
 def _product(graph, node, *tensors):
     tensors = [
-        enlarged(graph, one, shape_of(graph, keras_tensor), shape_of(graph, node.outputs[0]))
+        enlarged(graph, one, graph.shape(keras_tensor), graph.shape(node.outputs[0]))
         for one, keras_tensor in zip(tensors, node.input_tensors, strict=True)
     ]
     return _joined(graph, node, "Mul", tensors)
@@ -210,7 +210,7 @@ def _enlarge(graph, node, x):
     """The products with a matrix for each side, whose size may be known only when it runs."""
     layer = node.operation
     for axis in (2, 3):
-        known = node.input_tensors[0].shape[axis - 1 if graph.channels_last else axis]
+        known = graph.shape(node.input_tensors[0])[axis]
         if known is not None and known >= layer.size:
             continue
         if known is None:
@@ -263,7 +263,7 @@ def _squeeze_excite(graph, node, x):
         start = float(block.gate(keras.ops.zeros((1, 2)))[0, 0])
         inverse = graph.constant(np.array(1 / start, "float32"), f"{block.name}/start")
         gates = graph.node("Mul", [gates, inverse])
-    shape = shape_of(graph, node.outputs[0])
+    shape = graph.shape(node.outputs[0])
     gates = enlarged(graph, gates, (*shape[:2], 1, 1), shape)
     return graph.node("Mul", [x, gates], name=block.name)
 
