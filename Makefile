@@ -24,8 +24,10 @@ test-fast: $(INSTALLED)
 
 # The other backends have environments of their own, without tensorflow.
 test-jax: .venv-jax/installed
-	# Compiling takes longer than running here.
-	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 .venv-jax/bin/python $(FAST)
+	# Compiling takes longer than running here: as little as can be, and once for all processes.
+	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
+		JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" \
+		JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 .venv-jax/bin/python $(FAST)
 
 test-torch: .venv-torch/installed
 	KERAS_BACKEND=torch .venv-torch/bin/python $(FAST)

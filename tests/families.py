@@ -16,6 +16,8 @@ CLASSES = tuple("abcde")
 SHALLOW = (1, 1, 1, 1)
 PRE = cifar.preactivated_basic
 RESNET = partial(Application, trunk=resnet, depths=SHALLOW)
+V1 = ((1, 64, 1), (2, 128, 2), (2, 256, 1))
+V2 = ((1, 16, (1,)), (2, 24, (6, 6)), (2, 32, (6,)))
 CIFAR = partial(Application, se=zoo.PAPER_SE, size=32, smallest=4)
 
 
@@ -41,8 +43,8 @@ NETWORKS = {
     "inception_resnet": (75, shallow(zoo.SEInceptionResNetV2, depths=(1, 1, 1))),
     "inception": (75, zoo.SEInceptionV3),
     "bn_inception": (32, zoo.SEBNInception),
-    "mobilenet": (32, zoo.SEMobileNet.variant(alpha=0.25)),
-    "mobilenet_v2": (32, zoo.SEMobileNetV2.variant(alpha=0.35)),
+    "mobilenet": (32, shallow(zoo.SEMobileNet, stages=V1, alpha=0.25)),
+    "mobilenet_v2": (32, shallow(zoo.SEMobileNetV2, stages=V2, alpha=0.35)),
     "mobilenet_v3": (32, zoo.MobileNetV3Small_050),
     "shufflenet": (32, shallow(zoo.SEShuffleNet, depths=(2, 2, 2), scale=0.5)),
     "vgg": (32, shallow(zoo.SEVGG11, stages=((16,), (16,), (32,), (32,), (32,)))),

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import shutil
 from importlib.util import find_spec
 
 import keras
@@ -17,7 +16,6 @@ from keras_se.export import FORMATS, export_model, read_metadata
 from keras_se.export.onnx_formats import import_openvino
 from keras_se.export.ranges import HardSwishProduct, for_integers
 from keras_se.export.served import serve
-from keras_se.export.tensorflow_formats import export_network
 from keras_se.weights.port import load_state_dict
 
 HARD = keras.activations.hard_silu
@@ -39,7 +37,7 @@ def pairs():
 
 
 @pytest.fixture(scope="module")
-def subject(request, tmp_path_factory):
+def subject(request):
     """A network of generated weights, images, and what it gives for them."""
     least, _ = NETWORKS[request.param]
     network, flexible = build(request.param, least), build(request.param)
@@ -47,14 +45,14 @@ def subject(request, tmp_path_factory):
     expected = run(flexible, images)
     # Else nothing that follows could fail.
     assert np.abs(expected[0] - expected[1]).max() > 1e-3 * np.abs(expected).max(), expected
-    with written_once(tmp_path_factory.mktemp("saved")):
+    with served_once():
         yield network, images, expected
 
 
 @contextlib.contextmanager
-def written_once(folder):
-    """What is written, and its SavedModel, are made once for all formats: that takes longest."""
-    served, saved = {}, {}
+def served_once():
+    """What is written is made once for all formats."""
+    served = {}
 
     def serve_once(model, *, fold, preprocessing, calibration=None, fixed_size=False):
         if fixed_size:
@@ -66,15 +64,8 @@ def written_once(folder):
         network = for_integers(served[fold].network, calibration)
         return dataclasses.replace(served[fold], network=network)
 
-    def export_once(network, target):
-        if id(network) not in saved:
-            saved[id(network)] = folder / str(len(saved)), network
-            export_network(network, saved[id(network)][0])
-        shutil.copytree(saved[id(network)][0], target, dirs_exist_ok=True)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("keras_se.export.serve", serve_once)
-        patch.setattr("keras_se.export.tensorflow_formats.export_network", export_once)
         yield
 
 

@@ -54,13 +54,13 @@ SMALL = (
 LAST = 6
 
 
-def mobilenet_v1(x, se, *, alpha=1.0):
-    """Thirteen depthwise separable convolutions after the stem, each ended by `se`.
+def mobilenet_v1(x, se, *, stages=V1_STAGES, alpha=1.0):
+    """The depthwise separable convolutions of `stages` after the stem, each ended by `se`.
 
     `alpha` multiplies the filters of all convolutions.
     """
     x = _stem(x, 32, "relu6", positive("alpha", alpha))
-    for stage, (first_strides, filters, depth) in enumerate(V1_STAGES):
+    for stage, (first_strides, filters, depth) in enumerate(stages):
         for index in range(depth):
             name = f"blocks_{stage}_{index}"
             strides = first_strides if index == 0 else 1
@@ -70,13 +70,13 @@ def mobilenet_v1(x, se, *, alpha=1.0):
     return x
 
 
-def mobilenet_v2(x, se, *, alpha=1.0):
-    """Inverted residual blocks, `se` ending each branch, and a 1x1 convolution to 1280 filters.
+def mobilenet_v2(x, se, *, stages=V2_STAGES, alpha=1.0):
+    """The inverted residual blocks of `stages`, `se` ending each branch, and a 1x1 convolution.
 
-    `alpha` multiplies the filters of all convolutions but, if it is less than one, the last.
+    `alpha` multiplies the filters of all convolutions but, if it is less than one, the last's 1280.
     """
     x = _stem(x, 32, "relu6", positive("alpha", alpha))
-    for stage, (first_strides, filters, ratios) in enumerate(V2_STAGES):
+    for stage, (first_strides, filters, ratios) in enumerate(stages):
         for index, ratio in enumerate(ratios):
             name = f"blocks_{stage}_{index}"
             strides = first_strides if index == 0 else 1

@@ -1,6 +1,5 @@
 """Exports that TensorFlow writes: SavedModel and LiteRT."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +7,9 @@ import numpy as np
 from keras_se.export.metadata import FILE, add_to_archive, dump
 
 
-def export_network(network, folder):
-    """Writes a SavedModel of a Keras model, and nothing else."""
-    network.export(folder, format="tf_saved_model", verbose=False)
-
-
 def write_saved_model(served, path, metadata):
     """Writes a SavedModel; its metadata lies in `assets.extra`, which TF Serving leaves alone."""
-    export_network(served.network, path)
+    served.network.export(path, format="tf_saved_model", verbose=False)
     extra = path / "assets.extra"
     extra.mkdir()
     (extra / FILE).write_text(dump(metadata), encoding="utf-8")
@@ -39,22 +33,40 @@ def write_litert(served, path, metadata, calibration=None):
     """Writes a LiteRT file, in float32 or, with `calibration`, in 8-bit integers."""
     import tensorflow as tf
 
-    with tempfile.TemporaryDirectory() as folder:
-        export_network(served.network, folder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if calibration is not None:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ([one[None]] for one in calibration)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        try:
-            content = converter.convert()
-        except Exception as error:  # whatever the converter raises, with pages of its own graph
-            reason = str(error).strip().split("\n")[0][:200]
-            raise ValueError(
-                f"LiteRT cannot hold {served.model.name}: {reason}. Nothing was written."
-            ) from error
-        Path(path).write_bytes(content)
+    function, holder = _concrete(served.network)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    if calibration is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([one[None]] for one in calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    try:
+        content = converter.convert()
+    except Exception as error:  # whatever the converter raises, with pages of its own graph
+        reason = str(error).strip().split("\n")[0][:200]
+        raise ValueError(
+            f"LiteRT cannot hold {served.model.name}: {reason}. Nothing was written."
+        ) from error
+    Path(path).write_bytes(content)
     add_to_archive(path, metadata)
+
+
+def _concrete(network):
+    """The inference of `network` as a graph, and what its variables live in.
+
+    A SavedModel would do, but Keras follows every layer to write one: more than half of the time.
+    """
+    import tensorflow as tf
+
+    holder = tf.Module()
+    holder.network_variables = [one.value for one in network.weights]
+    (images,) = network.inputs
+    signature = [tf.TensorSpec(images.shape, images.dtype, name=images.name)]
+
+    def infer(images):
+        return network(images, training=False)
+
+    function = tf.function(infer, signature, autograph=False).get_concrete_function()
+    return function, holder
 
 
 def load_litert(path, served):
