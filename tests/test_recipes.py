@@ -133,6 +133,20 @@ def test_averaged_weights_follow_the_steps(fake):
         np.testing.assert_allclose(value, 0.75 * 0.5, rtol=1e-6)
 
 
+def test_averaged_weights_keep_the_same_share_of_an_update_of_several_batches(fake):
+    recipe = small(ema=0.75, accumulate=4, weight_decay=0.0, momentum=0.0, schedule="constant")
+    recipe = dataclasses.replace(recipe, learning_rate=0.5, nesterov=False)
+    network, variables = network_of(recipe, fake)
+    optimizer = fit.optimizer(recipe, 1, network)
+    # Updates after the fourth and eighth batch, and the batches before the next one.
+    for _ in range(4 + 4 + 3):
+        optimizer.apply([keras.ops.ones(one.shape) for one in variables], variables)
+    optimizer.finalize_variable_values(variables)
+    # As without accumulation.
+    for value in values(variables).values():
+        np.testing.assert_allclose(value, 0.75 * 0.5, rtol=1e-5)
+
+
 def test_stages_learn_slower_the_farther_they_are_from_the_head(fake):
     recipe = small(layer_decay=0.5, weight_decay=0.0, momentum=0.0, schedule="constant")
     recipe = dataclasses.replace(recipe, learning_rate=0.1, nesterov=False)
@@ -227,6 +241,22 @@ def test_networks_of_half_precision_get_images_of_full_precision(precision, fake
 
 # One for each way in which recipes differ.
 QUICK = ("digits", "cifar10-fast", "imagenet", "imagenet-senet154", "imagenet-a2", "transfer")
+
+
+@pytest.mark.parametrize("head_epochs", [0, 1])
+def test_a_head_that_is_trained_by_itself_is_a_new_one(fake, tmp_path, head_epochs):
+    file = str(tmp_path / "model.weights.h5")
+    before = fit.build(small(seed=1), fake)
+    before.save_weights(file)
+    fresh = fit.build(small(seed=2), fake)
+    network = fit.build(small(seed=2, weights=file, head_epochs=head_epochs), fake)
+    heads = (fresh if head_epochs else before).get_layer("fc").get_weights()
+    for value, head in zip(network.get_layer("fc").get_weights(), heads, strict=True):
+        np.testing.assert_array_equal(value, head)
+    for name in ("conv1", "se"):
+        expected = before.get_layer(name).get_weights()
+        for value, one in zip(network.get_layer(name).get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(value, one)
 
 
 @pytest.mark.parametrize(

@@ -321,7 +321,8 @@ def test_a_loss_that_is_not_a_number_saves_no_network(recipe, few, tmp_path, mon
     monkeypatch.setattr(data, "load", lambda name, **resized: few)
     with pytest.raises(ValueError, match=r"infinite or not a number in epoch 1.*learning_rate"):
         fit.train(dataclasses.replace(recipe, learning_rate=1e30), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"recipe.json", "history.csv"}
+    expected = {"recipe.json", "class_names.txt", "history.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == expected
 
 
 def test_a_file_that_was_not_finished_is_not_there(tmp_path):

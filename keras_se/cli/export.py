@@ -112,7 +112,9 @@ def _export(options):
 def _model(options):
     """The model, and the names of its classes or `None`."""
     if options.model.endswith(".keras"):
-        return load_model(options), _names_of_run(Path(options.model).parent)
+        from keras_se.training.folder import class_names_beside
+
+        return load_model(options), class_names_beside(options.model)
     from keras_se import applications
     from keras_se.preprocess import class_names
 
@@ -122,16 +124,6 @@ def _model(options):
     rows = application.published(se)
     row = next((one for one in rows if weights in ("imagenet", one.tag)), None)
     return model, row and class_names(row)
-
-
-def _names_of_run(folder):
-    """The names in the SavedModel that training wrote beside a model, or `None`."""
-    from keras_se.export import read_metadata
-
-    try:
-        return read_metadata(folder / "saved_model")["class_names"]
-    except (ValueError, OSError):
-        return None
 
 
 def _lines(path):

@@ -60,9 +60,14 @@ def _predict(options):
     # Before the model is loaded, so that a typing error costs no download.
     readable = _load_images(options.images, row)
     if readable:
+        from keras_se.training.folder import class_names_beside
+
+        is_file = Path(options.weights).is_file()
+        names = class_names_beside(options.weights) if is_file else None
         model = application(weights=options.weights, input_shape=_any_size(), classes=None, se=se)
         for start in range(0, len(readable), BATCH):
-            _print_predictions(model, readable[start : start + BATCH], row, options.top)
+            batch = readable[start : start + BATCH]
+            _print_predictions(batch, _predictions(model, batch, row), row, names, options.top)
     return OK if len(readable) == len(options.images) else SOME_SKIPPED
 
 
@@ -87,27 +92,36 @@ def _load_images(paths, row):
     return images
 
 
-def _print_predictions(model, images, row, top):
+def _predictions(model, images, row):
     import keras
     import numpy as np
 
-    from keras_se.preprocess import decode_predictions, preprocess_input
+    from keras_se.preprocess import preprocess_input
 
     pixels = np.stack([image for _, image in images])
     batch = preprocess_input(pixels, row, data_format="channels_last")
     if keras.config.image_data_format() == "channels_first":
         batch = batch.transpose(0, 3, 1, 2)
-    predictions = model.predict(batch, verbose=0)
-    if predictions.shape[1] == len(row.class_names or range(1000)):
+    return model.predict(batch, verbose=0)
+
+
+def _print_predictions(images, predictions, row, names, top):
+    from keras_se.preprocess import decode_predictions
+
+    classes = predictions.shape[1]
+    if names is not None and len(names) == classes:
+        named = [_named(scores, names, top) for scores in predictions]
+    elif classes == len(row.class_names or range(1000)):
         named = decode_predictions(predictions, top=top, weights=row if row.class_names else None)
     else:
-        named = [_numbered(scores, top) for scores in predictions]
-    for (path, _), classes in zip(images, named, strict=True):
+        numbers = [f"class {index}" for index in range(classes)]
+        named = [_named(scores, numbers, top) for scores in predictions]
+    for (path, _), best in zip(images, named, strict=True):
         print(path)
-        for _, name, score in classes:
+        for _, name, score in best:
             print(f"  {100 * score:6.2f} %  {name.replace('_', ' ')}")
 
 
-def _numbered(scores, top):
+def _named(scores, names, top):
     order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top]
-    return [(None, f"class {index}", float(scores[index])) for index in order]
+    return [(None, names[index], float(scores[index])) for index in order]

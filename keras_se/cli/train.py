@@ -90,6 +90,13 @@ def add_evaluate(commands):
     command.add_argument(
         "--batch", metavar="N", type=int, default=64, help="images at a time (default: 64)"
     )
+    command.add_argument(
+        "--size",
+        metavar="PIXELS",
+        type=int,
+        default=None,
+        help="side of the images (default: the network's, or as the weights want it)",
+    )
 
 
 def _train(options):
@@ -132,10 +139,11 @@ def _stop(error):
 def _evaluate(options):
     from keras_se.training.evaluate import evaluate_file, evaluate_network
 
+    given = (options.data, options.batch, options.size)
     if options.model.endswith(".keras"):
         model = load_model(options)
-        print(evaluate_file(model, options.model, options.data, options.batch))
+        print(evaluate_file(model, options.model, *given))
     else:
         weights = options.weights or "imagenet"
-        print(evaluate_network(options.model, weights, options.data, options.batch))
+        print(evaluate_network(options.model, weights, *given))
     return OK

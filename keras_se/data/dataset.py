@@ -1,5 +1,6 @@
 """Images with labels, divided into those to train on and those held out."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,18 @@ class Dataset:
     def image_shape(self):
         """Shape of one image, such as `(8, 8, 1)`, sides in pixels."""
         return tuple(self.train_images.shape[1:])
+
+    def summary(self):
+        """What tells this dataset from another: counts, class names, and a hash of the labels."""
+        labels = hashlib.sha256()
+        for one in (self.train_labels, self.test_labels):
+            labels.update(np.asarray(one, "<i8").tobytes())
+        return {
+            "train_images": len(self.train_labels),
+            "test_images": len(self.test_labels),
+            "class_names": list(self.class_names),
+            "labels": labels.hexdigest(),
+        }
 
     def all_skipped(self):
         """The files left out so far, those that were only found broken when decoded included."""

@@ -3,11 +3,14 @@
 import keras
 
 from keras_se.applications import find
+from keras_se.training.phases import classifier
 from keras_se.training.stochastic_depth import drop_branches
 
 
 def build(recipe, dataset, se=True):
     """Builds the network of a recipe, with its `weights` or random ones that its seed fixes.
+
+    A classifier that is to be trained first, by itself, is a new one.
 
     Args:
         recipe: The `Recipe`.
@@ -33,11 +36,20 @@ def build(recipe, dataset, se=True):
             classifier_activation="sigmoid" if recipe.loss == "bce" else "softmax",
             se=se,
         )
+        if recipe.weights and recipe.head_epochs:
+            _draw(classifier(network))
         if recipe.stochastic_depth:
             network = drop_branches(network, recipe.stochastic_depth, recipe.seed)
         return network
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _draw(layer):
+    """Gives a layer the random weights that it had before others were loaded."""
+    for name in ("kernel", "bias"):
+        variable, initializer = getattr(layer, name), getattr(layer, f"{name}_initializer")
+        variable.assign(initializer(variable.shape, dtype=variable.dtype))
 
 
 def build_all(recipe, dataset):

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_se import applications, data
 from keras_se.training import augment
-from keras_se.training.folder import recipe_beside
+from keras_se.training.folder import class_names_beside, recipe_beside
 
 
 def outputs(network, dataset, normalize=None, batch_size=64):
@@ -34,7 +34,7 @@ def outputs(network, dataset, normalize=None, batch_size=64):
     return tuple(np.delete(rows, broken, axis=0) for rows in (found, dataset.test_labels))
 
 
-def evaluate_file(network, path, name, batch_size=64):
+def evaluate_file(network, path, name, batch_size=64, size=None):
     """Measures a network that `train` has written.
 
     Its images are prepared as the `recipe.json` beside it says; without one, their pixels go from
@@ -45,15 +45,19 @@ def evaluate_file(network, path, name, batch_size=64):
         path: The `.keras` file.
         name: Name of a dataset of `keras_se.data`.
         batch_size: Images at a time.
+        size: Side of the images in pixels, if it is not the network's, as some recipes train with
+            smaller images than they are tested with.
 
     Returns:
         A text with the accuracies in percent, and the files that could not be read.
 
     Raises:
-        ValueError: If the images or classes are not those of the network.
+        ValueError: If the images or classes are not those of the network, or it has but one size.
         OSError: If the data cannot be read.
     """
     recipe = recipe_beside(path)
+    if size is not None:
+        network = _of_size(network, size)
     expected = tuple(network.input_shape[1:])
     first = keras.config.image_data_format() == "channels_first"
     size = expected[1] if first else expected[0]
@@ -66,11 +70,47 @@ def evaluate_file(network, path, name, batch_size=64):
             f"`data` must have images of {expected} for {str(path)!r}. "
             f"Received: data={name!r} with {dataset.image_shape}"
         )
+    _require_names(class_names_beside(path), dataset, path)
     normalize = augment.normalization(recipe.normalize if recipe else "none")
     return _measured(network, dataset, normalize, batch_size)
 
 
-def evaluate_network(name, weights, data_name, batch_size=64):
+def _of_size(network, size):
+    """The network for squares of `size` pixels."""
+    if size < 1:
+        raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
+    first = keras.config.image_data_format() == "channels_first"
+    channels = network.input_shape[1 if first else -1]
+    shape = (channels, size, size) if first else (size, size, channels)
+    try:
+        resized = keras.models.clone_model(network, input_tensors=keras.Input(shape))
+        resized.set_weights(network.get_weights())
+    except ValueError as error:
+        raise ValueError(
+            f"`size` must be that of {network.name}, {tuple(network.input_shape[1:])}, which works "
+            f"with no other. Received: size={size}"
+        ) from error
+    return resized
+
+
+def _require_names(names, dataset, path):
+    """Raises a ValueError unless the classes are those that a network was trained on."""
+    found = list(dataset.class_names)
+    if names is None or names == found:
+        return
+    if len(names) != len(found):
+        raise ValueError(
+            f"`data` must have the {len(names)} classes of {str(path)!r}. Received: {len(found)}"
+        )
+    index = next(i for i, pair in enumerate(zip(names, found, strict=True)) if len({*pair}) > 1)
+    raise ValueError(
+        f"`data` must have the classes that {str(path)!r} was trained on, in their order. Class "
+        f"{index} must be {names[index]!r}. Received: {found[index]!r}. If they only have other "
+        "names, change those in class_names.txt beside it."
+    )
+
+
+def evaluate_network(name, weights, data_name, batch_size=64, size=None):
     """Measures a network of the zoo with its images prepared as its weights want them.
 
     Args:
@@ -79,6 +119,7 @@ def evaluate_network(name, weights, data_name, batch_size=64):
         data_name: Name of a dataset of `keras_se.data`, whose classes have the order of the
             weights' classes.
         batch_size: Images at a time.
+        size: Side of the images in pixels, if not that of the weights.
 
     Returns:
         What `evaluate_file` does.
@@ -93,7 +134,8 @@ def evaluate_network(name, weights, data_name, batch_size=64):
     data.check(data_name)
     network_name = application.name if se else application.twin
     row = find(weights, application.published(se), network=network_name)
-    dataset = data.load(data_name, size=row.size, crop=row.crop, interpolation=row.interpolation)
+    resized = {"size": size or row.size, "crop": row.crop, "interpolation": row.interpolation}
+    dataset = data.load(data_name, **resized)
     network = application(weights=weights, input_shape=dataset.image_shape, classes=None, se=se)
     return _measured(
         network,

@@ -30,8 +30,9 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
     The held-out images are only watched: what counts are the weights after the last epoch.
     Prints Keras's progress and ends with a table. Writes into `out`:
 
-    * `recipe.json`, `model.keras`, `best.keras` (of the epoch that did best on the held-out
-      images, so its accuracy on them flatters it), `history.csv`, `curves.png`, `report.html`;
+    * `recipe.json`, `class_names.txt` (a line for each class), `model.keras`, `best.keras` (of the
+      epoch that did best on the held-out images, so its accuracy on them flatters it),
+      `history.csv`, `curves.png`, `report.html`;
     * `twin.keras`, `twin_best.keras` and `twin_history.csv` of the plain twin;
     * `saved_model`, a TensorFlow SavedModel compared with the network (TensorFlow backend only);
     * `results.json`, the last, with what this function returns;
@@ -86,7 +87,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         return _help(recipe, networks, dataset, Path(out), resume, share)
     folder = prepare(out, overwrite, recipe if resume else None)
     require_space(folder, sum(network.count_params() for network, _ in networks.values()))
-    write(folder / "recipe.json", recipe.to_json())
+    _begin(recipe, dataset, folder)
     runs = {}
     for (name, (network, se)), files in zip(networks.items(), MODELS, strict=False):
         logs = folder / "tensorboard" / name if tensorboard else None
@@ -108,10 +109,18 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
     return results
 
 
+def _begin(recipe, dataset, folder):
+    """Writes what a run is of, unless the folder has a run of other data to go on with."""
+    for *_, state in MODELS:
+        State(folder / state, dataset.summary()).read()
+    write(folder / "class_names.txt", "".join(f"{name}\n" for name in dataset.class_names))
+    write(folder / "recipe.json", recipe.to_json())
+
+
 def _help(recipe, networks, dataset, folder, resume, share):
     """What the processes other than the first do: the same steps, no files."""
     for (network, _), files in zip(networks.values(), MODELS, strict=False):
-        state = State(folder / files[-1])
+        state = State(folder / files[-1], dataset.summary())
         if resume:
             state.read()
         state.path = None
@@ -121,7 +130,7 @@ def _help(recipe, networks, dataset, folder, resume, share):
 def _train_one(recipe, network, se, dataset, files, logs, share):
     """Trains one network and writes its files; gives its history, measurements and confusions."""
     model_file, history_file, best_file, state_file = files
-    state = State(state_file)
+    state = State(state_file, dataset.summary())
     if state.read() and state.record["epoch"]:
         print(f"{state.record['epoch']} of {recipe.epochs} epochs are done already", flush=True)
     # To assign variables that several processes share, all of them would have to.

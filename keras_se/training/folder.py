@@ -13,7 +13,15 @@ MODELS = (
     ("model.keras", "history.csv", "best.keras", "state.npz"),
     ("twin.keras", "twin_history.csv", "twin_best.keras", "twin_state.npz"),
 )
-WHOLE = ("saved_model", "curves.png", "report.html", "tensorboard", "recipe.json", "results.json")
+WHOLE = (
+    "saved_model",
+    "curves.png",
+    "report.html",
+    "tensorboard",
+    "recipe.json",
+    "class_names.txt",
+    "results.json",
+)
 FILES = (*MODELS[0], *MODELS[1], *WHOLE)
 # Of a network, per parameter: two models with their optimizers, the state and its successor.
 BYTES_PER_PARAMETER = 4 * 16
@@ -81,6 +89,16 @@ def recipe_beside(path):
     """
     file = Path(path).with_name("recipe.json")
     return from_json(file.read_text()) if file.is_file() else None
+
+
+def class_names_beside(path):
+    """The names of the classes of the run that has written a file, or `None`.
+
+    Args:
+        path: The file, such as `runs/digits/model.keras`.
+    """
+    file = Path(path).with_name("class_names.txt")
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else None
 
 
 def require_space(folder, parameters):

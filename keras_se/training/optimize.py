@@ -136,7 +136,8 @@ def _one(recipe, rates):
     if recipe.accumulate > 1:
         keywords["gradient_accumulation_steps"] = recipe.accumulate
     if recipe.ema:
-        keywords |= {"use_ema": True, "ema_momentum": recipe.ema}
+        # Keras averages after every batch, also after those that only add to the gradients.
+        keywords |= {"use_ema": True, "ema_momentum": recipe.ema ** (1 / recipe.accumulate)}
     if recipe.optimizer == "sgd":
         made = keras.optimizers.SGD(rates, recipe.momentum, nesterov=recipe.nesterov, **keywords)
     else:

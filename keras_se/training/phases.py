@@ -16,6 +16,11 @@ def phase_ends(recipe):
     return sorted(ends - {0})
 
 
+def classifier(network):
+    """The last layer of `network` that has weights."""
+    return [layer for layer in network.layers if layer.weights][-1]
+
+
 def set_trainable(recipe, network, epoch):
     """Freezes and thaws the layers for an epoch.
 
@@ -27,7 +32,7 @@ def set_trainable(recipe, network, epoch):
         network: The `keras.Model`, changed in place; compile it afterwards.
         epoch: Number of the epoch, from zero.
     """
-    head = [layer for layer in network.layers if layer.weights][-1]
+    head = classifier(network)
     head_only = epoch < recipe.head_epochs
     last = epoch >= recipe.epochs - recipe.frozen_norm_epochs
     for layer in network.layers:

@@ -65,7 +65,8 @@ class Recipe:
         interpolation: How files' pictures are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
         steps: Most steps of an epoch, zero for no limit.
         weights: What training starts from, as the network's `weights`; empty for random ones.
-        head_epochs: First epochs, in which only the classifier is trained.
+        head_epochs: First epochs, in which only the classifier is trained. With `weights`, it is
+            a new one, also if theirs has as many classes.
         layer_decay: The learning rate of each stage is this fraction of that of the next one.
         norm: What batch norms do: `"train"`, `"inference"` (keep the statistics and parameters
             they have) or `"reestimate"` (the statistics change, the parameters do not).

@@ -11,6 +11,9 @@ import numpy as np
 
 from keras_se.training.folder import finished
 
+# What a message says of data, besides what has changed.
+COUNTS = ("train_images", "test_images")
+
 
 class State:
     """What was there at the end of the last complete epoch, on file if there is a path.
@@ -18,24 +21,26 @@ class State:
     Args:
         path: The `.npz` file to keep it in, which is replaced as a whole after each epoch; `None`
             keeps it in memory only.
+        data: The `summary` of the `Dataset` that is trained on, or `None`.
 
     Attributes:
         arrays: Dictionary from `"network/..."`, `"best/..."` and `"optimizer/..."` to NumPy arrays.
         record: Dictionary with `epoch` (number of complete ones), `history` (lists by name),
-            `best` (the highest `val_accuracy`, a fraction, or `None`) and `seconds`.
+            `best` (the highest `val_accuracy`, a fraction, or `None`), `seconds`, `backend` and
+            `data`.
     """
 
-    def __init__(self, path=None):
+    def __init__(self, path=None, data=None):
         self.path = path and Path(path)
         self.arrays = {}
         self.record = {"epoch": 0, "history": {}, "best": None, "seconds": 0.0}
-        self.record["backend"] = keras.backend.backend()
+        self.record |= {"backend": keras.backend.backend(), "data": data}
 
     def read(self):
         """Reads the file; returns whether there is one.
 
         Raises:
-            ValueError: If it is damaged or of another backend.
+            ValueError: If it is damaged, of another backend or of other data.
         """
         if not self.path or not self.path.is_file():
             return False
@@ -50,8 +55,21 @@ class State:
                 f"The run was begun with KERAS_BACKEND={record['backend']} and goes on only with "
                 f"it. Received: {self.record['backend']}"
             )
+        self._require_data(record.get("data"))
         self.arrays, self.record = arrays, record
         return True
+
+    def _require_data(self, before):
+        now = self.record["data"]
+        if now == before:
+            return
+        before = before or {}
+        changed = [name for name in now or () if before.get(name) != now[name]]
+        counts = " and ".join(f"{name}={before.get(name)}" for name in COUNTS)
+        raise ValueError(
+            f"The run goes on only with the data it was begun with, of {counts}. "
+            f"Received: data with other {', '.join(changed) or 'images'}"
+        )
 
     def take(self, network, optimizer):
         """Copies the variables of a network and its optimizer."""

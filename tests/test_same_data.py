@@ -1,0 +1,104 @@
+"""A run is of one set of data: what goes on with it or measures it with another is told so."""
+
+import pytest
+from PIL import Image
+from tiny import small
+
+from keras_se import cli
+from keras_se.training import fit, report
+from keras_se.training.folder import class_names_beside
+
+pytest.importorskip("matplotlib")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
+    pytest.mark.usefixtures("tiny_network"),
+]
+# Brightness of the pictures of each class.
+CLASSES = {"ant": 30, "bee": 130, "cat": 230}
+
+
+def draw(folder):
+    """Makes a folder of grey squares, twelve of each class."""
+    for name, grey in CLASSES.items():
+        (folder / name).mkdir(parents=True)
+        for index in range(12):
+            Image.new("RGB", (16, 16), 3 * (grey + index,)).save(folder / name / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_network, tmp_path_factory):
+    """The pictures of a run, and the file of its network."""
+    folder = tmp_path_factory.mktemp("trained")
+    pictures = draw(folder / "pictures")
+    recipe = small(data=f"folder:{pictures}", size=16, epochs=20, batch_size=8, warmup_epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "export", lambda network, folder, class_names: None)
+        fit.train(recipe, folder / "run")
+    return pictures, folder / "run" / "model.keras"
+
+
+def files(folder):
+    return {one.name: one.read_bytes() for one in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("rename", "with other class_names"),
+        ("delete", "with other train_images, labels"),
+        ("move", "with other labels"),
+    ],
+)
+def test_a_run_goes_on_only_with_its_own_data(tmp_path, monkeypatch, change, message):
+    pictures = draw(tmp_path / "pictures")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    recipe = small(data=f"folder:{pictures}", size=16, epochs=1, batch_size=8, warmup_epochs=0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fit, "save_model", stop)
+        fit.train(recipe, tmp_path / "run")
+    before = files(tmp_path / "run")
+    assert "state.npz" in before
+    ant, bee = pictures / "ant", pictures / "bee"
+    if change == "rename":
+        ant.rename(pictures / "ape")
+    elif change == "delete":
+        (ant / "00.png").unlink()
+    else:
+        (ant / "00.png").rename(bee / "another.png")
+    with pytest.raises(ValueError, match=message):
+        fit.train(recipe, tmp_path / "run", resume=True)
+    assert files(tmp_path / "run") == before
+
+
+def test_a_network_is_measured_with_the_classes_it_was_trained_on(trained, capsys):
+    pictures, model = trained
+    words = ["evaluate", str(model), "--data", f"folder:{pictures}"]
+    assert class_names_beside(model) == list(CLASSES)
+    assert cli.main(words) == 0
+    assert "top-1 100.00 %" in capsys.readouterr().out
+    (pictures / "ant").rename(pictures / "zebra")
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert "Class 0 must be 'ant'. Received: 'bee'" in error and "class_names.txt" in error
+    (pictures / "zebra").rename(pictures / "ant")
+
+
+def test_a_network_is_measured_at_another_size(trained, capsys):
+    pictures, model = trained
+    words = ["evaluate", str(model), "--data", f"folder:{pictures}", "--size"]
+    assert cli.main([*words, "24"]) == 0
+    assert "top-1 100.00 %" in capsys.readouterr().out
+    assert cli.main([*words, "0"]) == 2
+    assert "`size` must be at least 1 pixel" in capsys.readouterr().err
+
+
+def test_predictions_of_own_weights_have_the_names_of_the_run(trained, capsys):
+    pictures, model = trained
+    words = ["predict", "setiny", str(pictures / "cat" / "00.png"), "--weights", str(model)]
+    assert cli.main([*words, "--preprocessing", "seresnet20.cifar10", "--top", "1"]) == 0
+    assert capsys.readouterr().out.split()[-1] in CLASSES
