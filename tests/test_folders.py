@@ -1,0 +1,104 @@
+"""What a random crop of the files of a folder is cut from."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import small
+
+from keras_se import data
+from keras_se.training import augment, devices, fit, report
+from keras_se.training.checkpoint import Checkpoint
+
+pytestmark = [
+    pytest.mark.usefixtures("tiny_network"),
+    # Keras's own, on NumPy 2, on JAX and on PyTorch.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
+]
+RED, GREEN = (200, 0, 0), (0, 200, 0)
+CROPPED = {"size": 16, "crop": 0.875, "augment": ("resized_crop(0.5)",), "batch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory):
+    """Black pictures, red at the left edge, green at the left of the square in the centre."""
+    root = tmp_path_factory.mktemp("edges")
+    pixels = np.zeros((32, 64, 3), "uint8")
+    pixels[:, :8], pixels[:, 16:20] = RED, GREEN
+    for part, count in (("train", 12), ("val", 4)):
+        for name in ("a", "b"):
+            (root / part / name).mkdir(parents=True)
+            for index in range(count):
+                Image.fromarray(pixels).save(root / part / name / f"{index}.png")
+    return f"folder:{root}"
+
+
+# What a random crop is cut from
+
+
+def seen(recipe):
+    """The training images of an epoch as a network gets them, held-out ones, and their dataset."""
+    dataset = fit._load(recipe)
+    batches, held_out = fit._batches(recipe, dataset, 0, devices.Share())
+    changes = augment.Changes(recipe, 2, fit._late(recipe, dataset))
+    images = []
+    for (batch, steps), _ in (batches[index] for index in range(len(batches))):
+        images.append(keras.ops.convert_to_numpy(changes.images(batch, int(steps[0]))))
+    return np.concatenate(images), np.asarray(held_out[0][0][0]), dataset
+
+
+@pytest.mark.parametrize(("smallest", "crop", "channel"), [(0.5, 0.875, 0), (1, 0.5, 1)])
+def test_random_crops_are_cut_from_the_whole_file(edges, smallest, crop, channel):
+    """Also of a set that fits in memory; the largest box is the whole centre square."""
+    given = CROPPED | {"augment": (f"resized_crop({smallest})",), "crop": crop}
+    images, held_out, dataset = seen(small(data=edges, **given))
+    assert images.shape == (24, 16, 16, 3)
+    assert images[..., channel].max() > 0.5
+    assert held_out[..., channel].max() == 0
+    assert isinstance(dataset.train_images, data.Pictures)
+    assert isinstance(dataset.test_images, np.ndarray)
+
+
+def test_without_random_crops_files_are_decoded_once(edges):
+    images, _, dataset = seen(small(data=edges, **CROPPED | {"augment": ("flip",)}))
+    assert isinstance(dataset.train_images, np.ndarray)
+    assert images[..., 0].max() == 0
+
+
+def test_random_crops_are_the_same_whether_a_set_fits_in_memory(edges, monkeypatch):
+    recipe = small(data=edges, **CROPPED)
+    images, held_out, _ = seen(recipe)
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, **given: load(name, memory=0, **given))
+    late, held_out_late, dataset = seen(recipe)
+    assert isinstance(dataset.test_images, data.Pictures)
+    np.testing.assert_array_equal(images, late)
+    np.testing.assert_array_equal(held_out, held_out_late)
+
+
+def test_a_run_with_random_crops_goes_on_to_the_same_weights(edges, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(report, "export", lambda network, folder, class_names: None)
+    recipe = small(data=edges, **CROPPED)
+    fit.train(recipe, tmp_path / "whole")
+
+    class Stop(Exception):
+        pass
+
+    with monkeypatch.context() as patch:
+        begin = Checkpoint.on_epoch_begin
+
+        def stop(self, epoch, logs=None):
+            begin(self, epoch, logs)
+            if epoch == 1:
+                raise Stop
+
+        patch.setattr(Checkpoint, "on_epoch_begin", stop)
+        with pytest.raises(Stop):
+            fit.train(recipe, tmp_path / "stopped")
+    fit.train(recipe, tmp_path / "stopped", resume=True)
+    files = [tmp_path / name / "model.keras" for name in ("whole", "stopped")]
+    weights = [keras.saving.load_model(file, compile=False).get_weights() for file in files]
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
