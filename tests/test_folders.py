@@ -1,4 +1,4 @@
-"""What a random crop of the files of a folder is cut from."""
+"""What folders of images are for training: which part is held out, what a random crop is cut from."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from tiny import small
 
-from keras_se import data
+from keras_se import cli, data
 from keras_se.training import augment, devices, fit, report
 from keras_se.training.checkpoint import Checkpoint
 
@@ -16,8 +16,23 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
 ]
-RED, GREEN = (200, 0, 0), (0, 200, 0)
+RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 CROPPED = {"size": 16, "crop": 0.875, "augment": ("resized_crop(0.5)",), "batch_size": 8}
+
+
+def picture(path, colour):
+    """An image file of one colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (12, 12), colour).save(path)
+
+
+def folder_of(root, parts):
+    """Two images of each of two classes in every part; `parts` gives its colour by its name."""
+    for part, colour in parts.items():
+        for name in ("a", "b"):
+            for index in range(2):
+                picture(root / part / name / f"{index}.png", colour)
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +117,50 @@ def test_a_run_with_random_crops_goes_on_to_the_same_weights(edges, tmp_path, mo
     weights = [keras.saving.load_model(file, compile=False).get_weights() for file in files]
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+# Which part is held out
+
+
+def test_val_is_held_out_before_test_and_the_log_says_so(tmp_path, caplog):
+    for name in ("val", "validation"):
+        root = folder_of(tmp_path / name, {"train": RED, name: GREEN, "test": BLUE})
+        caplog.clear()
+        loaded = data.load(f"folder:{root}", size=8)
+        assert (loaded.train_images == RED).all() and (loaded.test_images == GREEN).all()
+        assert len(loaded.test_labels) == 4
+        (message,) = caplog.messages
+        assert f"held out is {name}, and test is not used; folder:{root / 'test'}" in message
+
+
+def test_a_part_that_is_named_is_the_one_held_out(tmp_path, caplog, monkeypatch):
+    root = folder_of(tmp_path, {"train": RED, "val": GREEN, "test": BLUE})
+    monkeypatch.chdir(root / "test")
+    for path, colour in (("test", BLUE), ("test/", BLUE), ("val", GREEN)):
+        loaded = data.load(f"folder:{root}/{path}", size=8)
+        assert (loaded.train_images == RED).all() and (loaded.test_images == colour).all()
+    assert (data.load("folder:.", size=8).test_images == BLUE).all()
+    assert not caplog.messages
+    (root / "test/c").mkdir()
+    with pytest.raises(ValueError, match="Only to train on: none; only held out: c"):
+        data.load(f"folder:{root}/test", size=8)
+
+
+def test_a_folder_called_test_alone_is_divided_as_any_other(tmp_path):
+    for index in range(10):
+        picture(tmp_path / "test" / "ab"[index % 2] / f"{index}.png", RED)
+    loaded = data.load(f"folder:{tmp_path}/test", size=8)
+    assert (len(loaded.train_labels), len(loaded.test_labels)) == (8, 2)
+
+
+def test_evaluate_measures_the_part_that_is_named(tmp_path, capsys):
+    root = folder_of(tmp_path / "set", {"train": RED, "val": RED, "test": RED})
+    picture(root / "test/a/more.png", RED)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    )
+    file = tmp_path / "model.keras"
+    model.save(file)
+    for part, count in (("", 4), ("/val", 4), ("/test", 5)):
+        assert cli.main(["evaluate", str(file), "--data", f"folder:{root}{part}"]) == 0
+        assert f": {count} images, top-1" in capsys.readouterr().out
