@@ -1,4 +1,9 @@
-"""What folders of images are for training: which part is held out, what a random crop is cut from."""
+"""What folders of images are for training: which part is held out, what a random crop is cut from.
+
+And where `keras-se data prepare` may write what it makes of them.
+"""
+
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -7,6 +12,7 @@ from PIL import Image
 from tiny import small
 
 from keras_se import cli, data
+from keras_se.data import arrays
 from keras_se.training import augment, devices, fit, report
 from keras_se.training.checkpoint import Checkpoint
 
@@ -164,3 +170,58 @@ def test_evaluate_measures_the_part_that_is_named(tmp_path, capsys):
     for part, count in (("", 4), ("/val", 4), ("/test", 5)):
         assert cli.main(["evaluate", str(file), "--data", f"folder:{root}{part}"]) == 0
         assert f": {count} images, top-1" in capsys.readouterr().out
+
+
+# Where prepared arrays go
+
+
+@pytest.fixture
+def prepared(tmp_path, capsys, monkeypatch):
+    """A function of OUT that gives what `keras-se data prepare` says; it must decode nothing."""
+    root = folder_of(tmp_path / "set", {"train": RED, "val": GREEN})
+
+    def decode(*_):
+        raise AssertionError("decoding began")
+
+    monkeypatch.setattr(data.Pictures, "_read", decode)
+
+    def run(out):
+        assert cli.main(["data", "prepare", str(root), str(out), "--size", "8"]) == 2
+        return capsys.readouterr().err
+
+    return run
+
+
+def test_a_bad_file_to_write_is_refused_before_anything_is_decoded(prepared, tmp_path):
+    old = tmp_path / "old.npz"
+    old.write_text("mine")
+    for out, legal in (
+        (tmp_path / "set.zip", "OUT must be a file whose name ends in .npz"),
+        (tmp_path / "missing" / "set.npz", "OUT must be a file in a folder that is there"),
+        (old / "set.npz", "OUT must be a file in a folder that is there and can be written"),
+        (old, "OUT must be a new file"),
+    ):
+        error = prepared(out)
+        assert legal in error and repr(str(out)) in error
+    assert old.read_text() == "mine"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["old.npz", "set"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(prepared, tmp_path, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr(arrays.tempfile, "TemporaryFile", refuse)
+    error = prepared(tmp_path / "set.npz")
+    assert "OUT must be a file in a folder" in error and "Permission denied" in error
+
+
+def test_too_little_space_for_the_arrays_is_refused(prepared, tmp_path, monkeypatch):
+    # Four images to train on and four held out, of 8x8 pixels.
+    usage = SimpleNamespace(free=8 * 192 - 1)
+    monkeypatch.setattr(arrays.shutil, "disk_usage", lambda folder: usage)
+    error = prepared(tmp_path / "set.npz")
+    assert "OUT must be on a disk with" in error and repr(str(tmp_path / "set.npz")) in error
+    usage.free += 1
+    with pytest.raises(AssertionError, match="decoding began"):
+        prepared(tmp_path / "set.npz")
