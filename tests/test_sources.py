@@ -107,8 +107,11 @@ def test_broken_files_are_skipped_and_listed(tmp_path, capsys):
         (lambda root: (root / "test/red").rename(root / "test/green"), "Only to train on: red; .*"),
         (lambda root: [one.unlink() for one in root.glob("train/red/*")], "no readable.*: red"),
         (lambda root: [one.write_text("") for one in root.glob("test/red/*")], "no readable.*red"),
-        (lambda root: (root / "test").rename(root / "other"), "one of val, validation, test"),
-        (lambda root: (root / "val/red").mkdir(parents=True), "one of.*Found: val, test"),
+        (lambda root: (root / "test").rename(root / "other"), "val or validation.*Found: none"),
+        (
+            lambda root: [(root / one).mkdir() for one in ("val", "validation")],
+            "one of the other two. Found: val, validation, test",
+        ),
         (lambda root: (root / "train").rename(root / "test/train"), "no readable|at least two"),
     ],
 )

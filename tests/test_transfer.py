@@ -106,4 +106,5 @@ def test_evaluation_resizes_as_the_weights_want_it(monkeypatch):
     with pytest.raises(LoadedError) as caught:
         evaluate_network("seresnet50", "ra2_in1k", "digits")
     wanted = {"size": row.size, "crop": row.crop, "interpolation": row.interpolation}
+    wanted["decode_train"] = False
     assert caught.value.args == (wanted,)

@@ -17,7 +17,7 @@ def add_data(commands):
         metavar="FOLDER",
         help="a folder with train/CLASS/* and val/CLASS/* (or test), or with CLASS/*",
     )
-    prepare.add_argument("out", metavar="OUT", type=Path, help="the .npz file to write")
+    prepare.add_argument("out", metavar="OUT", type=Path, help="the new .npz file to write")
     prepare.add_argument(
         "--size", metavar="PIXELS", type=int, required=True, help="side of the square images"
     )
@@ -27,8 +27,11 @@ def _prepare(options):
     from keras_se import data
     from keras_se.training.report import print_skipped
 
-    data.check_file(options.out)
-    loaded = data.load(f"folder:{options.folder}", size=options.size, memory=float("inf"))
+    name = f"folder:{options.folder}"
+    data.check_file(options.out, argument="OUT")
+    late = data.load(name, size=options.size, memory=0)
+    data.check_file(options.out, late, "OUT")
+    loaded = data.decode(late, name)
     data.prepare(loaded, options.out)
     print_skipped(loaded)
     print(

@@ -85,7 +85,12 @@ def add_evaluate(commands):
     command.add_argument(
         "model", metavar="MODEL_OR_NETWORK", help="a .keras file, or the name of a network"
     )
-    command.add_argument("--data", metavar="DATA", required=True, help=DATA_HELP)
+    command.add_argument(
+        "--data",
+        metavar="DATA",
+        required=True,
+        help=f"{DATA_HELP}; folder:PATH/test measures on the test part beside val",
+    )
     add_weights(command, "TAG")
     command.add_argument(
         "--batch", metavar="N", type=int, default=64, help="images at a time (default: 64)"

@@ -4,7 +4,7 @@ from keras_se.data.arrays import check_file, prepare
 from keras_se.data.batches import Batches, Divided, Ordered
 from keras_se.data.dataset import Dataset, every_of_each_class
 from keras_se.data.pictures import Pictures
-from keras_se.data.sources import KINDS, check, load
+from keras_se.data.sources import KINDS, check, decode, load
 
 __all__ = [
     "KINDS",
@@ -15,6 +15,7 @@ __all__ = [
     "Pictures",
     "check",
     "check_file",
+    "decode",
     "every_of_each_class",
     "load",
     "prepare",

@@ -1,5 +1,8 @@
 """A whole dataset in one NumPy file, which is read at once and needs no decoding."""
 
+import math
+import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -20,10 +23,10 @@ def prepare(dataset, path):
 
     Raises:
         ValueError: If the name ends otherwise, or the images are not decoded yet.
-        OSError: If the file cannot be written, or is there already.
+        OSError: If the file cannot be written, is there already, or has too little space.
     """
-    path = check_file(path)
-    if not isinstance(dataset.train_images, np.ndarray):
+    path = check_file(path, dataset)
+    if not all(isinstance(getattr(dataset, field), np.ndarray) for field in FIELDS[:4]):
         raise ValueError("The images must be decoded: use `load` with enough `memory`.")
     values = {field: np.asarray(getattr(dataset, field)) for field in FIELDS}
     if keras.config.image_data_format() == "channels_first":
@@ -37,14 +40,47 @@ def prepare(dataset, path):
         partial.unlink(missing_ok=True)
 
 
-def check_file(path):
-    """Returns the path of a file to write, or raises what `prepare` does."""
+def check_file(path, dataset=None, argument="`path`"):
+    """Checks that a dataset can be written into a file, before any time is spent on it.
+
+    Args:
+        path: The file.
+        dataset: The `Dataset`, decoded or not, whose size is known; or `None`.
+        argument: What a message calls the path.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the name does not end in `.npz`.
+        OSError: If there is such a file, its folder cannot be written, or has too little space.
+    """
     path = Path(path)
     if path.suffix != ".npz":
-        raise ValueError(f"The file must have a name that ends in .npz. Received: {str(path)!r}")
+        legal = "must be a file whose name ends in .npz"
+        raise ValueError(f"{argument} {legal}. Received: {str(path)!r}")
     if path.exists():
-        raise FileExistsError(f"There is a file {str(path)!r} already.")
+        legal = "must be a new file"
+        raise FileExistsError(f"{argument} {legal}. There is one already: {str(path)!r}")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        legal = "must be a file in a folder that is there and can be written"
+        raise OSError(f"{argument} {legal}. Received: {str(path)!r} ({error})") from error
+    if dataset is not None:
+        _require_space(path, dataset, argument)
     return path
+
+
+def _require_space(path, dataset, argument):
+    images = (dataset.train_images, dataset.test_images)
+    needed = sum(math.prod(one.shape) * one.dtype.itemsize for one in images)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise OSError(
+            f"{argument} must be on a disk with {needed / 2**20:.0f} MiB free. "
+            f"Received: {str(path)!r} with {free / 2**20:.0f} MiB"
+        )
 
 
 def read_arrays(path):

@@ -33,7 +33,7 @@ class Batches(keras.utils.PyDataset):
         repeats: How often an image comes in an epoch, with another change each time; the epoch
             is as long as without, so it sees only a part of the images (repeated augmentation,
             arXiv:1901.09335).
-        smallest: If less than one, `Pictures` are cut at random; see `random_box`.
+        smallest: If given, `Pictures` are cut at random, also beyond the centre; see `random_box`.
         part: A function of the places of a batch in the order that gives those this process
             reads.
 
@@ -52,7 +52,7 @@ class Batches(keras.utils.PyDataset):
         epoch=0,
         steps=0,
         repeats=1,
-        smallest=1.0,
+        smallest=None,
         part=whole,
     ):
         decoded_late = isinstance(images, Pictures)
@@ -114,7 +114,7 @@ class Batches(keras.utils.PyDataset):
         """The same with what could not be read, and for each whether it could."""
         chosen = self._order[places // self._repeats]
         randoms = None
-        if self._smallest < 1:
+        if self._smallest is not None:
             keys = ((self._seed, max(self.epoch, 0), int(place)) for place in places)
             randoms = [np.random.default_rng(key) for key in keys]
         images, readable = self.images.take(chosen, randoms, self._smallest)

@@ -1,9 +1,11 @@
 """Folders of images, a folder for each class."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
+LOG = logging.getLogger("keras_se")
 HELD_OUT_NAMES = ("val", "validation", "test")
 
 
@@ -14,16 +16,20 @@ def list_folder(path):
     `CLASS/*`, of which every fifth image of each class, by name, is to be held out. Files whose
     name begins with a dot are none.
 
+    `test` may be there beside `val` or `validation`. Then these are held out, which a warning in
+    the log says, and `test` is if it is itself the path, such as `photos/test`: the images to
+    train on are those of `photos/train` all the same.
+
     Args:
-        path: The folder.
+        path: The folder, or the part to hold out of a folder that has `train` too.
 
     Returns:
         A pair of the paths and labels to train on, a pair of those held out or `None` if the
         folder is not divided, and the class names in the order of their labels.
 
     Raises:
-        ValueError: If there are no classes, a class has no files, or the classes to train on are
-            not those held out.
+        ValueError: If there are no classes, a class has no files, the classes to train on are not
+            those held out, or it is not clear which part is held out.
         OSError: If the folder cannot be read.
 
     Example:
@@ -42,19 +48,13 @@ def list_folder(path):
         raise FileNotFoundError(
             f"`data` must name a folder: folder:PATH. There is no folder {str(root)!r}."
         )
-    if not (root / "train").is_dir():
-        names = class_names(root)
-        return _files(root, names), None, names
-    held_out = [root / name for name in HELD_OUT_NAMES if (root / name).is_dir()]
-    if len(held_out) != 1:
-        found = ", ".join(one.name for one in held_out) or "none"
-        raise ValueError(
-            f"Beside {str(root / 'train')!r} there must be one of {', '.join(HELD_OUT_NAMES)}. "
-            f"Found: {found}"
-        )
-    names = class_names(root / "train")
-    check_same(names, class_names(held_out[0]), str(root))
-    return _files(root / "train", names), _files(held_out[0], names), names
+    if (root / "train").is_dir():
+        return _divided(root / "train", _held_out(root))
+    part = root.absolute()
+    if part.name in HELD_OUT_NAMES and (part.parent / "train").is_dir():
+        return _divided(part.parent / "train", part)
+    names = class_names(root)
+    return _files(root, names), None, names
 
 
 def class_names(folder):
@@ -84,6 +84,30 @@ def check_none_empty(labels, names, where):
     empty = [name for index, name in enumerate(names) if not np.any(labels == index)]
     if empty:
         raise ValueError(f"Classes in {str(where)!r} have no readable image: {_few(empty)}")
+
+
+def _held_out(root):
+    """The part of a divided folder that is held out: `test` only if it is the only one."""
+    found = [name for name in HELD_OUT_NAMES if (root / name).is_dir()]
+    if not found or {"val", "validation"} <= set(found):
+        raise ValueError(
+            f"Beside {str(root / 'train')!r} there must be val or validation, or test, or test and "
+            f"one of the other two. Found: {', '.join(found) or 'none'}"
+        )
+    if len(found) > 1:
+        LOG.warning(
+            "%s: held out is %s, and test is not used; folder:%s holds out test instead.",
+            root,
+            found[0],
+            root / "test",
+        )
+    return root / found[0]
+
+
+def _divided(train, held_out):
+    names = class_names(train)
+    check_same(names, class_names(held_out), str(train.parent))
+    return _files(train, names), _files(held_out, names), names
 
 
 def _files(folder, names):

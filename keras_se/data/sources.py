@@ -1,5 +1,6 @@
 """Where data come from: `--data digits`, `fake`, `folder:PATH`, `array:FILE`, `tfds:NAME`."""
 
+import dataclasses
 import math
 from functools import partial
 
@@ -14,12 +15,13 @@ from keras_se.data.tfds import list_tfds
 
 # Sets that need more than this when decoded are decoded as they are needed.
 MEMORY = 2 * 2**30
+PARTS = ("train", "test")
 FAKE_IMAGES, FAKE_CLASSES, FAKE_SIZE = 160, 10, 32
 
 KINDS = ("digits", "fake", "folder:PATH", "array:FILE", "tfds:NAME")
 
 
-def load(name, *, size=None, crop=1.0, interpolation="bilinear", memory=MEMORY):
+def load(name, *, size=None, crop=1.0, interpolation="bilinear", memory=MEMORY, decode_train=True):
     """Loads a dataset by name.
 
     * `"digits"`: the 1,797 handwritten digits that scikit-learn ships, of 8x8 pixels; every fifth
@@ -39,7 +41,11 @@ def load(name, *, size=None, crop=1.0, interpolation="bilinear", memory=MEMORY):
         crop: For folders and TFDS, the square as a fraction of the resized short side, such as
             0.875.
         interpolation: How they are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
-        memory: Bytes; a set that would need more is not decoded here but as batches ask for it.
+        memory: Bytes; files whose images would need more are not decoded here but as batches ask
+            for them.
+        decode_train: Whether the training images of files may be decoded here. `Batches` that cut
+            them at random need them as `Pictures`, whatever the memory: once decoded, they have
+            lost all but their centre. The held-out ones are decoded if they alone fit.
 
     Returns:
         A `Dataset`.
@@ -56,11 +62,40 @@ def load(name, *, size=None, crop=1.0, interpolation="bilinear", memory=MEMORY):
         listed = list_folder(what) if kind == "folder" else list_tfds(what)
         size = size or _needs_size(name)
         pictures = partial(Pictures, size=size, crop=crop, interpolation=interpolation)
-        return _decoded(listed, pictures, memory, name)
+        dataset = _late(listed, pictures, name)
+        parts = PARTS if decode_train else ("test",)
+        needed = sum(math.prod(getattr(dataset, f"{part}_images").shape) for part in parts)
+        return decode(dataset, name, parts) if needed <= memory else dataset
     if kind == "array":
         return _arranged(read_arrays(what), size)
     images, labels, class_names = {"digits": _digits, "fake": _fake}[kind]()
     return _arranged(split(images, labels, class_names), size)
+
+
+def decode(dataset, name, parts=PARTS):
+    """Decodes the `Pictures` of a dataset into arrays, without the broken ones.
+
+    Args:
+        dataset: A `Dataset` whose images are `Pictures`.
+        name: Its name, for messages.
+        parts: Which images: `"train"`, `"test"` or both.
+
+    Returns:
+        The `Dataset` with what is broken in `skipped`.
+
+    Raises:
+        ValueError: If no image of a class can be read.
+    """
+    changed, skipped = {}, set(dataset.skipped)
+    for part in parts:
+        pictures = getattr(dataset, f"{part}_images")
+        images, readable = pictures.decode_all()
+        labels = getattr(dataset, f"{part}_labels")[readable]
+        check_none_empty(labels, dataset.class_names, name)
+        changed[f"{part}_images"] = images if readable.all() else images[readable]
+        changed[f"{part}_labels"] = labels
+        skipped |= pictures.skipped
+    return dataclasses.replace(dataset, **changed, skipped=tuple(sorted(skipped)))
 
 
 def check(name):
@@ -136,8 +171,8 @@ def _resized(images, size):
     return resized if images.dtype == np.float32 else np.uint8(np.rint(resized).clip(0, 255))
 
 
-def _decoded(listed, make_pictures, memory, name):
-    """Files or other sources as a dataset, decoded now if the memory is enough."""
+def _late(listed, make_pictures, name):
+    """Files or other sources as a dataset of `Pictures`, of which none is decoded yet."""
     train, test, names = listed
     if test is None:
         sources, labels = np.array(train[0], object), train[1]
@@ -145,21 +180,10 @@ def _decoded(listed, make_pictures, memory, name):
         train = sources[~held_out], labels[~held_out]
         test = sources[held_out], labels[held_out]
         check_none_empty(test[1], names, f"{name}, every {HELD_OUT_EVERY}th image of a class")
-    pictures = [make_pictures(sources) for sources, _ in (train, test)]
-    labels = [train[1], test[1]]
-    skipped = set()
-    if sum(math.prod(one.shape) for one in pictures) <= memory:
-        for index, one in enumerate(pictures):
-            images, readable = one.decode_all()
-            pictures[index] = images if readable.all() else images[readable]
-            labels[index] = labels[index][readable]
-            check_none_empty(labels[index], names, name)
-            skipped |= one.skipped
     return Dataset(
-        train_images=pictures[0],
-        train_labels=labels[0],
-        test_images=pictures[1],
-        test_labels=labels[1],
+        train_images=make_pictures(train[0]),
+        train_labels=train[1],
+        test_images=make_pictures(test[0]),
+        test_labels=test[1],
         class_names=names,
-        skipped=tuple(sorted(skipped)),
     )

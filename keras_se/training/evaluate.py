@@ -62,7 +62,7 @@ def evaluate_file(network, path, name, batch_size=64, size=None):
     first = keras.config.image_data_format() == "channels_first"
     size = expected[1] if first else expected[0]
     resized = {"crop": recipe.crop, "interpolation": recipe.interpolation} if recipe else {}
-    dataset = data.load(name, size=size, **resized)
+    dataset = data.load(name, size=size, **resized, decode_train=False)
     if any(
         want not in (None, got) for want, got in zip(expected, dataset.image_shape, strict=True)
     ):
@@ -135,7 +135,7 @@ def evaluate_network(name, weights, data_name, batch_size=64, size=None):
     network_name = application.name if se else application.twin
     row = find(weights, application.published(se), network=network_name)
     resized = {"size": size or row.size, "crop": row.crop, "interpolation": row.interpolation}
-    dataset = data.load(data_name, **resized)
+    dataset = data.load(data_name, **resized, decode_train=False)
     network = application(weights=weights, input_shape=dataset.image_shape, classes=None, se=se)
     return _measured(
         network,

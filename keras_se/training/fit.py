@@ -73,9 +73,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         report.require_tensorboard()
     if not resume:
         require_normalization(recipe)
-    dataset = data.load(
-        recipe.data, size=recipe.size, crop=recipe.crop, interpolation=recipe.interpolation
-    )
+    dataset = _load(recipe)
     devices.require_agreement(
         share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
     )
@@ -115,6 +113,17 @@ def _begin(recipe, dataset, folder):
         State(folder / state, dataset.summary()).read()
     write(folder / "class_names.txt", "".join(f"{name}\n" for name in dataset.class_names))
     write(folder / "recipe.json", recipe.to_json())
+
+
+def _load(recipe):
+    """The dataset of a recipe, whose files stay whole if the recipe cuts them at random."""
+    return data.load(
+        recipe.data,
+        size=recipe.size,
+        crop=recipe.crop,
+        interpolation=recipe.interpolation,
+        decode_train=not _crops(recipe),
+    )
 
 
 def _help(recipe, networks, dataset, folder, resume, share):
@@ -258,6 +267,11 @@ def _fit_phase(recipe, network, dataset, end, callbacks, share):
         )
 
 
+def _crops(recipe):
+    """The smallest areas of the boxes that a recipe cuts at random, as fractions of the whole."""
+    return [parse(text)[1] for text in recipe.augment if text.startswith("resized_crop")]
+
+
 def _late(recipe, dataset):
     """The augmentations that are left for the step: files are cut before they are made smaller."""
     if isinstance(dataset.train_images, data.Pictures):
@@ -267,7 +281,7 @@ def _late(recipe, dataset):
 
 def _batches(recipe, dataset, epoch, share):
     """The shuffled batches of training from an epoch on, and the held-out ones in order."""
-    crops = [parse(text)[1] for text in recipe.augment if text.startswith("resized_crop")]
+    crops = _crops(recipe)
     batches = data.Batches(
         dataset.train_images,
         dataset.train_labels,
@@ -278,7 +292,7 @@ def _batches(recipe, dataset, epoch, share):
         steps=recipe.steps,
         repeats=recipe.repeats,
         # Arrays are cut within the step.
-        smallest=crops[0] if crops else 1.0,
+        smallest=crops[0] if crops else None,
         part=share.of,
     )
     given = (

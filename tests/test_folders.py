@@ -1,0 +1,227 @@
+"""What folders of images are for training: which part is held out, what a random crop is cut from.
+
+And where `keras-se data prepare` may write what it makes of them.
+"""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import small
+
+from keras_se import cli, data
+from keras_se.data import arrays
+from keras_se.training import augment, devices, fit, report
+from keras_se.training.checkpoint import Checkpoint
+
+pytestmark = [
+    pytest.mark.usefixtures("tiny_network"),
+    # Keras's own, on NumPy 2, on JAX and on PyTorch.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
+]
+RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+CROPPED = {"size": 16, "crop": 0.875, "augment": ("resized_crop(0.5)",), "batch_size": 8}
+
+
+def picture(path, colour):
+    """An image file of one colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (12, 12), colour).save(path)
+
+
+def folder_of(root, parts):
+    """Two images of each of two classes in every part; `parts` gives its colour by its name."""
+    for part, colour in parts.items():
+        for name in ("a", "b"):
+            for index in range(2):
+                picture(root / part / name / f"{index}.png", colour)
+    return root
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory):
+    """Black pictures, red at the left edge, green at the left of the square in the centre."""
+    root = tmp_path_factory.mktemp("edges")
+    pixels = np.zeros((32, 64, 3), "uint8")
+    pixels[:, :8], pixels[:, 16:20] = RED, GREEN
+    for part, count in (("train", 12), ("val", 4)):
+        for name in ("a", "b"):
+            (root / part / name).mkdir(parents=True)
+            for index in range(count):
+                Image.fromarray(pixels).save(root / part / name / f"{index}.png")
+    return f"folder:{root}"
+
+
+# What a random crop is cut from
+
+
+def seen(recipe):
+    """The training images of an epoch as a network gets them, held-out ones, and their dataset."""
+    dataset = fit._load(recipe)
+    batches, held_out = fit._batches(recipe, dataset, 0, devices.Share())
+    changes = augment.Changes(recipe, 2, fit._late(recipe, dataset))
+    images = []
+    for (batch, steps), _ in (batches[index] for index in range(len(batches))):
+        images.append(keras.ops.convert_to_numpy(changes.images(batch, int(steps[0]))))
+    return np.concatenate(images), np.asarray(held_out[0][0][0]), dataset
+
+
+@pytest.mark.parametrize(("smallest", "crop", "channel"), [(0.5, 0.875, 0), (1, 0.5, 1)])
+def test_random_crops_are_cut_from_the_whole_file(edges, smallest, crop, channel):
+    """Also of a set that fits in memory; the largest box is the whole centre square."""
+    given = CROPPED | {"augment": (f"resized_crop({smallest})",), "crop": crop}
+    images, held_out, dataset = seen(small(data=edges, **given))
+    assert images.shape == (24, 16, 16, 3)
+    assert images[..., channel].max() > 0.5
+    assert held_out[..., channel].max() == 0
+    assert isinstance(dataset.train_images, data.Pictures)
+    assert isinstance(dataset.test_images, np.ndarray)
+
+
+def test_without_random_crops_files_are_decoded_once(edges):
+    images, _, dataset = seen(small(data=edges, **CROPPED | {"augment": ("flip",)}))
+    assert isinstance(dataset.train_images, np.ndarray)
+    assert images[..., 0].max() == 0
+
+
+def test_random_crops_are_the_same_whether_a_set_fits_in_memory(edges, monkeypatch):
+    recipe = small(data=edges, **CROPPED)
+    images, held_out, _ = seen(recipe)
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, **given: load(name, memory=0, **given))
+    late, held_out_late, dataset = seen(recipe)
+    assert isinstance(dataset.test_images, data.Pictures)
+    np.testing.assert_array_equal(images, late)
+    np.testing.assert_array_equal(held_out, held_out_late)
+
+
+def test_a_run_with_random_crops_goes_on_to_the_same_weights(edges, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(report, "export", lambda network, folder, class_names: None)
+    recipe = small(data=edges, **CROPPED)
+    fit.train(recipe, tmp_path / "whole")
+
+    class Stop(Exception):
+        pass
+
+    with monkeypatch.context() as patch:
+        begin = Checkpoint.on_epoch_begin
+
+        def stop(self, epoch, logs=None):
+            begin(self, epoch, logs)
+            if epoch == 1:
+                raise Stop
+
+        patch.setattr(Checkpoint, "on_epoch_begin", stop)
+        with pytest.raises(Stop):
+            fit.train(recipe, tmp_path / "stopped")
+    fit.train(recipe, tmp_path / "stopped", resume=True)
+    files = [tmp_path / name / "model.keras" for name in ("whole", "stopped")]
+    weights = [keras.saving.load_model(file, compile=False).get_weights() for file in files]
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+# Which part is held out
+
+
+def test_val_is_held_out_before_test_and_the_log_says_so(tmp_path, caplog):
+    for name in ("val", "validation"):
+        root = folder_of(tmp_path / name, {"train": RED, name: GREEN, "test": BLUE})
+        caplog.clear()
+        loaded = data.load(f"folder:{root}", size=8)
+        assert (loaded.train_images == RED).all() and (loaded.test_images == GREEN).all()
+        assert len(loaded.test_labels) == 4
+        (message,) = caplog.messages
+        assert f"held out is {name}, and test is not used; folder:{root / 'test'}" in message
+
+
+def test_a_part_that_is_named_is_the_one_held_out(tmp_path, caplog, monkeypatch):
+    root = folder_of(tmp_path, {"train": RED, "val": GREEN, "test": BLUE})
+    monkeypatch.chdir(root / "test")
+    for path, colour in (("test", BLUE), ("test/", BLUE), ("val", GREEN)):
+        loaded = data.load(f"folder:{root}/{path}", size=8)
+        assert (loaded.train_images == RED).all() and (loaded.test_images == colour).all()
+    assert (data.load("folder:.", size=8).test_images == BLUE).all()
+    assert not caplog.messages
+    (root / "test/c").mkdir()
+    with pytest.raises(ValueError, match="Only to train on: none; only held out: c"):
+        data.load(f"folder:{root}/test", size=8)
+
+
+def test_a_folder_called_test_alone_is_divided_as_any_other(tmp_path):
+    for index in range(10):
+        picture(tmp_path / "test" / "ab"[index % 2] / f"{index}.png", RED)
+    loaded = data.load(f"folder:{tmp_path}/test", size=8)
+    assert (len(loaded.train_labels), len(loaded.test_labels)) == (8, 2)
+
+
+def test_evaluate_measures_the_part_that_is_named(tmp_path, capsys):
+    root = folder_of(tmp_path / "set", {"train": RED, "val": RED, "test": RED})
+    picture(root / "test/a/more.png", RED)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    )
+    file = tmp_path / "model.keras"
+    model.save(file)
+    for part, count in (("", 4), ("/val", 4), ("/test", 5)):
+        assert cli.main(["evaluate", str(file), "--data", f"folder:{root}{part}"]) == 0
+        assert f": {count} images, top-1" in capsys.readouterr().out
+
+
+# Where prepared arrays go
+
+
+@pytest.fixture
+def prepared(tmp_path, capsys, monkeypatch):
+    """A function of OUT that gives what `keras-se data prepare` says; it must decode nothing."""
+    root = folder_of(tmp_path / "set", {"train": RED, "val": GREEN})
+
+    def decode(*_):
+        raise AssertionError("decoding began")
+
+    monkeypatch.setattr(data.Pictures, "_read", decode)
+
+    def run(out):
+        assert cli.main(["data", "prepare", str(root), str(out), "--size", "8"]) == 2
+        return capsys.readouterr().err
+
+    return run
+
+
+def test_a_bad_file_to_write_is_refused_before_anything_is_decoded(prepared, tmp_path):
+    old = tmp_path / "old.npz"
+    old.write_text("mine")
+    for out, legal in (
+        (tmp_path / "set.zip", "OUT must be a file whose name ends in .npz"),
+        (tmp_path / "missing" / "set.npz", "OUT must be a file in a folder that is there"),
+        (old / "set.npz", "OUT must be a file in a folder that is there and can be written"),
+        (old, "OUT must be a new file"),
+    ):
+        error = prepared(out)
+        assert legal in error and repr(str(out)) in error
+    assert old.read_text() == "mine"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["old.npz", "set"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(prepared, tmp_path, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr(arrays.tempfile, "TemporaryFile", refuse)
+    error = prepared(tmp_path / "set.npz")
+    assert "OUT must be a file in a folder" in error and "Permission denied" in error
+
+
+def test_too_little_space_for_the_arrays_is_refused(prepared, tmp_path, monkeypatch):
+    # Four images to train on and four held out, of 8x8 pixels.
+    usage = SimpleNamespace(free=8 * 192 - 1)
+    monkeypatch.setattr(arrays.shutil, "disk_usage", lambda folder: usage)
+    error = prepared(tmp_path / "set.npz")
+    assert "OUT must be on a disk with" in error and repr(str(tmp_path / "set.npz")) in error
+    usage.free += 1
+    with pytest.raises(AssertionError, match="decoding began"):
+        prepared(tmp_path / "set.npz")
