@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib.util
 import json
 import os
 import random
@@ -26,6 +27,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
 ]
 
+# In environments of other backends it is not.
+TENSORBOARD = all(importlib.util.find_spec(one) for one in ("tensorboard", "tensorflow"))
 RECIPE = dataclasses.replace(
     DIGITS,
     about="A test.",
@@ -59,7 +62,7 @@ def recipe(tiny):
 def whole(recipe, tmp_path_factory):
     """The folder of a run that was never stopped."""
     out = tmp_path_factory.mktemp("whole")
-    fit.train(recipe, out)
+    fit.train(recipe, out, tensorboard=TENSORBOARD)
     return out
 
 
@@ -241,6 +244,23 @@ def test_tensorboard_is_asked_for_only_if_it_is_there(recipe, tmp_path, monkeypa
     with pytest.raises(ValueError, match="TensorBoard need tensorboard and tensorflow"):
         fit.train(recipe, tmp_path / "out", tensorboard=True)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not TENSORBOARD, reason="needs TensorBoard and TensorFlow")
+def test_tensorboard_shows_the_history(whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    logs = whole / "tensorboard" / "SETiny"
+    for part, prefix in (("train", ""), ("validation", "val_")):
+        events = EventAccumulator(str(logs / part))
+        events.Reload()
+        for name in ("loss", "accuracy"):
+            shown = events.Tensors(f"epoch_{name}")
+            assert [one.step for one in shown] == [0, 1, 2, 3]
+            values = [float(make_ndarray(one.tensor_proto)) for one in shown]
+            known = [float(row[prefix + name]) for row in rows(whole)]
+            np.testing.assert_allclose(values, known, rtol=1e-6)
 
 
 # Real processes, really killed
