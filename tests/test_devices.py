@@ -69,12 +69,12 @@ def run(out, fields, *words, count=1):
     assert status == 0, errors
 
 
-def start_two(out, fields, *words, **environment):
-    """Starts both processes of a run."""
+def start_two(out, fields, *words, processes=2, **environment):
+    """Starts both processes of a run, or the first two of more."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    several = ("--processes", 2, "--coordinator", coordinator, "--process-id")
+    several = ("--processes", processes, "--coordinator", coordinator, "--process-id")
     return [start(out, fields, *words, *several, index, **environment) for index in (0, 1)]
 
 
@@ -114,6 +114,17 @@ def test_two_processes_train_what_one_does(tmp_path):
     # The second process waits for the first one, which is busy for longer than JAX would wait.
     run_two(tmp_path / "two", CHANGES, SECONDS_AT_THE_END="20")
     assert_same(tmp_path / "one", tmp_path / "two")
+
+
+@jax_only
+def test_processes_of_which_one_never_starts_end_with_one_line(tmp_path):
+    both = start_two(tmp_path, {}, processes=3, WAIT="8")
+    for process in both:
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 2, errors
+        assert "Waiting for 3 processes at 127.0.0.1:" in output
+        assert error_line(errors).startswith("keras-se: error: Only 2 of the 3 processes came")
+        assert "stack trace" not in errors and "Traceback" not in errors
 
 
 @jax_only
@@ -189,6 +200,7 @@ def test_processes_with_different_recipes_do_not_train(tmp_path):
         ((2, -1, "localhost:1234"), "`process_id` must be from 0 to 1.*Received: -1"),
         ((2, 0, None), "`coordinator` must be HOST:PORT.*Received: None"),
         ((2, 0, "localhost"), "`coordinator` must be HOST:PORT.*Received: 'localhost'"),
+        ((2, 0, "localhost:70000"), "`coordinator` must be HOST:PORT.*Received: 'localhost:70000'"),
     ],
 )
 def test_processes_that_cannot_be(arguments, message):

@@ -60,11 +60,12 @@ def test_imports_go_one_way(module):
             assert rest[0] in MAY[part(module)], f"{module}: {name}"
 
 
-def test_only_the_hub_module_knows_the_network():
+def test_only_the_hub_module_and_processes_that_meet_know_the_network():
     for module in MODULES:
         names = {name.split(".")[0] for name, _ in imported(module, ast.parse(module.read_text()))}
         found = names & {"huggingface_hub", "urllib", "requests", "http", "socket", "httpx"}
-        assert not found or module.name == "hub.py", f"{module}: {found}"
+        known = {"hub.py": found, "meeting.py": {"socket"}}.get(module.name, set())
+        assert found <= known, f"{module}: {found}"
 
 
 SCRIPT = """

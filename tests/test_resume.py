@@ -2,13 +2,12 @@
 
 import csv
 import dataclasses
+import importlib.util
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -28,6 +27,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
 ]
 
+# In environments of other backends it is not.
+TENSORBOARD = all(importlib.util.find_spec(one) for one in ("tensorboard", "tensorflow"))
 RECIPE = dataclasses.replace(
     DIGITS,
     about="A test.",
@@ -61,7 +62,7 @@ def recipe(tiny):
 def whole(recipe, tmp_path_factory):
     """The folder of a run that was never stopped."""
     out = tmp_path_factory.mktemp("whole")
-    fit.train(recipe, out)
+    fit.train(recipe, out, tensorboard=TENSORBOARD)
     return out
 
 
@@ -245,52 +246,42 @@ def test_tensorboard_is_asked_for_only_if_it_is_there(recipe, tmp_path, monkeypa
     assert not (tmp_path / "out").exists()
 
 
-# A real process, really killed
+@pytest.mark.skipif(not TENSORBOARD, reason="needs TensorBoard and TensorFlow")
+def test_tensorboard_shows_the_history(whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
 
-SCRIPT = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import keras_se.applications
-from tiny import SMALL
-keras_se.applications.SETiny = SMALL
-from keras_se.training import from_json, fit, report
-report.export = lambda network, folder, class_names: None
-fit.train(from_json(open(sys.argv[2]).read()), sys.argv[3], resume=sys.argv[4] == "resume")
-"""
+    logs = whole / "tensorboard" / "SETiny"
+    for part, prefix in (("train", ""), ("validation", "val_")):
+        events = EventAccumulator(str(logs / part))
+        events.Reload()
+        for name in ("loss", "accuracy"):
+            shown = events.Tensors(f"epoch_{name}")
+            assert [one.step for one in shown] == [0, 1, 2, 3]
+            values = [float(make_ndarray(one.tensor_proto)) for one in shown]
+            known = [float(row[prefix + name]) for row in rows(whole)]
+            np.testing.assert_allclose(values, known, rtol=1e-6)
 
 
-def start(recipe, out, mode):
-    file = out.with_suffix(".json")
+# Real processes, really killed
+
+# After how many batches, at random: in the first of four epochs of eight, and in later ones.
+KILLS = random.Random(1).choices(range(1, 12), k=5)
+
+
+def test_a_process_killed_again_and_again_ends_with_the_same_weights(recipe, whole, tmp_path):
+    file, out = tmp_path / "recipe.json", tmp_path / "killed"
     file.write_text(recipe.to_json())
-    here = Path(__file__).parent
-    words = [sys.executable, "-c", SCRIPT, here, file, out, mode]
-    environment = {**os.environ, "PYTHONPATH": str(here.parent)}
-    environment["KERAS_BACKEND"] = keras.backend.backend()
-    return subprocess.Popen(
-        list(map(str, words)), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-@pytest.mark.slow
-def test_a_process_killed_again_and_again_ends_with_the_same_weights(recipe, tmp_path):
-    recipe = dataclasses.replace(recipe, epochs=16)
-    out = tmp_path / "killed"
-    out.mkdir()
-    mode, when = "new", random.Random(0)
-    for kill in range(3):
-        process = start(recipe, out, mode)
-        reached, wanted = 0, 4 * (kill + 1)
-        while process.poll() is None and reached < wanted:
-            time.sleep(0.02)
-            history = out / "history.csv"
-            reached = len(history.read_text().splitlines()) if history.exists() else 0
-        time.sleep(when.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
-        mode = "resume"
-    assert start(recipe, out, "resume").wait() == 0
-    fit.train(recipe, tmp_path / "whole")
-    assert_same_run(out, tmp_path / "whole")
+    script = Path(__file__).with_name("train_killed.py")
+    command = [sys.executable, script, file, out, ",".join(map(str, KILLS))]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(script.parent.parent),
+        "KERAS_BACKEND": keras.backend.backend(),
+    }
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert_same_run(out, whole)
 
 
 # The command line

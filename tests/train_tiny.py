@@ -4,7 +4,7 @@
 `DEVICES` in the environment, TensorFlow and JAX see so many devices, which are CPUs. `FAIL_AT` is
 where there is no space: `epoch`, when a state is written, or `end`. `SECONDS_AT_THE_END` is how
 long the first process is busy after the last epoch, more than others would wait when they end.
-`SAVE_SECONDS` is how often the models are refreshed.
+`SAVE_SECONDS` is how often the models are refreshed, `WAIT` how long processes wait for others.
 """
 
 import json
@@ -46,12 +46,13 @@ def main(out, fields, *words):
 
     import keras_se.applications
     from keras_se import cli
-    from keras_se.training import checkpoint, devices, recipes, report, state
+    from keras_se.training import checkpoint, devices, meeting, recipes, report, state
 
     keras_se.applications.SETiny = tiny.SMALL
     report.export = at_the_end
     checkpoint.SAVE_SECONDS = float(os.environ.get("SAVE_SECONDS", checkpoint.SAVE_SECONDS))
     devices.LEAVE = 15
+    meeting.WAIT = int(os.environ.get("WAIT", meeting.WAIT))
     if os.environ.get("FAIL_AT") == "epoch":
         state.finished = write
     given = json.loads(fields)

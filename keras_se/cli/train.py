@@ -61,7 +61,9 @@ def _add_run(command):
         "--resume", action="store_true", help="go on with the run in DIR that was stopped"
     )
     command.add_argument(
-        "--tensorboard", action="store_true", help="write logs for TensorBoard into DIR as well"
+        "--tensorboard",
+        action="store_true",
+        help="write logs for TensorBoard into DIR as well; TensorFlow must be installed for that",
     )
     several = command.add_argument_group(
         "several processes (KERAS_BACKEND=jax)",

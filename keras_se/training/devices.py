@@ -15,6 +15,8 @@ import zlib
 import keras
 import numpy as np
 
+from keras_se.training import meeting
+
 # Where the collectives of JAX on CPUs are: the others need MPI.
 COLLECTIVES = "gloo"
 # Seconds after which a process that does not answer counts as dead.
@@ -69,7 +71,7 @@ def join(processes=1, process_id=0, coordinator=None):
 
     Raises:
         ValueError: If a number is not legal, the coordinator is missing, or the backend cannot.
-        OSError: If the others cannot be reached.
+        OSError: If not all of the others come within `keras_se.training.meeting.WAIT` seconds.
     """
     if processes < 1:
         raise ValueError(f"`processes` must be at least 1. Received: {processes}")
@@ -79,7 +81,7 @@ def join(processes=1, process_id=0, coordinator=None):
     if processes == 1:
         return Share()
     host, _, port = (coordinator or "").rpartition(":")
-    if not (host and port.isdecimal()):
+    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
         raise ValueError(
             "`coordinator` must be HOST:PORT of process 0 for more than one process. "
             f"Received: {coordinator!r}"
@@ -93,6 +95,7 @@ def join(processes=1, process_id=0, coordinator=None):
         )
     import jax
 
+    meeting.meet(processes, process_id, coordinator)
     jax.config.update("jax_cpu_collectives_implementation", COLLECTIVES)
     try:
         # As keras.distribution.initialize does, but it waits for 100 seconds to miss a process.
@@ -100,6 +103,7 @@ def join(processes=1, process_id=0, coordinator=None):
             coordinator,
             processes,
             process_id,
+            initialization_timeout=meeting.WAIT,
             heartbeat_timeout_seconds=PATIENCE,
             shutdown_timeout_seconds=LEAVE,
         )

@@ -1,0 +1,109 @@
+"""Processes that train together find each other, or say which number of them came."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from keras_se.training import meeting
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(meeting, "WAIT", 1)
+    monkeypatch.setattr(meeting, "PAUSE", 0.1)
+
+
+@pytest.fixture
+def coordinator():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def come(results, processes, process_id, coordinator):
+    """Goes to a meeting in a thread; what becomes of it is put into `results`."""
+
+    def go():
+        try:
+            results[process_id] = meeting.meet(processes, process_id, coordinator)
+        except OSError as error:
+            results[process_id] = error
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    return thread
+
+
+def meet(coordinator, *those):
+    """Has several come, each given as `(processes, process_id)`, with a pause between them."""
+    results, threads = {}, []
+    for one in those:
+        threads.append(come(results, *one, coordinator))
+        time.sleep(0.2)
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_processes_meet_in_any_order(coordinator, order, capsys):
+    assert meet(coordinator, *((3, index) for index in order)) == {0: None, 1: None, 2: None}
+    assert capsys.readouterr().out == f"Waiting for 3 processes at {coordinator}\n" * 3
+
+
+@pytest.mark.parametrize("there", [(0,), (0, 1), (2, 0)])
+def test_all_that_came_hear_how_many_did(coordinator, there):
+    errors = meet(coordinator, *((3, index) for index in there))
+    message = f"Only {len(there)} of the 3 processes came to {coordinator} within 1 seconds"
+    assert len(errors) == len(there)
+    for error in errors.values():
+        assert str(error).startswith(message)
+
+
+def test_without_process_0_the_others_say_so_in_time(coordinator):
+    started = time.monotonic()
+    with pytest.raises(OSError, match=f"Process 0 did not answer at {coordinator}.*refused"):
+        meeting.meet(2, 1, coordinator)
+    assert time.monotonic() - started < 2
+
+
+def test_a_process_of_another_run_does_not_count(coordinator):
+    errors = meet(coordinator, (3, 0), (2, 1))
+    assert str(errors[0]).startswith("Only 1 of the 3 processes came")
+    assert str(errors[1]).startswith("Process 0 did not answer")
+
+
+def test_a_stranger_at_the_door_stops_nothing(coordinator):
+    results = {}
+    thread = come(results, 2, 0, coordinator)
+    time.sleep(0.1)
+    host, port = coordinator.split(":")
+    with (
+        socket.create_connection((host, port)) as mute,
+        socket.create_connection((host, port)) as web,
+    ):
+        web.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        come(results, 2, 1, coordinator).join()
+        assert mute.recv(64) == b""
+    thread.join()
+    assert results == {0: None, 1: None}
+
+
+def test_a_process_that_is_started_again_counts_once(coordinator):
+    results = {}
+    thread = come(results, 3, 0, coordinator)
+    time.sleep(0.1)
+    host, port = coordinator.split(":")
+    for _ in range(2):
+        with socket.create_connection((host, port)) as stopped:
+            stopped.sendall(meeting._card(1, 3))
+    thread.join()
+    assert str(results[0]).startswith("Only 2 of the 3")
+
+
+def test_a_port_that_is_taken_is_said_at_once(coordinator):
+    taken = socket.create_server(("", int(coordinator.split(":")[1])))
+    with taken, pytest.raises(OSError, match=r"Process 0 cannot listen at port \d+: .*in use"):
+        meeting.meet(2, 0, coordinator)
