@@ -21,7 +21,7 @@ class State:
     Args:
         path: The `.npz` file to keep it in, which is replaced as a whole after each epoch; `None`
             keeps it in memory only.
-        data: The `summary` of the `Dataset` that is trained on, or `None`.
+        data: The `summary` of the `Dataset` that is trained on; `None` goes on with any.
 
     Attributes:
         arrays: Dictionary from `"network/..."`, `"best/..."` and `"optimizer/..."` to NumPy arrays.
@@ -61,14 +61,14 @@ class State:
 
     def _require_data(self, before):
         now = self.record["data"]
-        if now == before:
+        if now is None or now == before:
             return
         before = before or {}
-        changed = [name for name in now or () if before.get(name) != now[name]]
+        changed = [name for name in now if before.get(name) != now[name]]
         counts = " and ".join(f"{name}={before.get(name)}" for name in COUNTS)
         raise ValueError(
             f"The run goes on only with the data it was begun with, of {counts}. "
-            f"Received: data with other {', '.join(changed) or 'images'}"
+            f"Received: data with other {', '.join(changed)}"
         )
 
     def take(self, network, optimizer):
