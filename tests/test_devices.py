@@ -118,9 +118,9 @@ def test_two_processes_train_what_one_does(tmp_path):
 
 @jax_only
 def test_processes_of_which_one_never_starts_end_with_one_line(tmp_path):
-    both = start_two(tmp_path, {}, processes=3, WAIT="8")
+    both = start_two(tmp_path, {}, processes=3, WAIT="20")
     for process in both:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=120)
         assert process.returncode == 2, errors
         assert "Waiting for 3 processes at 127.0.0.1:" in output
         assert error_line(errors).startswith("keras-se: error: Only 2 of the 3 processes came")

@@ -265,22 +265,36 @@ def test_tensorboard_shows_the_history(whole):
 
 # Real processes, really killed
 
-# After how many batches, at random: in the first of four epochs of eight, and in later ones.
-KILLS = random.Random(1).choices(range(1, 12), k=5)
+# Of four epochs of eight steps: in the first, in the second, at the end of one, while it is
+# measured and written, and within the next ones.
+RANDOM = random.Random(0)
+STEPS = (
+    RANDOM.randint(1, 7),
+    RANDOM.randint(9, 15),
+    8,
+    RANDOM.randint(9, 15),
+    RANDOM.randint(1, 4),
+)
+KILLS = [(steps, RANDOM.uniform(0, 0.2 if steps == 8 else 0.02)) for steps in STEPS]
 
 
 def test_a_process_killed_again_and_again_ends_with_the_same_weights(recipe, whole, tmp_path):
     file, out = tmp_path / "recipe.json", tmp_path / "killed"
     file.write_text(recipe.to_json())
     script = Path(__file__).with_name("train_killed.py")
-    command = [sys.executable, script, file, out, ",".join(map(str, KILLS))]
+    command = [sys.executable, script, file, out, json.dumps(KILLS)]
     environment = {
         **os.environ,
         "PYTHONPATH": str(script.parent.parent),
         "KERAS_BACKEND": keras.backend.backend(),
+        # What a killed process has half written there would stay.
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
     }
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
+    epochs = [int(line.split()[1]) for line in ended.stderr.splitlines() if "epochs " in line]
+    assert epochs[:2] == [0, 1] and epochs[2] in (1, 2)
+    assert epochs[3:] == [epochs[2] + 1] * 2
     assert_same_run(out, whole)
 
 

@@ -1,11 +1,13 @@
 """A run is of one set of data: what goes on with it or measures it with another is told so."""
 
+import keras
+import numpy as np
 import pytest
 from PIL import Image
 from tiny import small
 
 from keras_se import cli
-from keras_se.training import fit, report
+from keras_se.training import evaluate, fit, report
 from keras_se.training.folder import class_names_beside
 
 pytest.importorskip("matplotlib")
@@ -46,9 +48,9 @@ def files(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("rename", "with other class_names"),
-        ("delete", "with other train_images, labels"),
-        ("move", "with other labels"),
+        ("rename", "Received: other class_names$"),
+        ("delete", "Received: 29 train_images in place of 30, other labels$"),
+        ("move", "Received: other labels$"),
     ],
 )
 def test_a_run_goes_on_only_with_its_own_data(tmp_path, monkeypatch, change, message):
@@ -88,17 +90,48 @@ def test_a_network_is_measured_with_the_classes_it_was_trained_on(trained, capsy
     (pictures / "zebra").rename(pictures / "ant")
 
 
-def test_a_network_is_measured_at_another_size(trained, capsys):
+def test_a_network_is_measured_at_another_size(trained, capsys, monkeypatch):
     pictures, model = trained
+    shapes = []
+
+    def measured(network, dataset, *_):
+        shapes.append((network.input_shape[1:], dataset.image_shape))
+        return outputs(network, dataset, *_)
+
+    outputs = evaluate.outputs
+    monkeypatch.setattr(evaluate, "outputs", measured)
     words = ["evaluate", str(model), "--data", f"folder:{pictures}", "--size"]
     assert cli.main([*words, "24"]) == 0
+    assert shapes == [((24, 24, 3), (24, 24, 3))]
     assert "top-1 100.00 %" in capsys.readouterr().out
-    assert cli.main([*words, "0"]) == 2
-    assert "`size` must be at least 1 pixel" in capsys.readouterr().err
+    for size in ("0", "-5"):
+        for words[1] in (str(model), "seresnet50"):
+            assert cli.main([*words, size]) == 2
+            assert "`size` must be at least 1 pixel" in capsys.readouterr().err
 
 
-def test_predictions_of_own_weights_have_the_names_of_the_run(trained, capsys):
+def test_a_network_of_one_size_is_measured_at_no_other(trained, tmp_path, capsys):
+    pictures, _ = trained
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, x, name="flat").save(tmp_path / "flat.keras")
+    words = ["evaluate", str(tmp_path / "flat.keras"), "--data", f"folder:{pictures}"]
+    assert cli.main([*words, "--size", "8"]) == 2
+    error = capsys.readouterr().err
+    assert "`size` must be one that flat of (4, 4, 3) can also have" in error
+    assert "Received: size=8" in error
+
+
+def test_predictions_of_own_weights_have_the_names_of_the_run(trained, tmp_path, capsys):
     pictures, model = trained
-    words = ["predict", "setiny", str(pictures / "cat" / "00.png"), "--weights", str(model)]
-    assert cli.main([*words, "--preprocessing", "seresnet20.cifar10", "--top", "1"]) == 0
-    assert capsys.readouterr().out.split()[-1] in CLASSES
+    network = keras.saving.load_model(model, compile=False)
+    head = network.get_layer("fc")
+    head.kernel.assign(np.zeros(head.kernel.shape))
+    head.bias.assign([0.0, 3.0, 1.0])
+    network.save(tmp_path / "rigged.keras")
+    (tmp_path / "class_names.txt").write_text("ant\nbee\ncat\n")
+    words = ["predict", "setiny", str(pictures / "cat" / "00.png"), "--top", "3"]
+    words += ["--weights", str(tmp_path / "rigged.keras")]
+    assert cli.main([*words, "--preprocessing", "seresnet20.cifar10"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[-1] for line in lines] == ["bee", "cat", "ant"]

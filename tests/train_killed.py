@@ -1,45 +1,48 @@
-"""Trains the tiny network, killed again and again: `python train_killed.py RECIPE OUT STEPS`.
+"""Trains the tiny network, killed again and again: `python train_killed.py RECIPE OUT KILLS`.
 
-`RECIPE` is a file, `STEPS` such as `9,3` how many batches each process reads before it is killed,
-a moment later; the last process is left to end. All of them are forks of this one, which has
-imported everything and computed nothing, so that only the first waits for the imports.
+`RECIPE` is a file, `KILLS` JSON with a pair for each process that is killed: how many steps it
+trains, and how many seconds later. The last process is left to end. Prints after each kill how many
+epochs are complete. All of them are forks of this one, which has imported everything and computed
+nothing, so that only the first waits for the imports.
 """
 
+import json
 import os
-import random
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import tiny
 
 import keras_se.applications
-from keras_se import data
-from keras_se.training import fit, from_json, report
+from keras_se.training import checkpoint, fit, from_json, report
+from keras_se.training.state import State
 
-# Seconds that a batch takes, so that a run cannot end between its last step here and the kill.
+# Seconds that a step takes at least, so that a kill comes within a known epoch.
 PAUSE = 0.01
 
 
 def train(recipe, out, resume, steps):
-    """Starts a process that trains and writes a byte into the file `steps` for every batch."""
+    """Starts a process that trains and writes a byte into the file `steps` for every step."""
     process = os.fork()
     if process:
         return process
-    read = data.Batches._read
 
-    def told(self, places):
+    def told(self, batch, logs=None):
         os.write(steps, b".")
         time.sleep(PAUSE)
-        return read(self, places)
 
-    data.Batches._read = told
+    checkpoint.Checkpoint.on_train_batch_end = told
     status = 1
     try:
         fit.train(recipe, out, resume=resume)
         status = 0
+    except BaseException:  # or it would end without a word
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(status)
 
 
@@ -48,23 +51,24 @@ def end(process):
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def main(recipe, out, steps):
+def main(recipe, out, kills):
     """Trains, with all the kills."""
     keras_se.applications.SETiny = tiny.SMALL
     report.export = lambda network, folder, class_names: None
     recipe = from_json(Path(recipe).read_text())
-    moments = random.Random(0)
-    counts = list(map(int, steps.split(",")))
-    for number, count in enumerate(counts):
+    for number, (steps, seconds) in enumerate(json.loads(kills)):
         reading, writing = os.pipe()
         process = train(recipe, out, number > 0, writing)
         os.close(writing)
-        for _ in range(count):
+        for _ in range(steps):
             assert os.read(reading, 1), "the run ended before it was killed"
-        time.sleep(moments.uniform(0, 2 * PAUSE))
+        time.sleep(seconds)
         os.kill(process, signal.SIGKILL)
         assert end(process) == -signal.SIGKILL
         os.close(reading)
+        state = State(Path(out) / "state.npz")
+        state.read()
+        print("epochs", state.record["epoch"], file=sys.stderr, flush=True)
     assert end(train(recipe, out, True, os.open(os.devnull, os.O_WRONLY))) == 0
 
 

@@ -52,10 +52,12 @@ def evaluate_file(network, path, name, batch_size=64, size=None):
         A text with the accuracies in percent, and the files that could not be read.
 
     Raises:
-        ValueError: If the images or classes are not those of the network, or it has but one size.
+        ValueError: If the images or classes are not those of the network, or it cannot be of that
+            size.
         OSError: If the data cannot be read.
     """
     recipe = recipe_beside(path)
+    _require_size(size)
     if size is not None:
         network = _of_size(network, size)
     expected = tuple(network.input_shape[1:])
@@ -75,10 +77,13 @@ def evaluate_file(network, path, name, batch_size=64, size=None):
     return _measured(network, dataset, normalize, batch_size)
 
 
+def _require_size(size):
+    if size is not None and size < 1:
+        raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
+
+
 def _of_size(network, size):
     """The network for squares of `size` pixels."""
-    if size < 1:
-        raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
     first = keras.config.image_data_format() == "channels_first"
     channels = network.input_shape[1 if first else -1]
     shape = (channels, size, size) if first else (size, size, channels)
@@ -87,8 +92,8 @@ def _of_size(network, size):
         resized.set_weights(network.get_weights())
     except ValueError as error:
         raise ValueError(
-            f"`size` must be that of {network.name}, {tuple(network.input_shape[1:])}, which works "
-            f"with no other. Received: size={size}"
+            f"`size` must be one that {network.name} of {tuple(network.input_shape[1:])} can also "
+            f"have. Received: size={size}, with which {str(error).splitlines()[0]}"
         ) from error
     return resized
 
@@ -132,9 +137,11 @@ def evaluate_network(name, weights, data_name, batch_size=64, size=None):
 
     application, se = applications.find(name)
     data.check(data_name)
+    _require_size(size)
     network_name = application.name if se else application.twin
     row = find(weights, application.published(se), network=network_name)
-    resized = {"size": size or row.size, "crop": row.crop, "interpolation": row.interpolation}
+    size = row.size if size is None else size
+    resized = {"size": size, "crop": row.crop, "interpolation": row.interpolation}
     dataset = data.load(data_name, **resized, decode_train=False)
     network = application(weights=weights, input_shape=dataset.image_shape, classes=None, se=se)
     return _measured(

@@ -5,6 +5,7 @@ stack trace. So they meet by plain sockets at the coordinator's port first, whic
 """
 
 import contextlib
+import select
 import socket
 import time
 
@@ -15,7 +16,9 @@ PAUSE = 0.5
 
 
 def meet(processes, process_id, coordinator):
-    """Waits until all processes of a run are there, at most `WAIT` seconds.
+    """Waits until all processes of a run are there.
+
+    Process 0 waits `WAIT` seconds, the others as long for process 0, and then with it.
 
     Args:
         processes: How many processes there are.
@@ -48,7 +51,11 @@ def _receive(port, cards):
     end, visitors = time.monotonic() + WAIT, {}
     with contextlib.ExitStack() as stack:
         door = stack.enter_context(_open(port))
-        while len(visitors) < len(cards) and (left := end - time.monotonic()) > 0:
+        while (left := end - time.monotonic()) > 0:
+            if len(visitors) == len(cards):
+                visitors = _still_there(visitors)
+            if len(visitors) == len(cards):
+                break
             door.settimeout(left)
             with contextlib.suppress(OSError):
                 visitor = stack.enter_context(door.accept()[0])
@@ -59,10 +66,17 @@ def _receive(port, cards):
                     visitors[card], visitor = visitor, visitors.get(card)
                 if visitor:
                     visitor.close()
+        visitors = _still_there(visitors)
         for visitor in visitors.values():
             with contextlib.suppress(OSError):
                 visitor.sendall(str(1 + len(visitors)).encode())
     return 1 + len(visitors)
+
+
+def _still_there(visitors):
+    """Those whose connection is open: who has said who it is only speaks again to leave."""
+    gone = select.select(list(visitors.values()), [], [], 0)[0]
+    return {card: one for card, one in visitors.items() if one not in gone}
 
 
 def _open(port):
@@ -82,8 +96,8 @@ def _visit(address, card):
         try:
             with socket.create_connection(address, max(PAUSE, end - time.monotonic())) as door:
                 door.sendall(card)
-                # It may have begun to wait just now.
-                door.settimeout(WAIT + PAUSE)
+                # It may have begun to wait just now, and a stranger may hold it up in the end.
+                door.settimeout(WAIT + 10 * PAUSE)
                 answer = door.recv(64)
                 if answer.isdigit():
                     return int(answer)

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_se.training.folder import finished
 
-# What a message says of data, besides what has changed.
+# Of what tells data apart, the numbers that a message can give.
 COUNTS = ("train_images", "test_images")
 
 
@@ -63,12 +63,17 @@ class State:
         now = self.record["data"]
         if now is None or now == before:
             return
-        before = before or {}
-        changed = [name for name in now if before.get(name) != now[name]]
-        counts = " and ".join(f"{name}={before.get(name)}" for name in COUNTS)
+        if before is None:
+            raise ValueError(
+                f"{str(self.path)!r} does not say what data it is of: an earlier version wrote it."
+            )
+        changed = [name for name in now if before[name] != now[name]]
+        found = [
+            f"{now[name]} {name} in place of {before[name]}" if name in COUNTS else f"other {name}"
+            for name in changed
+        ]
         raise ValueError(
-            f"The run goes on only with the data it was begun with, of {counts}. "
-            f"Received: data with other {', '.join(changed)}"
+            "The run goes on only with the data it was begun with. Received: " + ", ".join(found)
         )
 
     def take(self, network, optimizer):
