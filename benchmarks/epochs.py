@@ -31,10 +31,10 @@ def main(arguments=None):
     batches = data.Batches(images, np.zeros(len(images), int), 128)
     feeds = {"Keras": batches, "data.stream": data.stream(batches)}
     seconds = {name: [] for name in feeds}
-    model.fit(batches, verbose=0)
+    model.fit(batches, shuffle=False, verbose=0)
     for _ in range(options.rounds):
         for name, feed in feeds.items():
-            seconds[name].append(timed(lambda feed=feed: model.fit(feed, verbose=0)))
+            seconds[name].append(timed(lambda feed=feed: model.fit(feed, shuffle=False, verbose=0)))
     print_environment()
     for name, found in seconds.items():
         epochs = " ".join(f"{one:.1f}" for one in found)

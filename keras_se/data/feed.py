@@ -16,6 +16,9 @@ class Ahead(keras.utils.PyDataset):
     Args:
         ahead: Whether threads prepare up to `max_queue_size` (10) batches, one for each core at a
             time; if not, a batch is made when it is asked for.
+
+    Raises:
+        IndexError: If a batch is asked for that there is not.
     """
 
     def __init__(self, ahead):
@@ -63,15 +66,19 @@ def stream(batches):
 
     The dataset that Keras itself would make on TensorFlow has autotuning on, and the end of an
     epoch may then wait as long as the epoch took (`benchmarks/epochs.py`). This one has to be told
-    of the ends of epochs:
-
-        model.fit(stream(batches), callbacks=[EpochEnds(batches)], epochs=3)
+    of the ends of epochs by `EpochEnds`; without, every epoch has the order of the first.
 
     Args:
         batches: `Batches`, `Ordered` or `Divided`. The first one is made, for its shapes.
 
     Returns:
         On TensorFlow a `tf.data.Dataset` of them, on other backends `batches` themselves.
+
+    >>> from keras_se import data
+    >>> digits = data.load("digits")
+    >>> held_out = data.Ordered(digits.test_images, digits.test_labels, batch_size=100)
+    >>> [len(labels) for _, labels, _ in data.stream(held_out)]
+    [100, 100, 100, 55]
     """
     if keras.backend.backend() != "tensorflow":
         return batches
@@ -98,12 +105,19 @@ class EpochEnds(keras.callbacks.Callback):
 
     Args:
         batches: The `Batches` of the stream.
+
+    >>> import numpy as np
+    >>> from keras_se import data
+    >>> network = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
+    >>> network.compile("sgd", "mean_squared_error")
+    >>> batches = data.Batches(np.zeros((8, 2, 2, 3)), np.zeros(8), batch_size=4)
+    >>> ends = data.EpochEnds(batches)
+    >>> _ = network.fit(data.stream(batches), callbacks=[ends], epochs=3, shuffle=False, verbose=0)
     """
 
     def __init__(self, batches):
         super().__init__()
         self._batches = batches
-        self._keras_tells = keras.backend.backend() != "tensorflow"
 
     def on_train_begin(self, logs=None):
         """Ends what was before the first epoch."""
@@ -111,5 +125,5 @@ class EpochEnds(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Ends an epoch."""
-        if not self._keras_tells:
+        if keras.backend.backend() == "tensorflow":
             self._batches.on_epoch_end()

@@ -10,7 +10,7 @@ DIGITS = Recipe(
     about="""SE-ResNet-20 and its plain twin on the 8x8 handwritten digits of scikit-learn.
 
     keras-se train digits --out runs/digits
-    About 80 seconds for both on 2 CPU cores with compilation (TensorFlow). Held-out accuracy after
+    50 to 75 seconds for both on 2 CPU cores with compilation (TensorFlow). Held-out accuracy after
     the last epoch over seeds 0 to 4, mean and standard deviation: 99.15 +- 0.34 % with SE, 99.27 +-
     0.32 % without, no seed below 98.87 %: on 355 images, SE makes no measurable difference.
     python applications/digits_seeds.py --out runs/seeds, 2026-11-24, Intel Xeon, 2 cores.
