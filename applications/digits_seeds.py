@@ -7,9 +7,9 @@ import argparse
 import statistics
 from pathlib import Path
 
-from keras_se.training.fit import train
-from keras_se.training.recipe import override
-from keras_se.training.recipes import find_recipe
+from keras_se.recipes import find_recipe
+from keras_se.recipes.recipe import override
+from keras_se.training.loop import train
 
 
 def accuracies(out, seeds, assignments):

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from keras_se.export import FORMATS, read_metadata
-from keras_se.preprocess import load_image
+from keras_se.preprocessing import load_image
 
 # Those of photographs; some of Pillow's other readers start programs.
 READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

@@ -6,7 +6,7 @@ checkpoints, checked name by name. Importing this package imports Keras and NumP
 """
 
 from keras_se import applications
-from keras_se.counting import complexity
+from keras_se.graph.complexity import complexity
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery import fold
 

@@ -18,8 +18,8 @@ from tiny import SMALL
 
 from keras_se import applications
 from keras_se.applications import find
-from keras_se.counting import complexity
 from keras_se.data import load
+from keras_se.graph.complexity import complexity
 from keras_se.layers import SqueezeExcite
 
 # What is imported stays: to look through it for garbage again and again takes a tenth of the time.

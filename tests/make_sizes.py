@@ -5,8 +5,8 @@ from pathlib import Path
 
 import keras
 
-from keras_se import catalogue
 from keras_se.applications import rows
+from keras_se.cli import model_table as catalogue
 
 PATH = Path(catalogue.__file__).parent / catalogue.SIZES
 

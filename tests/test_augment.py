@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from tiny import small
 
-from keras_se.training import augment, draws
-from keras_se.training.augment import Changes
-from keras_se.training.optimize import loss
-from keras_se.training.step import ChangedImages
+from keras_se.augmentation import seeds as draws
+from keras_se.augmentation import transforms as augment
+from keras_se.augmentation.transforms import Changes
+from keras_se.training.augmented_model import ChangedImages
+from keras_se.training.optimizer import loss
 
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
 pytestmark = [

@@ -17,8 +17,8 @@ from safetensors.numpy import save_file
 
 from keras_se import applications, cli
 from keras_se.export import read_metadata
-from keras_se.preprocess import decode_predictions, load_image, preprocess_input
-from keras_se.training.recipe import Recipe
+from keras_se.preprocessing import decode_predictions, load_image, preprocess_input
+from keras_se.recipes.recipe import Recipe
 from keras_se.weights import WEIGHTS
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"

@@ -3,9 +3,9 @@
 import keras
 import pytest
 
-from keras_se import catalogue
 from keras_se.applications import rows
-from keras_se.counting import complexity, multiply_adds
+from keras_se.cli import model_table as catalogue
+from keras_se.graph.complexity import complexity, multiply_adds
 from keras_se.layers import SqueezeExcite
 
 SIZES = catalogue.sizes()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from keras_se import data
-from keras_se.preprocess import load_image
+from keras_se.preprocessing import load_image
 
 load_digits = pytest.importorskip("sklearn.datasets").load_digits
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_preprocess import ROW, make_row
 
-from keras_se.preprocess import (
+from keras_se.preprocessing import (
     decode_predictions,
 )
 

@@ -15,9 +15,10 @@ import pytest
 from tiny import SMALL, small
 
 from keras_se import data
-from keras_se.training import augment, devices
-from keras_se.training.evaluate import outputs
-from keras_se.training.step import ChangedImages
+from keras_se.augmentation import transforms as augment
+from keras_se.distribution import devices
+from keras_se.evaluation.evaluate import outputs
+from keras_se.training.augmented_model import ChangedImages
 
 pytest.importorskip("matplotlib")
 SCRIPT = Path(__file__).with_name("train_tiny.py")

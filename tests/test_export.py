@@ -16,7 +16,7 @@ from generated import image
 from keras_se import SqueezeExcite, __version__
 from keras_se.applications import SEResNet18, SEResNet20
 from keras_se.export import FORMATS, export_model, read_metadata
-from keras_se.export.ranges import with_ranges
+from keras_se.export.quantization import with_ranges
 from keras_se.surgery import fold
 from keras_se.weights import WEIGHTS
 

@@ -12,8 +12,11 @@ from PIL import Image
 from tiny import small
 
 from keras_se import cli, data
-from keras_se.data import arrays
-from keras_se.training import augment, devices, fit, report
+from keras_se.augmentation import transforms as augment
+from keras_se.data.sources import array as arrays
+from keras_se.distribution import devices
+from keras_se.evaluation import report
+from keras_se.training import loop as fit
 from keras_se.training.checkpoint import Checkpoint
 
 pytestmark = [

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from keras_se.training import meeting
+from keras_se.distribution import rendezvous as meeting
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from conftest import run
 from generated import image
 
 from keras_se import applications
-from keras_se.catalogue import sizes
-from keras_se.counting import complexity, trainable_parameters
+from keras_se.cli.model_table import sizes
+from keras_se.graph.complexity import complexity, trainable_parameters
 from keras_se.layers import SqueezeExcite
 
 SIZES = sizes()

@@ -7,10 +7,10 @@ from generated import image, state_dict
 from safetensors.numpy import save_file
 
 from keras_se.applications import find
-from keras_se.catalogue import sizes
-from keras_se.counting import trainable_parameters
+from keras_se.cli.model_table import sizes
+from keras_se.graph.complexity import trainable_parameters
 from keras_se.layers import SqueezeExcite
-from keras_se.weights.port import export_state_dict
+from keras_se.weights.convert import export_state_dict
 
 
 @pytest.fixture(scope="module", params=each(GOLDENS, FAST))

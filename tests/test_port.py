@@ -12,8 +12,8 @@ from generated import image, state_dict, tensor
 from safetensors.numpy import load_file, save_file
 
 from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20
+from keras_se.weights.convert import export_state_dict, load_keras_weights, load_state_dict
 from keras_se.weights.load import read_checkpoint
-from keras_se.weights.port import export_state_dict, load_keras_weights, load_state_dict
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_se.preprocess import (
+from keras_se.preprocessing import (
     load_image,
 )
 

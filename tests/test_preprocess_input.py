@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_preprocess import ROW
 
-from keras_se.preprocess import (
+from keras_se.preprocessing import (
     normalization,
     preprocess_input,
 )

@@ -10,9 +10,9 @@ from generated import image, tensor
 from shallow import shallow
 
 from keras_se import applications
-from keras_se.catalogue import sizes
+from keras_se.cli.model_table import sizes
 from keras_se.layers import SqueezeExcite
-from keras_se.weights.port import export_state_dict, load_state_dict
+from keras_se.weights.convert import export_state_dict, load_state_dict
 
 ROWS = applications.rows()
 # One of each kind of trunk; those of the others are in the fast tier of the tests of parity.

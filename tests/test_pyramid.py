@@ -7,7 +7,7 @@ from conftest import infer, run
 from generated import image
 
 from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20, SEResNeXt26TS
-from keras_se.applications.pyramid import Level, feature_pyramid, pyramid_levels
+from keras_se.features import Level, feature_pyramid, pyramid_levels
 
 IMAGENET = {"P2": 4, "P3": 8, "P4": 16, "P5": 32}
 

@@ -11,12 +11,13 @@ import pytest
 from tiny import small
 
 from keras_se import applications, data
-from keras_se.training import DIGITS, RECIPES, fit, override, smoke
-from keras_se.training.augment import Changes
+from keras_se.augmentation.transforms import Changes
+from keras_se.training import DIGITS, RECIPES, override, smoke
+from keras_se.training import loop as fit
+from keras_se.training.augmented_model import ChangedImages
 from keras_se.training.checkpoint import Checkpoint
 from keras_se.training.phases import phase_ends
 from keras_se.training.state import State
-from keras_se.training.step import ChangedImages
 from keras_se.training.stochastic_depth import drop_branches
 
 pytest.importorskip("sklearn")
@@ -321,7 +322,7 @@ REPLICAS = """
 import keras, numpy as np, tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from keras_se.training import devices
+from keras_se.distribution import devices
 from keras_se.training.stochastic_depth import drop_branches
 
 inputs = keras.Input((2, 2, 1))

@@ -16,9 +16,12 @@ import pytest
 from tiny import SMALL
 
 import keras_se.applications
-from keras_se import cli, data
-from keras_se.training import DIGITS, checkpoint, fit, folder, recipes, report
-from keras_se.training.evaluate import outputs
+from keras_se import cli, data, recipes
+from keras_se.evaluation import report
+from keras_se.evaluation.evaluate import outputs
+from keras_se.training import DIGITS, checkpoint
+from keras_se.training import loop as fit
+from keras_se.training import run_folder as folder
 from keras_se.training.state import State, named
 
 pytest.importorskip("matplotlib")
@@ -232,7 +235,7 @@ def test_the_report_has_the_curves_and_the_confusions(recipe, whole):
     assert text.count("<tr>") == 11
     counts = np.eye(60, dtype=int)
     counts[3, 7] = 5
-    from keras_se.training.page import confusion_table
+    from keras_se.evaluation.html_report import confusion_table
 
     table = confusion_table(counts, [f"<{index}>" for index in range(60)])
     assert "<th>&lt;3&gt;</th><td>&lt;7&gt;</td><td>5</td>" in table

@@ -7,8 +7,9 @@ from PIL import Image
 from tiny import small
 
 from keras_se import cli
-from keras_se.training import evaluate, fit, report
-from keras_se.training.folder import class_names_beside
+from keras_se.evaluation import evaluate, report
+from keras_se.training import loop as fit
+from keras_se.training.run_folder import class_names_beside
 
 pytest.importorskip("matplotlib")
 pytestmark = [

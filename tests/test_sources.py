@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from keras_se import cli, data
-from keras_se.data import pictures, sources, tfds
+from keras_se.data import images as pictures
+from keras_se.data import sources
+from keras_se.data.sources import tfds
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 
@@ -93,7 +95,7 @@ def test_broken_files_are_skipped_and_listed(tmp_path, capsys):
     names = [one.partition(": ")[0] for one in loaded.skipped]
     below = ("test/blue/notes.txt", "train/red/6.jpg", "train/red/7.jpg")
     assert names == [str(tmp_path / one) for one in below]
-    from keras_se.training.report import print_skipped
+    from keras_se.evaluation.report import print_skipped
 
     print_skipped(loaded, most=2)
     printed = capsys.readouterr().out

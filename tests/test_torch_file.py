@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from keras_se.weights.torch_file import read_torch_file
+from keras_se.weights.readers.torch_file import read_torch_file
 
 MAGIC = 0x1950A86A20F9469CFC6C
 DTYPES = "Double <f8,Float <f4,Half <f2,Long <i8,Int <i4,Short <i2,Char i1,Byte u1,Bool ?"

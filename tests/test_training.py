@@ -14,9 +14,13 @@ from tiny import SMALL
 
 import keras_se.applications
 from keras_se import data
+from keras_se.augmentation import transforms as augment
+from keras_se.evaluation import report
 from keras_se.export import read_metadata
 from keras_se.layers import SqueezeExcite
-from keras_se.training import DIGITS, augment, fit, folder, from_json, override, report
+from keras_se.training import DIGITS, from_json, override
+from keras_se.training import loop as fit
+from keras_se.training import run_folder as folder
 from keras_se.training.build import build_all
 
 pytest.importorskip("sklearn")

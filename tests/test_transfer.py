@@ -8,8 +8,10 @@ import pytest
 from tiny import small
 
 from keras_se import applications, cli, data
-from keras_se.training import RECIPES, augment, fit
-from keras_se.training.evaluate import evaluate_network
+from keras_se.augmentation import transforms as augment
+from keras_se.evaluation.evaluate import evaluate_network
+from keras_se.training import RECIPES
+from keras_se.training import loop as fit
 from keras_se.weights import WEIGHTS
 
 

@@ -17,7 +17,9 @@ from pathlib import Path
 import tiny
 
 import keras_se.applications
-from keras_se.training import checkpoint, fit, from_json, report
+from keras_se.evaluation import report
+from keras_se.training import checkpoint, from_json
+from keras_se.training import loop as fit
 from keras_se.training.state import State
 
 # Seconds that a step takes at least, so that a kill comes within a known epoch.

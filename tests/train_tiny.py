@@ -45,8 +45,11 @@ def main(out, fields, *words):
     import tiny
 
     import keras_se.applications
-    from keras_se import cli
-    from keras_se.training import checkpoint, devices, meeting, recipes, report, state
+    from keras_se import cli, recipes
+    from keras_se.distribution import devices
+    from keras_se.distribution import rendezvous as meeting
+    from keras_se.evaluation import report
+    from keras_se.training import checkpoint, state
 
     keras_se.applications.SETiny = tiny.SMALL
     report.export = at_the_end

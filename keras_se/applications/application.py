@@ -120,28 +120,29 @@ class Application:
     def preprocess_input(self, images, weights="imagenet", data_format=None, *, se=True):
         """Normalises `images` (0 to 255) as the named checkpoint wants them.
 
-        See `keras_se.preprocess.preprocess_input`; `se=False` names the plain twin's checkpoints.
+        See `keras_se.preprocessing.preprocess_input`; `se=False` names the plain twin's
+        checkpoints.
         """
-        from keras_se.preprocess import preprocess_input
+        from keras_se.preprocessing import preprocess_input
 
         return preprocess_input(images, self._row(weights, se), data_format=data_format)
 
     def load_image(self, image, weights="imagenet", *, se=True):
         """Decodes, resizes and crops an image file as the named checkpoint wants it.
 
-        See `keras_se.preprocess.load_image`; `se=False` names the plain twin's checkpoints.
+        See `keras_se.preprocessing.load_image`; `se=False` names the plain twin's checkpoints.
         """
-        from keras_se.preprocess import load_image
+        from keras_se.preprocessing import load_image
 
         return load_image(image, self._row(weights, se))
 
     def decode_predictions(self, predictions, top=5, weights="imagenet", *, se=True):
         """Gives the `top` classes of each prediction as (synset, name, score).
 
-        See `keras_se.preprocess.decode_predictions`; the synset is `None` for weights of another
+        See `keras_se.preprocessing.decode_predictions`; the synset is `None` for weights of another
         dataset than ImageNet.
         """
-        from keras_se.preprocess import decode_predictions
+        from keras_se.preprocessing import decode_predictions
 
         row = None if weights == "imagenet" else self._row(weights, se)
         return decode_predictions(predictions, top=top, weights=row)

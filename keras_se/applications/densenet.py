@@ -8,7 +8,7 @@ transition, after its pooling.
 from keras import layers
 
 from keras_se.applications.bricks import channel_axis, concat, conv, max_pool_positive, norm
-from keras_se.arguments import positive
+from keras_se.validation import positive
 
 
 def densenet(x, se, *, depths, growth=32):

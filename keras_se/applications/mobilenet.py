@@ -17,7 +17,7 @@ from keras_se.applications.bricks import (
     depthwise,
     norm,
 )
-from keras_se.arguments import positive
+from keras_se.validation import positive
 
 # fmt: off
 # One row a stage: strides of its first block, filters, blocks.

@@ -7,8 +7,7 @@ million parameters of table 3 of Hu et al., https://arxiv.org/abs/1709.01507.
 
 import math
 
-import keras
-from keras import layers, ops
+from keras import layers
 
 from keras_se.applications.bricks import (
     activate,
@@ -20,13 +19,13 @@ from keras_se.applications.bricks import (
     max_pool_positive,
     norm,
 )
-from keras_se.arguments import choice, positive
+from keras_se.layers import ChannelShuffle
+from keras_se.validation import positive
 
 # The paper's table 1: filters of stage 2 by the number of groups; each
 # stage has twice the filters of the one before.
 WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 STEM = 24
-AXES = {"channels_last": -1, "channels_first": 1}
 
 
 def shufflenet(x, se, *, groups=3, scale=1.0, depths):
@@ -95,72 +94,3 @@ def _width(groups, scale):
 def _whole(filters, groups):
     """The filters rounded up to whole groups."""
     return math.ceil(filters / groups) * groups
-
-
-@keras.saving.register_keras_serializable(package="keras_se")
-class ChannelShuffle(layers.Layer):
-    """Deals the channels of each group out to all groups.
-
-    Of `groups * n` channels, channel `i * n + j` becomes channel `j * groups + i`, so that a
-    grouped convolution sees channels of all groups of the one before.
-
-    Args:
-        groups: Positive integer that divides the channels.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
-        **kwargs: `name` and `dtype`, as for every Keras layer.
-
-    Call arguments:
-        inputs: Tensor `(batch, *space, channels)` or `(batch, channels, *space)` of any, possibly
-            unknown, batch and spatial sizes.
-
-    Returns:
-        A tensor of the shape of `inputs`, in the layer's compute dtype.
-
-    Raises:
-        ValueError: If an argument is not legal, or the channels are unknown or do not divide.
-
-    Example:
-    >>> x = ops.reshape(ops.arange(6, dtype="float32"), (1, 1, 1, 6))
-    >>> [int(one) for one in ops.reshape(ChannelShuffle(2)(x), (6,))]
-    [0, 3, 1, 4, 2, 5]
-
-    Reference:
-        Zhang et al., "ShuffleNet", https://arxiv.org/abs/1707.01083, section 3.1.
-    """
-
-    def __init__(self, groups, *, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self.groups = positive("groups", groups, whole=True)
-        if data_format is None:
-            data_format = keras.config.image_data_format()
-        self.data_format = choice("data_format", data_format, tuple(AXES))
-        self.input_spec = keras.InputSpec(min_ndim=2)
-
-    def build(self, input_shape):
-        """Checks that the groups divide the channels of `input_shape`."""
-        axis = AXES[self.data_format]
-        channels = input_shape[axis]
-        if channels is None or channels % self.groups:
-            raise ValueError(
-                f"ChannelShuffle needs a known number of channels ({self.data_format}) that is a "
-                f"multiple of groups={self.groups}. Received: input_shape={tuple(input_shape)}"
-            )
-        self.input_spec = keras.InputSpec(min_ndim=2, axes={axis: channels})
-        self.built = True
-
-    def call(self, inputs):
-        """Shuffles the channels of `inputs`."""
-        shape = list(ops.shape(inputs))
-        axis = AXES[self.data_format] % len(shape)
-        split = [self.groups, shape[axis] // self.groups]
-        x = ops.reshape(inputs, shape[:axis] + split + shape[axis + 1 :])
-        return ops.reshape(ops.swapaxes(x, axis, axis + 1), shape)
-
-    def compute_output_shape(self, input_shape):
-        """Returns `input_shape`: the layer keeps it."""
-        return tuple(input_shape)
-
-    def get_config(self):
-        """Returns the arguments that rebuild this layer."""
-        return {**super().get_config(), "groups": self.groups, "data_format": self.data_format}

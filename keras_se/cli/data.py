@@ -25,7 +25,7 @@ def add_data(commands):
 
 def _prepare(options):
     from keras_se import data
-    from keras_se.training.report import print_skipped
+    from keras_se.evaluation.report import print_skipped
 
     name = f"folder:{options.folder}"
     data.check_file(options.out, argument="OUT")

@@ -112,11 +112,11 @@ def _export(options):
 def _model(options):
     """The model, and the names of its classes or `None`."""
     if options.model.endswith(".keras"):
-        from keras_se.training.folder import class_names_beside
+        from keras_se.training.run_folder import class_names_beside
 
         return load_model(options), class_names_beside(options.model)
     from keras_se import applications
-    from keras_se.preprocess import class_names
+    from keras_se.preprocessing import class_names
 
     application, se = applications.find(options.model)
     weights = options.weights or "imagenet"
@@ -134,7 +134,7 @@ def _calibration(options, model, preprocessing):
     """The images of the folder, as the written network takes them."""
     import numpy as np
 
-    from keras_se.preprocess import load_image, preprocess_input
+    from keras_se.preprocessing import load_image, preprocess_input
 
     row = preprocessing or _own_row(options)
     sides = {side for side in model.inputs[0].shape[1:-1] if side is not None}

@@ -45,7 +45,7 @@ def add_predict(commands):
 
 
 def _list(options):
-    from keras_se import catalogue
+    from keras_se.cli import model_table as catalogue
 
     print(catalogue.checkpoints() if options.weights else catalogue.networks())
     return OK
@@ -70,7 +70,7 @@ def _predict(options):
 
 def _with_own_names(row, weights, classes):
     """The row with the names of the classes of the run that wrote a file of weights, if any."""
-    from keras_se.training.folder import class_names_beside
+    from keras_se.training.run_folder import class_names_beside
 
     names = class_names_beside(weights) if Path(weights).is_file() else None
     if names and len(names) != classes:
@@ -90,7 +90,7 @@ def _any_size():
 
 def _load_images(paths, row):
     """The decoded images that can be read, with their paths; reports the others."""
-    from keras_se.preprocess import load_image
+    from keras_se.preprocessing import load_image
 
     images = []
     for path in paths:
@@ -105,7 +105,7 @@ def _print_predictions(model, images, row, top):
     import keras
     import numpy as np
 
-    from keras_se.preprocess import decode_predictions, preprocess_input
+    from keras_se.preprocessing import decode_predictions, preprocess_input
 
     pixels = np.stack([image for _, image in images])
     batch = preprocess_input(pixels, row, data_format="channels_last")

@@ -17,7 +17,7 @@ from keras_se.cli.command import (
 
 def add_train(commands):
     """Adds `train`."""
-    from keras_se.training.recipes import describe
+    from keras_se.recipes import describe
 
     command = add_command(commands, "train", _train, "train a network by a recipe")
     command.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -107,23 +107,23 @@ def add_evaluate(commands):
 
 
 def _train(options):
-    from keras_se.training.recipe import override
-    from keras_se.training.recipes import find_recipe
+    from keras_se.recipes import find_recipe
+    from keras_se.recipes.recipe import override
 
     return _run(override(find_recipe(options.recipe), options.set), options)
 
 
 def _transfer(options):
-    from keras_se.training.transfer import transfer
+    from keras_se.recipes.transfer import transfer
 
     return _run(transfer(options.network, options.weights, options.set), options)
 
 
 def _run(recipe, options):
-    from keras_se.training.devices import join
-    from keras_se.training.fit import train
-    from keras_se.training.processes import together
-    from keras_se.training.recipe import override
+    from keras_se.distribution.devices import join
+    from keras_se.distribution.processes import together
+    from keras_se.recipes.recipe import override
+    from keras_se.training.loop import train
 
     if options.resume and options.overwrite:
         raise ValueError("--resume goes on with a run, --overwrite deletes it: give one of them.")
@@ -144,7 +144,7 @@ def _stop(error):
 
 
 def _evaluate(options):
-    from keras_se.training.evaluate import evaluate_file, evaluate_network
+    from keras_se.evaluation.evaluate import evaluate_file, evaluate_network
 
     given = (options.data, options.batch, options.size)
     if options.model.endswith(".keras"):

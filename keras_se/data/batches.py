@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_se.data.feed import Ahead
-from keras_se.data.pictures import Pictures
+from keras_se.data.images import Pictures
+from keras_se.data.pipeline import Ahead
 
 
 def whole(places):

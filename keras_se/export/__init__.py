@@ -21,11 +21,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_se.export.comparison import verify
+from keras_se.export.atomic_output import placed, refuse_to_lose
 from keras_se.export.formats import FORMATS, find_format, require
+from keras_se.export.inference_model import serve
 from keras_se.export.metadata import describe, read_metadata
-from keras_se.export.place import placed, refuse_to_lose
-from keras_se.export.served import serve
+from keras_se.export.verify import verify
 
 __all__ = ["FORMATS", "Export", "export_model", "read_metadata"]
 

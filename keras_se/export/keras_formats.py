@@ -13,7 +13,7 @@ def write_keras(served, path, metadata):
 
 def load_keras(path, served):
     """Gives a callable that runs the model of a `.keras` file."""
-    from keras_se.export.comparison import outputs
+    from keras_se.export.verify import outputs
 
     model = keras.saving.load_model(path, compile=False)
     return lambda images: outputs(model, images)
@@ -21,14 +21,14 @@ def load_keras(path, served):
 
 def write_state_dict(served, path, metadata):
     """Writes the weights by the names that timm gives them."""
-    from keras_se.weights.port import export_state_dict
+    from keras_se.weights.convert import export_state_dict
 
     export_state_dict(served.model, path, metadata={KEY: dump(metadata)})
 
 
 def load_state_dict(path, served):
     """Gives a callable that runs a copy of the network with the weights of the file."""
-    from keras_se.export.comparison import outputs
+    from keras_se.export.verify import outputs
     from keras_se.weights.load import read_checkpoint
 
     copy = keras.models.clone_model(served.flexible)

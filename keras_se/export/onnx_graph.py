@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_se.export.metadata import KEY, dump
 from keras_se.export.onnx_layers import LAYERS
-from keras_se.surgery.rewrite import calls_for_training, graph_of, graphs, is_graph, nodes
+from keras_se.graph.rewrite import calls_for_training, graph_of, graphs, is_graph, nodes
 
 # Of 2022: late enough for all that is used here, early enough for every runtime in use.
 OPSET = 18

@@ -4,11 +4,10 @@ import keras
 import numpy as np
 from keras import activations, layers
 
-from keras_se.applications.cifar import ShakeShake
-from keras_se.applications.shufflenet import AXES, ChannelShuffle
-from keras_se.applications.vgg import Enlarge, means_of_overlaps
 from keras_se.export.onnx_blocked import enlarged, summands
-from keras_se.layers import SqueezeExcite
+from keras_se.layers import ChannelShuffle, Enlarge, ShakeShake, SqueezeExcite
+from keras_se.layers.channel_shuffle import AXES
+from keras_se.layers.pool_to_minimum_size import means_of_overlaps
 
 # Keras's kernels have (height, width, input, output), those of ONNX (output, input, ...).
 CONVOLUTION, DEPTHWISE = (3, 2, 0, 1), (2, 3, 0, 1)

@@ -3,11 +3,11 @@
 All take a functional `keras.Model` of any origin, leave it as it is and return a new one.
 """
 
+from keras_se.graph.rewrite import rewrite
 from keras_se.surgery.fold import fold
 from keras_se.surgery.fold_batch_norm import fold_batch_norm
 from keras_se.surgery.insert import Placement, insert_se, placements
 from keras_se.surgery.remove import Removal, remove_se
-from keras_se.surgery.rewrite import rewrite
 from keras_se.surgery.selection import table
 
 __all__ = [

@@ -3,8 +3,7 @@
 import keras
 import numpy as np
 
-from keras_se.surgery.affine import Producers, as_float64, channel_axis, followed_by
-from keras_se.surgery.rewrite import (
+from keras_se.graph.rewrite import (
     calls_for_training,
     graphs,
     is_graph,
@@ -12,6 +11,7 @@ from keras_se.surgery.rewrite import (
     require_functional,
     rewrite,
 )
+from keras_se.surgery.channel_scaling import Producers, as_float64, channel_axis, followed_by
 
 
 def fold_batch_norm(model):

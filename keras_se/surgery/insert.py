@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import keras
 
-from keras_se.arguments import choice, positive
+from keras_se.graph.ancestors import Flow, why_no_map
+from keras_se.graph.rewrite import graphs, is_graph, nodes, require_functional, rewrite
 from keras_se.layers import SqueezeExcite
-from keras_se.surgery.flow import Flow, why_no_map
-from keras_se.surgery.placement import automatic
-from keras_se.surgery.rewrite import graphs, is_graph, nodes, require_functional, rewrite
+from keras_se.surgery.auto_placement import automatic
 from keras_se.surgery.selection import chosen, is_chosen, table
+from keras_se.validation import choice, positive
 
 # timm's rounding of the bottleneck, as in the zoo: at least 8 units.
 DIVISOR = 8

@@ -8,7 +8,7 @@ import time
 import keras
 import numpy as np
 
-from keras_se.training.folder import finished, write
+from keras_se.training.run_folder import finished, write
 
 # The `.keras` files are for the user, not for going on, so writing them need not slow a run down.
 SAVE_SECONDS = 60

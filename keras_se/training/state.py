@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_se.training.folder import finished
+from keras_se.training.run_folder import finished
 
 # Of what tells data apart, the numbers that a message can give.
 COUNTS = ("train_images", "test_images")

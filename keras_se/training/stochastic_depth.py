@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_se.surgery import rewrite
-from keras_se.training.draws import draw_for_each_replica
+from keras_se.augmentation.seeds import draw_for_each_replica
+from keras_se.graph import rewrite
 
 
 def drop_branches(network, rate, seed):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_se.weights import Weights, find
-from keras_se.weights.port import load_keras_weights, load_state_dict, torch_name
+from keras_se.weights.convert import load_keras_weights, load_state_dict, torch_name
 
 TORCH_ENDINGS = (".pth", ".pth.tar", ".pt", ".bin")
 ENDINGS = (".safetensors", *TORCH_ENDINGS, ".weights.h5", ".keras")
@@ -144,11 +144,11 @@ def read_checkpoint(path, *, source=None, row=None):
     if path.name.endswith(".safetensors"):
         return Checkpoint(source, _read_safetensors(path), load_state_dict, row)
     if path.name.endswith(TORCH_ENDINGS):
-        from keras_se.weights.torch_file import read_torch_file
+        from keras_se.weights.readers.torch_file import read_torch_file
 
         return Checkpoint(source, read_torch_file(path), load_state_dict, row)
     if path.name.endswith((".weights.h5", ".keras")):
-        from keras_se.weights.keras_file import read_keras_file
+        from keras_se.weights.readers.keras_file import read_keras_file
 
         return Checkpoint(source, read_keras_file(path), load_keras_weights, row)
     raise ValueError(f"A weights file must end in {', '.join(ENDINGS)}. Received: {str(path)!r}")

@@ -1,0 +1,1 @@
+"""Accuracies of networks on held-out images, and reports of runs."""

@@ -1,0 +1,87 @@
+"""Runs what was written against the Keras model."""
+
+import keras
+import numpy as np
+
+# Largest accepted difference, as a fraction of the largest output: what another order of float32
+# sums may cost in the deepest network, and far below what any real difference does.
+TOLERANCE = 1e-4
+# Images of a network of any size, in pixels: powers of two, and odd ones that do not divide.
+SIZES = ((64, 64), (97, 75))
+BATCH = 16
+
+
+def verify(served, run, calibration=None):
+    """Compares two batches of random images, or the calibration images of an int8 network.
+
+    Args:
+        served: The `Served`.
+        run: Callable that runs what was written: images to a list of output arrays.
+        calibration: The images of an int8 network, whose outputs need only be finite; or `None`.
+
+    Returns:
+        The largest absolute difference, and the fraction of the calibration images whose likeliest
+        class is the same, or `None` without any.
+
+    Raises:
+        ValueError: If the outputs differ, or are not finite.
+    """
+    if calibration is not None:
+        return _agreement(served, run, calibration)
+    worst = 0.0
+    # Another size than `model` takes can be compared with its copy of any size only.
+    cases = ((served.model, 1, SIZES[0]), (served.flexible, 3, SIZES[1]))
+    for reference, batch, size in cases:
+        images = _images(reference, batch, size, unsigned=served.preprocessing is not None)
+        expected = outputs(reference, images, served.preprocessing)
+        for one, result in zip(expected, run(images), strict=True):
+            difference = _difference(one, result)
+            if not difference <= TOLERANCE * max(float(np.abs(one).max()), 1e-6):
+                raise ValueError(
+                    f"The written model differs from the Keras model by {difference:g} on "
+                    f"images of shape {images.shape}; nothing was kept."
+                )
+            worst = max(worst, difference)
+    return worst, None
+
+
+def outputs(model, images, preprocessing=None):
+    """What `model` gives for `images`, as a list of arrays."""
+    if preprocessing is not None:
+        from keras_se.preprocessing import preprocess_input
+
+        images = preprocess_input(images, preprocessing)
+    results = keras.tree.flatten(model(images, training=False))
+    return [keras.ops.convert_to_numpy(one) for one in results]
+
+
+def _agreement(served, run, calibration):
+    worst, same = 0.0, 0
+    for start in range(0, len(calibration), BATCH):
+        images = calibration[start : start + BATCH]
+        expected = outputs(served.flexible, images, served.preprocessing)
+        results = run(images)
+        worst = max([worst, *map(_difference, expected, results)])
+        same += int((expected[0].argmax(-1) == results[0].argmax(-1)).sum())
+    return worst, same / len(calibration)
+
+
+def _difference(expected, result):
+    if expected.shape != result.shape:
+        raise ValueError(
+            f"The written model gives the shape {result.shape} and the Keras model "
+            f"{expected.shape}; nothing was kept."
+        )
+    if not np.isfinite(result).all():
+        raise ValueError("The written model gives values that are not finite; nothing was kept.")
+    return float(np.abs(expected - result).max())
+
+
+def _images(model, batch, size, *, unsigned):
+    """Random images: grey levels, or normalised values as networks are trained on."""
+    sides = iter(size)
+    shape = (next(sides) if side is None else side for side in model.inputs[0].shape[1:])
+    random = np.random.default_rng(0)
+    if unsigned:
+        return random.integers(0, 256, (batch, *shape)).astype("uint8")
+    return random.standard_normal((batch, *shape)).astype(model.inputs[0].dtype)

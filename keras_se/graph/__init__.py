@@ -1,0 +1,1 @@
+"""The graphs of functional Keras models: walked, rewritten and counted."""

@@ -1,0 +1,9 @@
+"""Every layer that keras_se registers with Keras, so that `.keras` files load."""
+
+from keras_se.layers.channel_shuffle import ChannelShuffle
+from keras_se.layers.hard_swish_product import HardSwishProduct
+from keras_se.layers.pool_to_minimum_size import Enlarge
+from keras_se.layers.shake_shake import ShakeShake
+from keras_se.layers.squeeze_excite import SqueezeExcite
+
+__all__ = ["ChannelShuffle", "Enlarge", "HardSwishProduct", "ShakeShake", "SqueezeExcite"]
