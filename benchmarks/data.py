@@ -4,7 +4,7 @@ KERAS_BACKEND=jax python benchmarks/data.py [--images 512] [--side 500] [--size 
 
 It makes JPEG files of noise that compress like photographs and reads them in turns by
 
-* `keras_se`: `Batches` of a folder, decoded late by threads and cropped, as training does it;
+* `keras_se`: `TrainBatches` of a folder, decoded late by threads and cropped, as training does it;
   flips and all else happen within the step, on the device;
 * `pil`: Pillow in one process per core, the same crop and no batches: the reference of the
   target, which is a ratio of 0.95 or better.
@@ -56,12 +56,12 @@ def pipelines(root, size, pool):
     from keras_se import data
 
     loaded = data.load(f"folder:{root}", size=size, memory=0)
-    batches = data.Batches(
+    batches = data.TrainBatches(
         loaded.train_images,
         loaded.train_labels,
         BATCH,
         augment=lambda images, labels, step: ((images, step), labels),
-        smallest=0.08,
+        min_area=0.08,
     )
     paths, cores = loaded.train_images.sources, os.cpu_count()
 

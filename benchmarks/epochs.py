@@ -28,7 +28,7 @@ def main(arguments=None):
     model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
     shape = (128 * options.steps, 32, 32, 3)
     images = np.random.default_rng(0).standard_normal(shape, "float32")
-    batches = data.Batches(images, np.zeros(len(images), int), 128)
+    batches = data.TrainBatches(images, np.zeros(len(images), int), 128)
     feeds = {"Keras": batches, "data.stream": data.stream(batches)}
     seconds = {name: [] for name in feeds}
     model.fit(batches, shuffle=False, verbose=0)

@@ -3,7 +3,7 @@
 import numbers
 
 
-def positive(argument, value, *, whole=False):
+def check_positive(argument, value, *, whole=False):
     """Requires a positive number.
 
     Args:
@@ -28,7 +28,7 @@ def positive(argument, value, *, whole=False):
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def choice(argument, value, legal):
+def check_choice(argument, value, legal):
     """Requires one of some values.
 
     Args:

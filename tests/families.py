@@ -18,13 +18,13 @@ PRE = cifar.preactivated_basic
 RESNET = partial(Application, trunk=resnet, depths=SHALLOW)
 V1 = ((1, 64, 1), (2, 128, 2), (2, 256, 1))
 V2 = ((1, 16, (1,)), (2, 24, (6, 6)), (2, 32, (6,)))
-CIFAR = partial(Application, se=zoo.PAPER_SE, size=32, smallest=4)
+CIFAR = partial(Application, se=zoo.PAPER_SE, size=32, min_size=4)
 
 
 def shallow(row, **arguments):
     """A row of the zoo with less of the same blocks."""
     trunk = partial(row._trunk, **arguments)
-    made = Application(f"{row.name}Shallow", trunk, se=row._se, smallest=row.smallest)
+    made = Application(f"{row.name}Shallow", trunk, se=row._se, min_size=row.min_size)
     made._head, made._head_layers = row._head, row._head_layers
     return made
 

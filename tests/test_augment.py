@@ -7,8 +7,8 @@ from tiny import small
 
 from keras_se.augmentation import seeds as draws
 from keras_se.augmentation import transforms as augment
-from keras_se.augmentation.transforms import Changes
-from keras_se.training.augmented_model import ChangedImages
+from keras_se.augmentation.transforms import BatchAugmentation
+from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.optimizer import loss
 
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
@@ -27,7 +27,7 @@ def changed(images, text, step=0, seed=0):
 
 def changes(recipe, classes):
     """The changes of images and labels in one function."""
-    made = Changes(recipe, classes)
+    made = BatchAugmentation(recipe, classes)
     return lambda images, labels, step: (
         made.images(images, step),
         made.targets(labels, images, step),
@@ -66,10 +66,10 @@ def test_changes_are_a_function_of_the_step(fake):
 
 
 def test_draws_count_from_their_first():
-    made = draws.Draws(9, 100)
+    made = draws.StepSeeds(9, 100)
     seeds = [keras.ops.convert_to_numpy(made.next()).tolist() for _ in range(3)]
     assert seeds == [[9, 100], [9, 101], [9, 102]]
-    assert len({draws.derive(9, index) for index in range(50)}) == 50
+    assert len({draws.fold_in(9, index) for index in range(50)}) == 50
 
 
 def test_flip_mirrors_half_of_the_images():
@@ -225,8 +225,8 @@ def by_brightness():
 def test_the_accuracy_of_mixed_images_is_against_their_largest_share(fake, fields):
     recipe, network = small(**fields), by_brightness()
     images, labels = fake.train_images[:64], fake.train_labels[:64]
-    made = Changes(recipe, 10)
-    model = ChangedImages(network, made, 10)
+    made = BatchAugmentation(recipe, 10)
+    model = AugmentedModel(network, made, 10)
     model.compile(keras.optimizers.SGD(0.0), loss=loss(recipe), weighted_metrics=["accuracy"])
     unmixed = []
     for step in range(4):

@@ -101,9 +101,9 @@ def test_what_cannot_be_counted_is_refused():
 
     with pytest.raises(ValueError, match=r"`model` must be .* Received: Subclassed"):
         complexity(Subclassed())
-    flexible = keras.Model(tokens, tokens + 0), keras.Input((None, 4))
+    any_size = keras.Model(tokens, tokens + 0), keras.Input((None, 4))
     with pytest.raises(ValueError, match=r"`image_shape` must be .*None, None, 4"):
-        complexity(keras.Model(flexible[1], flexible[1] + 0))
+        complexity(keras.Model(any_size[1], any_size[1] + 0))
 
 
 @pytest.mark.parametrize(

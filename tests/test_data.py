@@ -97,7 +97,7 @@ def numbered(batch_size, **arguments):
     """Batches of ten images that hold their own number, which is the target as well."""
     numbers = np.arange(10)
     images = np.float32(numbers).reshape(10, 1, 1, 1)
-    return data.Batches(images, numbers, batch_size, **arguments)
+    return data.TrainBatches(images, numbers, batch_size, **arguments)
 
 
 def epoch(batches):
@@ -125,7 +125,7 @@ def test_tensorflow_does_not_tune_itself():
     assert len(stream) == 2
 
 
-class Prepared(data.Ahead):
+class Prepared(data.PrefetchingDataset):
     """Twenty numbers as batches, of which one is broken; all but the first wait for `go`."""
 
     def __init__(self):
@@ -211,9 +211,9 @@ def test_fit_gets_the_batches_of_every_epoch_in_their_order(decoded, first):
     targets = np.float32(10 ** np.arange(0, 4, 0.1))
     images = np.zeros((len(targets), 2, 2, 3), "uint8")
     if decoded == "late":
-        images = data.Pictures([lambda: Image.new("RGB", (2, 2))] * len(targets), 2)
-    batches, order = (data.Batches(images, targets, 2, epoch=first, seed=7) for _ in range(2))
-    held_out = data.Ordered(images, targets, 3)
+        images = data.LazyImages([lambda: Image.new("RGB", (2, 2))] * len(targets), 2)
+    batches, order = (data.TrainBatches(images, targets, 2, epoch=first, seed=7) for _ in range(2))
+    held_out = data.EvalBatches(images, targets, 3)
     losses = fed(batches, held_out, initial_epoch=first, epochs=first + 3)
     assert len(losses.trained) == 3
     for found in losses.trained:

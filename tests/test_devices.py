@@ -18,7 +18,7 @@ from keras_se import data
 from keras_se.augmentation import transforms as augment
 from keras_se.distribution import devices
 from keras_se.evaluation.evaluate import outputs
-from keras_se.training.augmented_model import ChangedImages
+from keras_se.training.augmented_model import AugmentedModel
 
 pytest.importorskip("matplotlib")
 SCRIPT = Path(__file__).with_name("train_tiny.py")
@@ -216,19 +216,19 @@ def test_backends_that_cannot_train_by_several_processes_say_which_one_can():
 
 
 def test_one_process_needs_no_others():
-    assert devices.join() == devices.Share(index=0, processes=1)
+    assert devices.join() == devices.ProcessShard(index=0, processes=1)
 
 
 def test_a_share_is_a_part_of_each_batch():
     places = np.arange(6)
-    parts = [devices.Share(index, 3).of(places).tolist() for index in range(3)]
+    parts = [devices.ProcessShard(index, 3).of(places).tolist() for index in range(3)]
     assert parts == [[0, 1], [2, 3], [4, 5]]
 
 
 def test_divided_batches_are_full_and_weigh_every_image_once():
     images = np.arange(10, dtype="float32").reshape(10, 1, 1, 1)
     labels = np.arange(10)
-    batches = data.Divided(images, labels, 4)
+    batches = data.PaddedEvalBatches(images, labels, 4)
     assert len(batches) == 3
     seen = [batches[index] for index in range(3)]
     values = np.concatenate([one[0].ravel() for one in seen])
@@ -252,15 +252,15 @@ def pictures(tmp_path):
         Image.new("RGB", (8, 8), (30 * index,) * 3).save(tmp_path / f"{index}.png")
     for index in BROKEN:
         (tmp_path / f"{index}.png").write_bytes(b"broken")
-    return data.Pictures([tmp_path / f"{index}.png" for index in range(7)], 8)
+    return data.LazyImages([tmp_path / f"{index}.png" for index in range(7)], 8)
 
 
-@pytest.mark.parametrize("kind", [data.Ordered, data.Divided])
+@pytest.mark.parametrize("kind", [data.EvalBatches, data.PaddedEvalBatches])
 def test_a_broken_picture_is_black_and_weighs_nothing(pictures, kind):
     """In the second batch of two all are."""
     batches = kind(pictures, np.arange(7), 2)
     images, labels, mass = (np.concatenate(rows) for rows in zip(*batches, strict=True))
-    expected = [0, 1, 2, 3, 4, 5, 6, *([0] if kind is data.Divided else [])]
+    expected = [0, 1, 2, 3, 4, 5, 6, *([0] if kind is data.PaddedEvalBatches else [])]
     assert labels.tolist() == expected
     readable = [index not in BROKEN for index in expected]
     assert mass.tolist() == [float(one) for one in readable[:7]] + [0] * (len(expected) - 7)
@@ -270,7 +270,7 @@ def test_a_broken_picture_is_black_and_weighs_nothing(pictures, kind):
 
 
 def test_a_batch_without_a_readable_picture_takes_those_that_come_next(pictures):
-    batches = data.Batches(pictures, np.arange(7), 2)
+    batches = data.TrainBatches(pictures, np.arange(7), 2)
     batches._order = np.arange(7)
     images, labels = batches[2]
     assert labels.tolist() == [0, 0]
@@ -281,12 +281,12 @@ def test_a_batch_without_a_readable_picture_takes_those_that_come_next(pictures)
         batches[0]
 
 
-@pytest.mark.parametrize("kind", [data.Ordered, data.Divided])
+@pytest.mark.parametrize("kind", [data.EvalBatches, data.PaddedEvalBatches])
 def test_the_loss_is_that_of_the_pictures_that_can_be_read(pictures, kind, tiny_network):
     recipe = small(normalize="half")
     network = SMALL(weights=None, input_shape=(8, 8, 3), classes=7)
-    changes = augment.Changes(recipe, 7)
-    model = ChangedImages(network, changes, 7)
+    changes = augment.BatchAugmentation(recipe, 7)
+    model = AugmentedModel(network, changes, 7)
     model.compile(loss=keras.losses.CategoricalCrossentropy(), weighted_metrics=["accuracy"])
     batches = kind(
         pictures,

@@ -40,9 +40,9 @@ def pairs():
 def subject(request):
     """A network of generated weights, images, and what it gives for them."""
     least, _ = NETWORKS[request.param]
-    network, flexible = build(request.param, least), build(request.param)
+    network, any_size = build(request.param, least), build(request.param)
     images = np.concatenate([image(least + 5, least + 12, seed=seed) for seed in range(2)])
-    expected = run(flexible, images)
+    expected = run(any_size, images)
     # Else nothing that follows could fail.
     assert np.abs(expected[0] - expected[1]).max() > 1e-3 * np.abs(expected).max(), expected
     with served_once():

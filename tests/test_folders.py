@@ -64,23 +64,23 @@ def edges(tmp_path_factory):
 def seen(recipe):
     """The training images of an epoch as a network gets them, held-out ones, and their dataset."""
     dataset = fit._load(recipe)
-    batches, held_out = fit._batches(recipe, dataset, 0, devices.Share())
-    changes = augment.Changes(recipe, 2, fit._late(recipe, dataset))
+    batches, held_out = fit._batches(recipe, dataset, 0, devices.ProcessShard())
+    changes = augment.BatchAugmentation(recipe, 2, fit._late(recipe, dataset))
     images = []
     for (batch, steps), _ in (batches[index] for index in range(len(batches))):
         images.append(keras.ops.convert_to_numpy(changes.images(batch, int(steps[0]))))
     return np.concatenate(images), np.asarray(held_out[0][0][0]), dataset
 
 
-@pytest.mark.parametrize(("smallest", "crop", "channel"), [(0.5, 0.875, 0), (1, 0.5, 1)])
-def test_random_crops_are_cut_from_the_whole_file(edges, smallest, crop, channel):
+@pytest.mark.parametrize(("min_area", "crop", "channel"), [(0.5, 0.875, 0), (1, 0.5, 1)])
+def test_random_crops_are_cut_from_the_whole_file(edges, min_area, crop, channel):
     """Also of a set that fits in memory; the largest box is the whole centre square."""
-    given = CROPPED | {"augment": (f"resized_crop({smallest})",), "crop": crop}
+    given = CROPPED | {"augment": (f"resized_crop({min_area})",), "crop": crop}
     images, held_out, dataset = seen(small(data=edges, **given))
     assert images.shape == (24, 16, 16, 3)
     assert images[..., channel].max() > 0.5
     assert held_out[..., channel].max() == 0
-    assert isinstance(dataset.train_images, data.Pictures)
+    assert isinstance(dataset.train_images, data.LazyImages)
     assert isinstance(dataset.test_images, np.ndarray)
 
 
@@ -96,7 +96,7 @@ def test_random_crops_are_the_same_whether_a_set_fits_in_memory(edges, monkeypat
     load = data.load
     monkeypatch.setattr(data, "load", lambda name, **given: load(name, memory=0, **given))
     late, held_out_late, dataset = seen(recipe)
-    assert isinstance(dataset.test_images, data.Pictures)
+    assert isinstance(dataset.test_images, data.LazyImages)
     np.testing.assert_array_equal(images, late)
     np.testing.assert_array_equal(held_out, held_out_late)
 
@@ -186,7 +186,7 @@ def prepared(tmp_path, capsys, monkeypatch):
     def decode(*_):
         raise AssertionError("decoding began")
 
-    monkeypatch.setattr(data.Pictures, "_read", decode)
+    monkeypatch.setattr(data.LazyImages, "_read", decode)
 
     def run(out):
         assert cli.main(["data", "prepare", str(root), str(out), "--size", "8"]) == 2

@@ -293,7 +293,7 @@ def test_published_weights_are_of_the_published_placement():
         applications.SEResNet50(placement="pre")
     assert not applications.SEResNet50.variant(stages=(1, 2)).weights
     # Where the gates are is nothing to the plain twin.
-    assert applications.SEResNet50.variant(stages=(1, 2)).published(se=False)
+    assert applications.SEResNet50.variant(stages=(1, 2)).pretrained_weights(se=False)
     assert applications.SEResNet50.variant(placement="standard") is applications.SEResNet50
     assert applications.MobileNetV3Small_075.variant(alpha=1.0) is applications.MobileNetV3Small
     small = applications.MobileNetV3Small.variant(alpha=0.75)

@@ -67,8 +67,8 @@ def distinct():
 
 def sides(row):
     """Pixels: odd, and about as small as is legal, since there are many networks."""
-    smallest = max(33, row.smallest)
-    return smallest, smallest + 14
+    min_size = max(33, row.min_size)
+    return min_size, min_size + 14
 
 
 def generated(application, **arguments):
@@ -200,7 +200,7 @@ def test_the_deepest_networks_are_saved_and_loaded(name, tmp_path):
 @pytest.mark.parametrize("name", FAST)
 def test_pooling_and_the_feature_map_agree(name):
     row = shallow(ROWS[name])
-    height, width = max(64, row.smallest), max(96, row.smallest)
+    height, width = max(64, row.min_size), max(96, row.min_size)
     features = run(generated(row, include_top=False), image(height, width))
     for pooling, reduce in (("avg", np.mean), ("max", np.max)):
         pooled = generated(row, include_top=False, pooling=pooling)
@@ -213,7 +213,7 @@ def test_pooling_and_the_feature_map_agree(name):
 @pytest.mark.parametrize("name", FAST)
 def test_four_channels_see_them_all(name):
     row = shallow(ROWS[name])
-    side = max(64, row.smallest)
+    side = max(64, row.min_size)
     model = generated(row, input_shape=(side, side, 4), classes=10)
     images = image(side, side, 4)
     for channel in range(4):
@@ -273,7 +273,7 @@ def test_channels_first_gives_the_same_logits(name):
     keras.config.set_image_data_format("channels_first")
     try:
         first = generated(row, input_shape=(3, None, None), classes=10)
-        images = image(max(64, row.smallest), max(96, row.smallest))
+        images = image(max(64, row.min_size), max(96, row.min_size))
         expected = run(last, images)
         result = run(first, images.transpose(0, 3, 1, 2))
     finally:

@@ -11,10 +11,10 @@ import pytest
 from tiny import small
 
 from keras_se import applications, data
-from keras_se.augmentation.transforms import Changes
+from keras_se.augmentation.transforms import BatchAugmentation
 from keras_se.training import DIGITS, RECIPES, override, smoke
 from keras_se.training import loop as fit
-from keras_se.training.augmented_model import ChangedImages
+from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.checkpoint import Checkpoint
 from keras_se.training.phases import phase_ends
 from keras_se.training.state import State
@@ -231,7 +231,7 @@ def test_networks_of_half_precision_get_images_of_full_precision(precision, fake
     fit.fit(recipe, network, fake, tmp_path / "history.csv", [Checkpoint(State()), kept])
     scaled = isinstance(kept.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (precision == "mixed_float16")
-    model = ChangedImages(network, Changes(recipe, 10), 10)
+    model = AugmentedModel(network, BatchAugmentation(recipe, 10), 10)
     assert model.compute_dtype == "float32"
     assert network.layers[1].compute_dtype == precision.removeprefix("mixed_")
     seen = []
@@ -327,7 +327,7 @@ from keras_se.training.stochastic_depth import drop_branches
 
 inputs = keras.Input((2, 2, 1))
 sums = inputs
-with devices.spread(64):
+with devices.distribution_scope(64):
     for index in range(2):
         branch = keras.layers.Activation("linear")(sums)
         sums = keras.layers.Add(name=f"sum{index}")([sums, branch])

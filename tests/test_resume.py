@@ -85,7 +85,7 @@ def tensorflow_errors():
 def stop_after(patch, steps):
     """Makes the data end with an error after so many batches."""
     left = [steps]
-    read = data.Batches._read
+    read = data.TrainBatches._read
 
     def failing(self, places):
         left[0] -= 1
@@ -93,7 +93,7 @@ def stop_after(patch, steps):
             raise Stop
         return read(self, places)
 
-    patch.setattr(data.Batches, "_read", failing)
+    patch.setattr(data.TrainBatches, "_read", failing)
 
 
 def weights(path):
@@ -182,14 +182,14 @@ def test_a_state_of_another_backend_or_network_is_refused(recipe, tmp_path):
 
 def test_a_loss_that_breaks_later_keeps_the_last_good_weights(recipe, tmp_path, monkeypatch):
     """The images of the third epoch are not numbers."""
-    read = data.Batches._read
+    read = data.TrainBatches._read
 
     def spoiled(self, places):
         images, targets = read(self, places)
         images = np.float32(images) / 255
         return (images * np.nan if self.epoch == 2 else images), targets
 
-    monkeypatch.setattr(data.Batches, "_read", spoiled)
+    monkeypatch.setattr(data.TrainBatches, "_read", spoiled)
     with pytest.raises(ValueError, match="not a number in epoch 3"):
         fit.train(recipe, tmp_path)
     state = State(tmp_path / "state.npz")

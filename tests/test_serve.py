@@ -33,7 +33,7 @@ pytestmark = pytest.mark.xdist_group("serve")
 SERVE = Path(__file__).parent.parent / "applications" / "serve.py"
 PATHS = {"saved_model": "served", "onnx": "served.onnx", "openvino": "served.xml"}
 (ROW,) = SEResNet20.weights
-PATIENCE = 120  # seconds
+HEARTBEAT_TIMEOUT = 120  # seconds
 
 
 def picture(seed):
@@ -101,11 +101,11 @@ class Server:
             return response.status, json.loads(response.read()), response.headers
 
     def connect(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=HEARTBEAT_TIMEOUT)
 
 
 def wait_until(condition):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + HEARTBEAT_TIMEOUT
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -194,7 +194,7 @@ def refuses(server):
 
 def test_a_full_queue_refuses_and_the_last_are_answered_before_the_end(exports):
     folder, expected = exports
-    with Server(folder / "served.onnx", "--queue", 2, "--seconds", PATIENCE) as server:
+    with Server(folder / "served.onnx", "--queue", 2, "--seconds", HEARTBEAT_TIMEOUT) as server:
         begun = [begin(server, content) for content in FILES[:2]]
         wait_until(lambda: server.ask("/health")[1]["accepted"] == 2)
         status, answer, headers = server.ask("/predict", FILES[2])
@@ -209,7 +209,7 @@ def test_a_full_queue_refuses_and_the_last_are_answered_before_the_end(exports):
             assert_right(json.loads(response.read()), probabilities)
             connection.close()
         # The signal, after what it began is done.
-        assert server.process.wait(PATIENCE) in (0, -signal.SIGTERM)
+        assert server.process.wait(HEARTBEAT_TIMEOUT) in (0, -signal.SIGTERM)
         assert "Application shutdown complete" in server.process.stderr.read()
 
 

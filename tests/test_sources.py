@@ -157,14 +157,14 @@ def test_fake_images_differ_by_class():
 def test_streamed_pictures_are_those_decoded_at_once(divided):
     whole = data.load(f"folder:{divided}", size=8)
     late = data.load(f"folder:{divided}", size=8, memory=0)
-    assert isinstance(late.train_images, data.Pictures)
+    assert isinstance(late.train_images, data.LazyImages)
     assert late.image_shape == whole.image_shape
-    with_arrays = data.Batches(whole.train_images, whole.train_labels, 4, seed=3)
-    streamed = data.Batches(late.train_images, late.train_labels, 4, seed=3)
+    with_arrays = data.TrainBatches(whole.train_images, whole.train_labels, 4, seed=3)
+    streamed = data.TrainBatches(late.train_images, late.train_labels, 4, seed=3)
     for index in range(3):
         for one, other in zip(with_arrays[index], streamed[index], strict=True):
             np.testing.assert_array_equal(one, other)
-    held_out = data.Ordered(late.test_images, late.test_labels, 4)
+    held_out = data.EvalBatches(late.test_images, late.test_labels, 4)
     assert [len(held_out[index][1]) for index in range(len(held_out))] == [4, 2]
     np.testing.assert_array_equal(
         np.concatenate([held_out[0][0], held_out[1][0]]), np.float32(whole.test_images) / 255
@@ -177,12 +177,12 @@ def test_a_broken_picture_in_a_stream_keeps_the_batch_whole(tmp_path):
     (tmp_path / "test/red/2.jpg").write_text("")
     late = data.load(f"folder:{tmp_path}", size=8, memory=0)
     assert late.all_skipped() == []
-    batches = data.Batches(late.train_images, late.train_labels, 12, seed=0)
+    batches = data.TrainBatches(late.train_images, late.train_labels, 12, seed=0)
     images, labels = batches[0]
     assert images.shape == (12, 8, 8, 3)
     np.testing.assert_array_equal(shades(images)[1], labels == 1)
     assert np.bincount(labels).tolist() in ([7, 5], [6, 6])
-    held_out = data.Ordered(late.test_images, late.test_labels, 6)
+    held_out = data.EvalBatches(late.test_images, late.test_labels, 6)
     assert held_out[0][1].tolist() == [0, 0, 0, 1, 1, 1]
     assert held_out[0][2].tolist() == [1, 1, 1, 1, 1, 0]
     assert late.test_images.broken == {5}
@@ -217,7 +217,7 @@ def test_a_random_crop_shows_its_box_whatever_the_decoder_does(tmp_path):
     image = np.stack([across, across.T, np.zeros((256, 256))], axis=-1).astype("uint8")
     path = tmp_path / "ramp.jpg"
     Image.fromarray(image).save(path, quality=98)
-    one = data.Pictures([path], 16)
+    one = data.LazyImages([path], 16)
     box = pictures.random_box(np.random.default_rng(5), 256, 256, 0.5)
     images, readable = one.take([0], [np.random.default_rng(5)], 0.5)
     assert readable.all()
@@ -232,7 +232,7 @@ def test_a_random_crop_of_16_bits_keeps_its_grey(tmp_path):
     path = tmp_path / "grey.png"
     Image.fromarray(np.full((40, 40), 100 * 256, "uint16")).save(path)
     random = np.random.default_rng(0)
-    (image,), _ = data.Pictures([path], 16).take([0], [random], 0.5)
+    (image,), _ = data.LazyImages([path], 16).take([0], [random], 0.5)
     assert set(np.unique(image)) == {100}
 
 
@@ -243,7 +243,9 @@ def test_a_decompression_bomb_is_a_broken_file(divided, monkeypatch, limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     bomb = picture(divided.parent / "bombs" / "a" / "bomb.png", RED, (30, 30))
     small = picture(divided.parent / "bombs" / "a" / "small.png", BLUE, (8, 8))
-    late = data.Pictures([small, bomb, lambda: tfds._picture([{"image": bomb.read_bytes()}], 0)], 8)
+    late = data.LazyImages(
+        [small, bomb, lambda: tfds._picture([{"image": bomb.read_bytes()}], 0)], 8
+    )
     for randoms in (None, [np.random.default_rng(0) for _ in range(3)]):
         images, readable = late.take([0, 1, 2], randoms, 0.5)
         assert readable.tolist() == [True, False, False]
@@ -256,10 +258,10 @@ def test_a_decompression_bomb_is_a_broken_file(divided, monkeypatch, limit):
 
 def test_streaming_crops_are_a_function_of_seed_epoch_and_place(divided):
     late = data.load(f"folder:{divided}", size=8, memory=0)
-    given = {"seed": 1, "smallest": 0.3}
-    first = data.Batches(late.train_images, late.train_labels, 4, **given)
+    given = {"seed": 1, "min_area": 0.3}
+    first = data.TrainBatches(late.train_images, late.train_labels, 4, **given)
     first.on_epoch_end()
-    later = data.Batches(late.train_images, late.train_labels, 4, epoch=1, **given)
+    later = data.TrainBatches(late.train_images, late.train_labels, 4, epoch=1, **given)
     for index in (2, 0, 1):
         for one, other in zip(first[index], later[index], strict=True):
             np.testing.assert_array_equal(one, other)
@@ -267,11 +269,11 @@ def test_streaming_crops_are_a_function_of_seed_epoch_and_place(divided):
 
 def test_repeated_images_come_in_one_epoch_that_is_no_longer():
     numbers = np.arange(12)
-    batches = data.Batches(np.float32(numbers).reshape(12, 1, 1, 1), numbers, 6, repeats=3)
+    batches = data.TrainBatches(np.float32(numbers).reshape(12, 1, 1, 1), numbers, 6, repeats=3)
     drawn = np.concatenate([batches[index][1] for index in range(len(batches))])
     assert len(drawn) == 12
     assert sorted(np.bincount(drawn, minlength=12)) == [0] * 8 + [3] * 4
-    assert len(data.Batches(numbers, numbers, 2, steps=3)) == 3
+    assert len(data.TrainBatches(numbers, numbers, 2, steps=3)) == 3
 
 
 # Array files
@@ -385,7 +387,7 @@ def test_channels_first_reaches_streams_and_arrays(divided):
         for memory in (0, sources.MEMORY):
             loaded = data.load(f"folder:{divided}", size=8, memory=memory)
             assert loaded.image_shape == (3, 8, 8)
-            images, labels = data.Batches(loaded.train_images, loaded.train_labels, 12)[0]
+            images, labels = data.TrainBatches(loaded.train_images, loaded.train_labels, 12)[0]
             np.testing.assert_array_equal(images[:, 0].mean(axis=(1, 2)) > 0.2, labels == 1)
     finally:
         keras.config.set_image_data_format(before)

@@ -332,7 +332,7 @@ def test_a_loss_that_is_not_a_number_saves_no_network(recipe, few, tmp_path, mon
 def test_a_file_that_was_not_finished_is_not_there(tmp_path):
     path = tmp_path / "model.keras"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), folder.finished(path) as partial:
+    with pytest.raises(KeyboardInterrupt), folder.atomic_path(path) as partial:
         partial.write_text("half")
         assert partial.suffix == ".keras"
         raise KeyboardInterrupt

@@ -41,7 +41,7 @@ def test_images_are_normalised_as_those_of_the_weights(transferred, network, row
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), "uint8")
     application, se = applications.find(network)
     expected = application.preprocess_input(images, row.tag, se=se)
-    actual = augment.Changes(recipe, 10).unchanged(images)
+    actual = augment.BatchAugmentation(recipe, 10).unchanged(images)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(actual), expected, atol=1e-6)
 
 

@@ -63,7 +63,7 @@ def test_tags_are_unique_and_no_published_row_is_lost():
 def test_what_imagenet_means():
     assert applications.SEResNet50.weights[0].tag == "ra2_in1k"
     assert applications.SEResNet50.weights[0].top1 == 80.26
-    assert applications.SEResNet50.published(se=False)[0].tag == "a1_in1k"
+    assert applications.SEResNet50.pretrained_weights(se=False)[0].tag == "a1_in1k"
     for name in dict(EVERY):
         rows = WEIGHTS[name]
         assert rows[0].classes == 1000, name

@@ -15,7 +15,7 @@ def trunk(x, se):
     return add(se(name="se")(residual) if se else residual, x, name="block")
 
 
-SMALL = Application("SETiny", trunk, se=SqueezeExcite, size=32, smallest=4)
+SMALL = Application("SETiny", trunk, se=SqueezeExcite, size=32, min_size=4)
 
 
 def small(**fields):

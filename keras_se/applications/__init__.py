@@ -42,13 +42,13 @@ X8 = {"groups": 32, "width": 8}
 S154 = {"depths": (3, 8, 36, 3), "stem": (64, 64, 128), "down_kernel": 3, "dropout": 0.2}
 GATES = {"options": ("placement", "stages")}
 RESNET = {**GATES, "trunk": resnet}
-TINY = {"se": PAPER_SE, "size": 32, "smallest": 4}
+TINY = {"se": PAPER_SE, "size": 32, "min_size": 4}
 CIFAR = {**TINY, **GATES, "trunk": cifar.cifar_resnet}
 PRE = {**CIFAR, "trunk": cifar.cifar_preresnet}
 LEGACY = {**GATES, "trunk": legacy_senet, "se": PAPER_SE, "head_layers": ("last__linear",)}
 TS = {"trunk": resnet_ts, "head_layers": ("head_fc",), "size": 256}
 
-INCEPTION = {"se": PAPER_SE, "size": 299, "smallest": 75}
+INCEPTION = {"se": PAPER_SE, "size": 299, "min_size": 75}
 MOBILE = {"se": PAPER_SE, "head_layers": ("classifier",), "options": ("alpha",)}
 V3 = {
     **MOBILE,

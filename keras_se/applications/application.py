@@ -31,7 +31,7 @@ class Application:
         head_layers: Names of the head's layers with weights, the classifier last.
         dropout: Fraction of the features that the head drops in training.
         size: Default side of the square input, in pixels.
-        smallest: Least legal side of the input, in pixels.
+        min_size: Least legal side of the input, in pixels.
         options: Names of the `arguments` that may also be given when the network is built.
         **arguments: What the trunk takes to become this network.
     """
@@ -47,7 +47,7 @@ class Application:
         head_layers=("fc",),
         dropout=0.0,
         size=224,
-        smallest=32,
+        min_size=32,
         options=(),
         **arguments,
     ):
@@ -56,7 +56,7 @@ class Application:
         self._origin, self._chosen = self, {}
         self.twin = twin or name.replace("SE", "", 1)
         self.size = size
-        self.smallest = smallest
+        self.min_size = min_size
         self.options = options
         self._trunk = partial(trunk, **arguments)
         self._se = se
@@ -70,9 +70,9 @@ class Application:
     @property
     def weights(self):
         """The published checkpoints, best documented first; `weights="imagenet"` is the first."""
-        return self.published()
+        return self.pretrained_weights()
 
-    def published(self, se=True):
+    def pretrained_weights(self, se=True):
         """The published checkpoints of this network, or of its plain twin if `se` is false."""
         from keras_se.weights import WEIGHTS
 
@@ -199,7 +199,7 @@ class Application:
             return self.variant(**options)(*given, classifier_activation, name, se=se)
         factory = self._factory(se)
         self._check(include_top, weights, pooling, classes)
-        rows = self.published(se)
+        rows = self.pretrained_weights(se)
         if weights == "imagenet" and all(row.class_names for row in rows):
             raise ValueError(self._no_weights(se))
         source = None
@@ -240,14 +240,18 @@ class Application:
         from keras_se.weights import find
 
         name = self._network_name(se)
-        if not self.published(se):
+        if not self.pretrained_weights(se):
             has = f"its plain twin: se=False of {self.name}"
-            has = has if self.published(se=False) else "a network that has, such as SEResNet50"
+            has = (
+                has
+                if self.pretrained_weights(se=False)
+                else "a network that has, such as SEResNet50"
+            )
             raise ValueError(
                 f"{name} has no published weights, and so no preprocessing of its own. Use that of "
                 f"{has}."
             )
-        return find(weights, self.published(se), network=name)
+        return find(weights, self.pretrained_weights(se), network=name)
 
     def _no_weights(self, se):
         from keras_se.weights import WEIGHTS
@@ -258,9 +262,9 @@ class Application:
         name = self._network_name(se)
         trained = [one for one, rows in WEIGHTS.items() if not rows[0].class_names]
         near = difflib.get_close_matches(name, trained, 3, 0.5)
-        hints = [f"weights={one.tag!r}" for one in self.published(se)]
+        hints = [f"weights={one.tag!r}" for one in self.pretrained_weights(se)]
         hints += [f"or a network that has some, such as {', '.join(near)}"] if near else []
-        if se is not False and not self._chosen and self.published(se=False):
+        if se is not False and not self._chosen and self.pretrained_weights(se=False):
             hints.append(
                 f"or put gates into the trained plain twin: "
                 f"keras_se.surgery.insert_se({self.name}(se=False))"
@@ -329,9 +333,9 @@ class Application:
         sides = shape[:-1] if axis == -1 else shape[1:]
         if channels is None:
             raise ValueError(f"`{argument}` must have known channels, {legal}. Received: {shape}")
-        if any(side is not None and side < self.smallest for side in sides):
+        if any(side is not None and side < self.min_size for side in sides):
             raise ValueError(
-                f"`{argument}` must be at least {self.smallest} pixels high and wide for "
+                f"`{argument}` must be at least {self.min_size} pixels high and wide for "
                 f"{self.name}. Received: {shape}"
             )
 

@@ -8,13 +8,13 @@ transition, after its pooling.
 from keras import layers
 
 from keras_se.applications.bricks import channel_axis, concat, conv, max_pool_positive, norm
-from keras_se.validation import positive
+from keras_se.validation import check_positive
 
 
 def densenet(x, se, *, depths, growth=32):
     """Dense blocks of `depths` layers, `growth` filters each, with halving transitions between."""
-    growth = positive("growth", growth, whole=True)
-    depths = [positive(f"depths[{i}]", one, whole=True) for i, one in enumerate(depths)]
+    growth = check_positive("growth", growth, whole=True)
+    depths = [check_positive(f"depths[{i}]", one, whole=True) for i, one in enumerate(depths)]
     x = norm(
         conv(x, 2 * growth, 7, strides=2, name="features_conv0"), "relu", name="features_norm0"
     )

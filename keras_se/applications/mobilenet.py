@@ -17,7 +17,7 @@ from keras_se.applications.bricks import (
     depthwise,
     norm,
 )
-from keras_se.validation import positive
+from keras_se.validation import check_positive
 
 # fmt: off
 # One row a stage: strides of its first block, filters, blocks.
@@ -59,7 +59,7 @@ def mobilenet_v1(x, se, *, stages, alpha=1.0):
 
     `alpha` multiplies the filters of all convolutions.
     """
-    x = _stem(x, 32, "relu6", positive("alpha", alpha))
+    x = _stem(x, 32, "relu6", check_positive("alpha", alpha))
     for stage, (first_strides, filters, depth) in enumerate(stages):
         for index in range(depth):
             name = f"blocks_{stage}_{index}"
@@ -75,7 +75,7 @@ def mobilenet_v2(x, se, *, stages, alpha=1.0):
 
     `alpha` multiplies the filters of all convolutions but, if it is less than one, the last's 1280.
     """
-    x = _stem(x, 32, "relu6", positive("alpha", alpha))
+    x = _stem(x, 32, "relu6", check_positive("alpha", alpha))
     for stage, (first_strides, filters, ratios) in enumerate(stages):
         for index, ratio in enumerate(ratios):
             name = f"blocks_{stage}_{index}"
@@ -93,7 +93,7 @@ def mobilenet_v3(x, se, *, stages, alpha=1.0):
 
     `alpha` multiplies the filters of all convolutions but, below 0.75, the first.
     """
-    x = _stem(x, 16, "hard_swish", 1.0 if positive("alpha", alpha) < 0.75 else alpha)
+    x = _stem(x, 16, "hard_swish", 1.0 if check_positive("alpha", alpha) < 0.75 else alpha)
     for stage, (kernel, first_strides, filters, ratios, gated, activation) in enumerate(stages):
         for index, ratio in enumerate(ratios):
             name = f"blocks_{stage}_{index}"

@@ -20,7 +20,7 @@ from keras_se.applications.bricks import (
     norm,
 )
 from keras_se.layers import ChannelShuffle
-from keras_se.validation import positive
+from keras_se.validation import check_positive
 
 # The paper's table 1: filters of stage 2 by the number of groups; each
 # stage has twice the filters of the one before.
@@ -81,7 +81,7 @@ def _width(groups, scale):
     if isinstance(groups, bool) or groups not in tuple(WIDTHS):
         legal = ", ".join(map(str, WIDTHS))
         raise ValueError(f"`groups` must be one of {legal}. Received: groups={groups!r}")
-    width = WIDTHS[groups] * positive("scale", scale)
+    width = WIDTHS[groups] * check_positive("scale", scale)
     # Not exactly: a third of 240 is a whole number that floating point may miss.
     if round(width) < groups or abs(width / groups - round(width / groups)) > 1e-6:
         raise ValueError(

@@ -8,7 +8,7 @@ convolutions, so that images of any size will do.
 from keras import layers
 
 from keras_se.applications.bricks import activate, channel_axis, classifier, conv, norm
-from keras_se.layers import Enlarge
+from keras_se.layers import PoolToMinimumSize
 
 # The filters of the convolutions of each stage: configurations A, B, D and E of the paper.
 VGG11 = ((64,), (128,), 2 * (256,), 2 * (512,), 2 * (512,))
@@ -39,7 +39,7 @@ def vgg_head(x, classes, activation, *, hidden=4096, dropout=0.0, name="head_fc"
     """The two dense layers of `hidden` units as convolutions, pooling, and the classifier."""
     sides = x.shape[1:-1] if channel_axis() == -1 else x.shape[2:]
     if not all(side is not None and side >= MAP_SIZE for side in sides):
-        x = Enlarge(MAP_SIZE, name="pre__logits_enlarge")(x)
+        x = PoolToMinimumSize(MAP_SIZE, name="pre__logits_enlarge")(x)
     x = conv(x, hidden, MAP_SIZE, padding="valid", use_bias=True, name="pre__logits_fc1")
     x = activate(x, "relu", name="pre__logits_fc1")
     if dropout:

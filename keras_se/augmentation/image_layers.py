@@ -65,24 +65,24 @@ class Cutout(keras.layers.Layer):
 class ResizedCrop(keras.layers.Layer):
     """Cuts a box of random area and proportions out of each image and enlarges it to the whole.
 
-    The area is uniform from `smallest` to one, the logarithm of the proportions uniform from 3/4 to
+    The area is uniform from `min_area` to one, the logarithm of the proportions uniform from 3/4 to
     4/3; a side that would be longer than the image is cut to the image.
 
     Args:
-        smallest: Fraction of the image's area.
+        min_area: Fraction of the image's area.
 
     Reference:
         https://arxiv.org/abs/1409.4842, section 6.
     """
 
-    def __init__(self, smallest, **keywords):
+    def __init__(self, min_area, **keywords):
         super().__init__(**keywords)
-        self.smallest = smallest
+        self.min_area = smallest
 
     def get_random_transformation(self, data, training=True, seed=None):
         """Draws the boxes, `(image, 4)`: top, left, height, width, in fractions of the sides."""
         count = (ops.shape(data)[0],)
-        area = keras.random.uniform(count, self.smallest, 1.0, seed=seed)
+        area = keras.random.uniform(count, self.min_area, 1.0, seed=seed)
         limit = math.log(4 / 3)
         ratio = ops.exp(keras.random.uniform(count, -limit, limit, seed=seed))
         sides = ops.minimum(ops.sqrt(ops.stack([area / ratio, area * ratio])), 1.0)

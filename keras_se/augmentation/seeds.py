@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 
-class Draws(keras.random.SeedGenerator):
+class StepSeeds(keras.random.SeedGenerator):
     """Seeds for Keras's random functions, counted from a number on instead of kept in a variable.
 
     A layer that draws from it gives the same change whenever, in whichever thread and however
@@ -55,7 +55,7 @@ def replica(dtype):
     return tf.cast(context.replica_id_in_sync_group, dtype) if context else 0
 
 
-def derive(seed, index):
+def fold_in(seed, index):
     """A seed for each of several things that draw, so that equal draws do not come together.
 
     Args:

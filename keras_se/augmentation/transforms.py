@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_se.augmentation import image_layers
-from keras_se.augmentation.seeds import Draws, derive
+from keras_se.augmentation.seeds import StepSeeds, fold_in
 from keras_se.weights.registry import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -148,14 +148,16 @@ def augmentation(texts, seed):
     for index, (name, amount) in enumerate(map(parse, texts)):
         one = AUGMENTATIONS[name]
         # A seed of its own each, or equal amounts of two changes would always come together.
-        rows.append((one.layer(amount, dtype="float32"), derive(seed, index), one.draws))
+        rows.append((one.layer(amount, dtype="float32"), fold_in(seed, index), one.draws))
 
     def augment(images, step):
         # On PyTorch a tensor may be the array's own memory, and RandomBrightness changes it.
         images = ops.copy(ops.convert_to_tensor(images))
         for layer, own, draws in rows:
             first = (step + FIRST_STEP) * draws
-            changes = layer.get_random_transformation(images, training=True, seed=Draws(own, first))
+            changes = layer.get_random_transformation(
+                images, training=True, seed=StepSeeds(own, first)
+            )
             images = layer.transform_images(images, changes, training=True)
         return images
 
@@ -196,7 +198,7 @@ class Mixing:
         return bool(self._layers)
 
     def _each(self, method, values, images, step):
-        draws = Draws(self._seed, step * 64)
+        draws = StepSeeds(self._seed, step * 64)
         second = keras.random.uniform((), seed=draws) < 0.5
         results = []
         for layer in self._layers:
@@ -234,7 +236,7 @@ def normalization(name):
     return normalize
 
 
-class Changes:
+class BatchAugmentation:
     """What a recipe does to the batches of its training, as functions of the step.
 
     They are made of Keras's operations, so that they can be compiled with what follows.
@@ -248,7 +250,7 @@ class Changes:
     def __init__(self, recipe, classes, augment=None):
         texts = recipe.augment if augment is None else augment
         self._augment = augmentation(texts, recipe.seed)
-        seed = derive(recipe.seed, len(recipe.augment) + 1)
+        seed = fold_in(recipe.seed, len(recipe.augment) + 1)
         self._mixing = Mixing(recipe.mixup, recipe.cutmix, seed)
         self._normalize = normalization(recipe.normalize)
         self._classes, self._threshold = classes, recipe.target_threshold
@@ -268,7 +270,7 @@ class Changes:
         targets = self._mixing.targets(targets, images, step)
         return ops.cast(targets > self._threshold, "float32") if self._threshold else targets
 
-    def dominant(self, labels, images, step):
+    def majority_labels(self, labels, images, step):
         """The class with the largest share in each image, mixed as `images` are in this step.
 
         Args:

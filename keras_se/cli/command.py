@@ -39,7 +39,7 @@ def registry_row(application, se, weights, preprocessing):
     if preprocessing and "." in preprocessing:
         network, _, preprocessing = preprocessing.partition(".")
         application, se = applications.find(network)
-    rows = application.published(se)
+    rows = application.pretrained_weights(se)
     name = application.name if se else application.twin
     tag = preprocessing or weights
     if preprocessing or tag == "imagenet" or tag in {row.tag for row in rows}:

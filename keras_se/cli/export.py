@@ -121,7 +121,7 @@ def _model(options):
     application, se = applications.find(options.model)
     weights = options.weights or "imagenet"
     model = application(weights=weights, classes=None, se=se)
-    rows = application.published(se)
+    rows = application.pretrained_weights(se)
     row = next((one for one in rows if weights in ("imagenet", one.tag)), None)
     return model, row and class_names(row)
 

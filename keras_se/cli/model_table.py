@@ -77,7 +77,7 @@ def checkpoints():
     table = [("network", "weights", "pixels", "classes", "top-1 %", "top-5 %", "license", "source")]
     for row in rows().values():
         for name, se in ((row.name, True), (row.twin, False)):
-            for one in row.published(se):
+            for one in row.pretrained_weights(se):
                 measured = (_accuracy(one.top1), _accuracy(one.top5), one.license or "none named")
                 size = (str(one.size), str(one.classes))
                 table.append((name, one.tag, *size, *measured, one.source))
@@ -99,7 +99,7 @@ def markdown():
         cost = known[row.name]
         added = cost["parameters"] - cost["twin_parameters"]
         tags = ", ".join(f"`{one.tag}`" for one in row.weights) or "-"
-        best = [checkpoints[:1] for checkpoints in (row.weights, row.published(se=False))]
+        best = [checkpoints[:1] for checkpoints in (row.weights, row.pretrained_weights(se=False))]
         accuracies = [_accuracy(one[0].top1) if one else "-" for one in best]
         lines.append(
             f"| `{row.name}` | {row.size} | {cost['parameters']:,} | {added:,} "

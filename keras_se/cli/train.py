@@ -121,7 +121,7 @@ def _transfer(options):
 
 def _run(recipe, options):
     from keras_se.distribution.devices import join
-    from keras_se.distribution.processes import together
+    from keras_se.distribution.processes import stop_all_on_failure
     from keras_se.recipes.recipe import override
     from keras_se.training.loop import train
 
@@ -130,7 +130,7 @@ def _run(recipe, options):
     if options.data:
         recipe = override(recipe, [f"data={options.data}"])
     share = join(options.processes, options.process_id, options.coordinator)
-    with together(share, _stop):
+    with stop_all_on_failure(share, _stop):
         train(recipe, options.out, options.overwrite, options.resume, options.tensorboard, share)
     return OK
 

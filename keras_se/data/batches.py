@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_se.data.images import Pictures
-from keras_se.data.pipeline import Ahead
+from keras_se.data.images import LazyImages
+from keras_se.data.pipeline import PrefetchingDataset
 
 
 def whole(places):
@@ -11,7 +11,7 @@ def whole(places):
     return places
 
 
-class Batches(Ahead):
+class TrainBatches(PrefetchingDataset):
     """Shuffled batches for one `model.fit`, each with a fresh random change of its images.
 
     The order of each epoch is the next permutation that the seed gives, so a run that starts at a
@@ -19,7 +19,7 @@ class Batches(Ahead):
     another epoch: the statistics of a batch of three would harm batch norm.
 
     Args:
-        images: Array with the images along the first axis, or `Pictures`, which are decoded by
+        images: Array with the images along the first axis, or `LazyImages`, which are decoded by
             several threads ahead of the network.
         targets: Array with a row for each image.
         batch_size: Number of images in a batch.
@@ -31,7 +31,7 @@ class Batches(Ahead):
         repeats: How often an image comes in an epoch, with another change each time; the epoch
             is as long as without, so it sees only a part of the images (repeated augmentation,
             arXiv:1901.09335).
-        smallest: If given, `Pictures` are cut at random, also beyond the centre; see `random_box`.
+        min_area: If given, `LazyImages` are cut at random; see `random_box`.
         part: A function of the places of a batch in the order that gives those this process
             reads.
 
@@ -50,10 +50,10 @@ class Batches(Ahead):
         epoch=0,
         steps=0,
         repeats=1,
-        smallest=None,
+        min_area=None,
         part=whole,
     ):
-        super().__init__(ahead=isinstance(images, Pictures))
+        super().__init__(ahead=isinstance(images, LazyImages))
         if batch_size > len(images):
             raise ValueError(
                 f"`batch_size` must be at most the number of training images, {len(images)}. "
@@ -65,7 +65,7 @@ class Batches(Ahead):
         # Keras announces the end of an epoch before the first one too.
         self.epoch = epoch - 1
         self._steps, self._repeats = steps, repeats
-        self._seed, self._smallest = seed, smallest
+        self._seed, self._min_area = seed, min_area
         self._part = part
         self._random = np.random.default_rng(seed)
         for _ in range(epoch + 1):
@@ -93,7 +93,7 @@ class Batches(Ahead):
 
     def _read(self, places):
         """The images at these places of the epoch's order, and their targets."""
-        if not isinstance(self.images, Pictures):
+        if not isinstance(self.images, LazyImages):
             chosen = self._order[places // self._repeats]
             return self.images[chosen], self.targets[chosen]
         images, readable, targets = self._decoded(places)
@@ -112,20 +112,20 @@ class Batches(Ahead):
         """The same with what could not be read, and for each whether it could."""
         chosen = self._order[places // self._repeats]
         randoms = None
-        if self._smallest is not None:
+        if self._min_area is not None:
             keys = ((self._seed, max(self.epoch, 0), int(place)) for place in places)
             randoms = [np.random.default_rng(key) for key in keys]
-        images, readable = self.images.take(chosen, randoms, self._smallest)
+        images, readable = self.images.take(chosen, randoms, self._min_area)
         return images, readable, self.targets[chosen]
 
 
-class Ordered(Ahead):
+class EvalBatches(PrefetchingDataset):
     """All images in order and unchanged, with weights, the last batch as small as it is.
 
     A picture that cannot be read is black and its weight is zero; that of the others is one.
 
     Args:
-        images: As in `Batches`.
+        images: As in `TrainBatches`.
         targets: Array with a row for each image.
         batch_size: Number of images in a batch.
         change: A function of a batch of float32 images and their targets that returns both,
@@ -136,7 +136,7 @@ class Ordered(Ahead):
     """
 
     def __init__(self, images, targets, batch_size, change=None):
-        super().__init__(ahead=isinstance(images, Pictures))
+        super().__init__(ahead=isinstance(images, LazyImages))
         if not len(images):
             raise ValueError("There must be at least one image. Received: none")
         if batch_size < 1:
@@ -155,7 +155,7 @@ class Ordered(Ahead):
     def _at(self, places):
         """The images at these places, their targets and weights."""
         images, weights = self.images, np.ones(len(places), "float32")
-        if isinstance(images, Pictures):
+        if isinstance(images, LazyImages):
             images, readable = images.take(places)
             weights *= readable
         else:
@@ -163,17 +163,17 @@ class Ordered(Ahead):
         return (*self.change(as_floats(images), self.targets[places]), weights)
 
 
-class Divided(Ordered):
+class PaddedEvalBatches(EvalBatches):
     """The same for several devices: every batch is full.
 
     Images come again to fill the last batch, with weight zero.
 
     Args:
-        images: As in `Batches`.
+        images: As in `TrainBatches`.
         targets: Array with a row for each image.
         batch_size: Number of images in a batch, of all processes together.
-        change: As in `Ordered`.
-        part: As in `Batches`.
+        change: As in `EvalBatches`.
+        part: As in `TrainBatches`.
     """
 
     def __init__(self, images, targets, batch_size, change=None, part=whole):
@@ -181,7 +181,7 @@ class Divided(Ordered):
         self._part = part
 
     def batch(self, index):
-        """As in `Ordered`, of this process's part."""
+        """As in `EvalBatches`, of this process's part."""
         start, count = index * self.batch_size, len(self.images)
         places = self._part(np.arange(start, start + self.batch_size))
         images, targets, weights = self._at(places % count)

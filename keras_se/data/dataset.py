@@ -16,13 +16,13 @@ class Dataset:
     Attributes:
         train_images: Array `(image, height, width, channel)`, or `(image, channel, height, width)`
             if Keras is set to channels first: float32 from 0 to 1, or uint8 from 0 to 255. Or
-            `Pictures`, which are like such an array but are decoded when they are asked for.
+            `LazyImages`, which are like such an array but are decoded when they are asked for.
         train_labels: Integer array `(image,)`, the index of the class in `class_names`.
         test_images: The held-out images, like `train_images`.
         test_labels: Their labels, like `train_labels`.
         class_names: The name of each class.
         skipped: The files that were left out and why, as strings; files that are decoded later
-            join the `skipped` of their `Pictures`.
+            join the `skipped` of their `LazyImages`.
     """
 
     train_images: object

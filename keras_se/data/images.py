@@ -17,7 +17,7 @@ from keras_se.preprocessing import load_image, open_image, to_rgb
 TRIES = 10
 
 
-class Pictures:
+class LazyImages:
     """A list of pictures that looks like a uint8 array `(image, size, size, 3)`.
 
     Args:
@@ -52,14 +52,14 @@ class Pictures:
     def __len__(self):
         return len(self.sources)
 
-    def take(self, indices, randoms=None, smallest=1.0):
+    def take(self, indices, randoms=None, min_area=1.0):
         """Decodes some pictures.
 
         Args:
             indices: Integers, which pictures.
             randoms: For each of them a `numpy.random.Generator`, to cut a random box instead of
                 the centre; see `random_box`.
-            smallest: The smallest area of such a box, as a fraction of the picture's.
+            min_area: The smallest area of such a box, as a fraction of the picture's.
 
         Returns:
             The uint8 images, black where they could not be read, and a boolean for each of
@@ -70,7 +70,7 @@ class Pictures:
         """
         randoms = randoms or [None] * len(indices)
         read = [
-            self._read(index, random, smallest)
+            self._read(index, random, min_area)
             for index, random in zip(indices, randoms, strict=True)
         ]
         return self._stacked(read)
@@ -95,13 +95,13 @@ class Pictures:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         return images, readable
 
-    def _read(self, index, random, smallest):
+    def _read(self, index, random, min_area):
         """The pixels of one picture, or `None` if it is broken."""
         source = self.sources[index]
         try:
             if random is None:
                 return load_image(_opened(source), self._row)
-            return _random_crop(_opened(source), self._row, random, smallest)
+            return _random_crop(_opened(source), self._row, random, min_area)
         except Exception as error:  # Pillow's decoders raise almost anything on damaged files.
             with self._lock:
                 self.broken.add(int(index))
@@ -109,23 +109,23 @@ class Pictures:
             return None
 
 
-def random_box(random, width, height, smallest):
+def random_box(random, width, height, min_area):
     """Draws a box of random area and proportions, as torchvision's RandomResizedCrop.
 
-    The area is uniform from `smallest` to 1 of the picture's, the proportions are from 3/4 to 4/3,
+    The area is uniform from `min_area` to 1 of the picture's, the proportions are from 3/4 to 4/3,
     their logarithm uniform (section 5.1 of arXiv:1709.01507, "scale and aspect ratio").
 
     Args:
         random: A `numpy.random.Generator`.
         width: Of the picture, in pixels.
         height: Of the picture, in pixels.
-        smallest: Fraction of the picture's area.
+        min_area: Fraction of the picture's area.
 
     Returns:
         Left, top, right and bottom in pixels.
     """
     for _ in range(TRIES):
-        area = width * height * random.uniform(smallest, 1)
+        area = width * height * random.uniform(min_area, 1)
         ratio = math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
         across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < across <= width and 0 < down <= height:
@@ -142,7 +142,7 @@ def centre_box(width, height, crop):
     return left, top, left + side, top + side
 
 
-def _random_crop(source, row, random, smallest):
+def _random_crop(source, row, random, min_area):
     """A random box of a picture, resized to `(row.size, row.size, 3)`."""
     from PIL import Image
 
@@ -153,7 +153,7 @@ def _random_crop(source, row, random, smallest):
         picture = open_image(io.BytesIO(Path(source).read_bytes()), _name(source))
     with picture:
         width, height = picture.size
-        box = random_box(random, width, height, smallest)
+        box = random_box(random, width, height, min_area)
         # A JPEG is decoded at a half, a quarter or an eighth if that is still large enough.
         shrink = max(min(box[2] - box[0], box[3] - box[1]) / row.size, 1)
         picture.draft("RGB", (int(width / shrink), int(height / shrink)))

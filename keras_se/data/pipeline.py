@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 
 
-class Ahead(keras.utils.PyDataset):
+class PrefetchingDataset(keras.utils.PyDataset):
     """Batches for `model.fit`, of which threads may prepare the next ones while it computes.
 
     Keras's own threads (`workers`) would keep batches from when Keras looks at the first one, to
@@ -69,14 +69,14 @@ def stream(batches):
     of the ends of epochs by `EpochEnds`; without, every epoch has the order of the first.
 
     Args:
-        batches: `Batches`, `Ordered` or `Divided`. The first one is made, for its shapes.
+        batches: The batches; the first one is made, for its shapes.
 
     Returns:
         On TensorFlow a `tf.data.Dataset` of them, on other backends `batches` themselves.
 
     >>> from keras_se import data
     >>> digits = data.load("digits")
-    >>> held_out = data.Ordered(digits.test_images, digits.test_labels, batch_size=100)
+    >>> held_out = data.EvalBatches(digits.test_images, digits.test_labels, batch_size=100)
     >>> [len(labels) for _, labels, _ in data.stream(held_out)]
     [100, 100, 100, 55]
     """
@@ -104,13 +104,13 @@ class EpochEnds(keras.callbacks.Callback):
     Keras does so before the first epoch too. Elsewhere than on TensorFlow this does nothing.
 
     Args:
-        batches: The `Batches` of the stream.
+        batches: The `TrainBatches` of the stream.
 
     >>> import numpy as np
     >>> from keras_se import data
     >>> network = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
     >>> network.compile("sgd", "mean_squared_error")
-    >>> batches = data.Batches(np.zeros((8, 2, 2, 3)), np.zeros(8), batch_size=4)
+    >>> batches = data.TrainBatches(np.zeros((8, 2, 2, 3)), np.zeros(8), batch_size=4)
     >>> ends = data.EpochEnds(batches)
     >>> _ = network.fit(data.stream(batches), callbacks=[ends], epochs=3, shuffle=False, verbose=0)
     """

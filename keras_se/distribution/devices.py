@@ -20,7 +20,7 @@ from keras_se.distribution import rendezvous as meeting
 # Where the collectives of JAX on CPUs are: the others need MPI.
 COLLECTIVES = "gloo"
 # Seconds after which a process that does not answer counts as dead.
-PATIENCE = 20
+HEARTBEAT_TIMEOUT = 20
 # Seconds that processes wait for each other when they end, which all do at the same time.
 LEAVE = 60
 
@@ -41,7 +41,7 @@ class ProcessStoppedError(OSError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class ProcessShard:
     """What part of every batch is this process's.
 
     Attributes:
@@ -67,7 +67,7 @@ def join(processes=1, process_id=0, coordinator=None):
             one process.
 
     Returns:
-        The `Share` of this process.
+        The `ProcessShard` of this process.
 
     Raises:
         ValueError: If a number is not legal, the coordinator is missing, or the backend cannot.
@@ -79,7 +79,7 @@ def join(processes=1, process_id=0, coordinator=None):
         legal = f"from 0 to {processes - 1}, one for each of {processes} processes"
         raise ValueError(f"`process_id` must be {legal}. Received: {process_id}")
     if processes == 1:
-        return Share()
+        return ProcessShard()
     host, _, port = (coordinator or "").rpartition(":")
     if not (host and port.isdecimal() and 0 < int(port) < 2**16):
         raise ValueError(
@@ -104,12 +104,12 @@ def join(processes=1, process_id=0, coordinator=None):
             processes,
             process_id,
             initialization_timeout=meeting.WAIT,
-            heartbeat_timeout_seconds=PATIENCE,
+            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
             shutdown_timeout_seconds=LEAVE,
         )
     except RuntimeError as error:
         raise OSError(f"The processes of the run did not find each other: {error}") from error
-    return Share(process_id, processes)
+    return ProcessShard(process_id, processes)
 
 
 def count():
@@ -127,7 +127,7 @@ def _tensorflow_devices():
 
 
 @contextlib.contextmanager
-def spread(batch_size):
+def distribution_scope(batch_size):
     """Within it, networks are built on all devices and trained by them.
 
     With one device it does nothing.
@@ -165,7 +165,7 @@ def require_agreement(share, **mine):
     """Compares what the processes are about to train.
 
     Args:
-        share: The `Share` of this process.
+        share: The `ProcessShard` of this process.
         **mine: What to compare: numbers, texts and lists of them, by name.
 
     Raises:

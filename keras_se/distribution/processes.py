@@ -17,14 +17,14 @@ LONGEST_END = 24 * 60 * 60 * 1000
 
 
 @contextlib.contextmanager
-def together(share, stop):
+def stop_all_on_failure(share, stop):
     """Within it, an error in one process of a run stops all of them, whatever they wait for.
 
     At its end the processes wait for the first one, which has more to do than the others. With
     one process it does nothing.
 
     Args:
-        share: The `keras_se.distribution.devices.Share` of this process.
+        share: The `keras_se.distribution.devices.ProcessShard` of this process.
         stop: A function of an exception that says what it is and ends the process at once, without
             what Python does at the end: there JAX would wait for the other processes. If another
             process has stopped it gets a `ProcessStoppedError`, and is called in a thread.

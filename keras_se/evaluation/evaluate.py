@@ -25,7 +25,7 @@ def outputs(network, dataset, normalize=None, batch_size=64):
         could be read.
     """
     normalize = normalize or augment.normalization("none")
-    held_out = data.Ordered(
+    held_out = data.EvalBatches(
         dataset.test_images,
         dataset.test_labels,
         batch_size,
@@ -137,7 +137,7 @@ def evaluate_network(name, weights, data_name, batch_size=64, size=None):
     application, se = applications.find(name)
     data.check(data_name)
     network_name = application.name if se else application.twin
-    row = find(weights, application.published(se), network=network_name)
+    row = find(weights, application.pretrained_weights(se), network=network_name)
     size = row.size if size is None else size
     resized = {"size": size, "crop": row.crop, "interpolation": row.interpolation}
     dataset = data.load(data_name, **resized, decode_train=False)

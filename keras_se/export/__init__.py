@@ -21,7 +21,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_se.export.atomic_output import placed, refuse_to_lose
+from keras_se.export.atomic_output import atomic_output, refuse_to_lose
 from keras_se.export.formats import FORMATS, find_format, require
 from keras_se.export.inference_model import serve
 from keras_se.export.metadata import describe, read_metadata
@@ -99,19 +99,21 @@ def export_model(
     if calibration is not None:
         calibration = _checked(calibration, model, preprocessing)
     refuse_to_lose(path, chosen, overwrite)
-    served = serve(
+    inference_model = serve(
         model,
         fold=fold and chosen.graph,
         preprocessing=preprocessing,
         calibration=calibration,
         fixed_size=chosen.fixed_size,
     )
-    metadata = describe(served, chosen.name, class_names)
+    metadata = describe(inference_model, chosen.name, class_names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with placed(path, chosen) as written:
+    with atomic_output(path, chosen) as written:
         options = {} if calibration is None else {"calibration": calibration}
-        chosen.write(served, written, metadata, **options)
-        difference, agreement = verify(served, chosen.load(written, served), calibration)
+        chosen.write(inference_model, written, metadata, **options)
+        difference, agreement = verify(
+            inference_model, chosen.load(written, inference_model), calibration
+        )
     return Export(path, chosen.name, difference, agreement)
 
 

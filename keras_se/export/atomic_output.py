@@ -33,7 +33,7 @@ def refuse_to_lose(path, chosen, overwrite):
 
 
 @contextlib.contextmanager
-def placed(path, chosen):
+def atomic_output(path, chosen):
     """Gives a temporary path whose files become those of `path` if the block ends well."""
     # In the same folder, so that the finished export can be renamed into place.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:

@@ -16,9 +16,9 @@ class Format:
     Attributes:
         name: What `export_model` calls it.
         suffix: How its file's name ends, or `None` for a folder.
-        write: Callable of the `Served`, the path and the metadata that writes it.
-        load: Callable of the path and the `Served` that gives a callable which runs it: images to
-            a list of output arrays.
+        write: Callable of the `InferenceModel`, the path and the metadata that writes it.
+        load: Callable of the path and the `InferenceModel` that gives a callable which runs it,
+            images to a list of output arrays.
         packages: Names of the modules it needs, with those of their packages.
         tensorflow: Whether only the TensorFlow backend can write it.
         beside: Endings of further files, which replace `suffix`.

@@ -9,21 +9,21 @@ SHORT = ("bfloat16", "float16")
 
 
 @dataclass(frozen=True)
-class Served:
+class InferenceModel:
     """A model and what is written in its place.
 
     Attributes:
         model: The model as it was given, in float32.
         flexible: The same weights behind an input `images`: of any size, or of the model's own if
             `fixed_size` or if the network allows no other.
-        network: What is written: `flexible`, folded if asked, behind the normalisation if asked.
+        network: What is written: `any_size`, folded if asked, behind the normalisation if asked.
         preprocessing: The `Weights` whose normalisation `network` has, or `None`.
         folded: Whether `network` is folded.
         fixed_size: Whether `network` is for images of the size of `model` only.
     """
 
     model: keras.Model
-    flexible: keras.Model
+    any_size: keras.Model
     network: keras.Model
     preprocessing: object
     folded: bool
@@ -31,7 +31,7 @@ class Served:
 
 
 def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
-    """Makes the `Served` of `model`, which is not changed.
+    """Makes the `InferenceModel` of `model`, which is not changed.
 
     A model of mixed precision is served in float32, as its weights are: most runtimes know nothing
     else, and 16 bits are too few to tell rounding from a mistake.
@@ -44,7 +44,7 @@ def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
         fixed_size: Whether to keep the size of its images.
 
     Returns:
-        A `Served`.
+        A `InferenceModel`.
 
     Raises:
         ValueError: If `model` is not functional, has not one input of images, or should keep a
@@ -61,15 +61,15 @@ def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
         _require_one_size(model)
     if any(layer.compute_dtype in SHORT for layer in model._flatten_layers()):
         model = _in_float32(model)
-    flexible = _renamed(model) if fixed_size else _flexible(model)
-    network = folded_model(flexible) if fold else flexible
+    any_size = _renamed(model) if fixed_size else _flexible(model)
+    network = folded_model(any_size) if fold else any_size
     if calibration is not None:
         from keras_se.export.quantization import for_integers
 
         network = for_integers(network, _as_trained(calibration, preprocessing))
     if preprocessing is not None:
         network = _normalised(network, preprocessing)
-    return Served(model, flexible, network, preprocessing, bool(fold), fixed_size)
+    return InferenceModel(model, any_size, network, preprocessing, bool(fold), fixed_size)
 
 
 def _require_one_size(model):

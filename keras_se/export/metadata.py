@@ -11,11 +11,11 @@ KEY = "keras_se"
 FILE = "keras_se.json"
 
 
-def describe(served, format, class_names):
+def describe(inference_model, format, class_names):
     """The metadata of an export.
 
     Args:
-        served: The `Served` that is written.
+        inference_model: The `InferenceModel` that is written.
         format: Name of the format.
         class_names: Names of the classes in the order of the output, or `None`.
 
@@ -27,20 +27,20 @@ def describe(served, format, class_names):
     """
     import keras_se
 
-    row = served.preprocessing
+    row = inference_model.preprocessing
     first = keras.config.image_data_format() == "channels_first"
-    shape = served.model.inputs[0].shape[1:]
+    shape = inference_model.model.inputs[0].shape[1:]
     return {
         "keras_se": keras_se.__version__,
         "format": format,
-        "network": served.model.name,
+        "network": inference_model.model.name,
         "input_size": list(shape[1:] if first else shape[:-1]),
-        "input_shape": list(served.network.inputs[0].shape),
-        "input_dtype": served.network.inputs[0].dtype,
+        "input_shape": list(inference_model.network.inputs[0].shape),
+        "input_dtype": inference_model.network.inputs[0].dtype,
         "data_format": keras.config.image_data_format(),
-        "folded": served.folded,
+        "folded": inference_model.folded,
         "preprocessing": row and {name: getattr(row, name) for name in PREPROCESSING},
-        "class_names": _checked(class_names, served.model),
+        "class_names": _checked(class_names, inference_model.model),
     }
 
 

@@ -26,16 +26,18 @@ def import_openvino():
     return openvino
 
 
-def write_onnx(served, path, metadata):
+def write_onnx(inference_model, path, metadata):
     """Writes an ONNX file; for one size of images as ONNX Runtime is fastest with."""
     import onnx
 
     from keras_se.export.onnx_graph import onnx_model
 
-    onnx.save(onnx_model(served.network, metadata, blocked=served.fixed_size), path)
+    onnx.save(
+        onnx_model(inference_model.network, metadata, blocked=inference_model.fixed_size), path
+    )
 
 
-def load_onnx(path, served=None):
+def load_onnx(path, inference_model=None):
     """Gives a callable that runs the file with onnxruntime, on the processor."""
     import onnxruntime
 
@@ -43,18 +45,18 @@ def load_onnx(path, served=None):
     return lambda images: session.run(None, {session.get_inputs()[0].name: images})
 
 
-def write_openvino(served, path, metadata):
+def write_openvino(inference_model, path, metadata):
     """Writes OpenVINO's `.xml` and `.bin`, in float32, from the ONNX graph."""
     openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
         onnx_file = Path(folder) / "model.onnx"
-        write_onnx(served, onnx_file, metadata)
+        write_onnx(inference_model, onnx_file, metadata)
         model = openvino.Core().read_model(onnx_file)
         model.set_rt_info(dump(metadata), [KEY])
         openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def load_openvino(path, served=None):
+def load_openvino(path, inference_model=None):
     """Gives a callable that runs the `.xml` with OpenVINO, on the processor, in float32."""
     model = import_openvino().Core().compile_model(path, "CPU", FULL_PRECISION)
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras import activations, layers
 
 from keras_se.export.onnx_blocked import enlarged, summands
-from keras_se.layers import ChannelShuffle, Enlarge, ShakeShake, SqueezeExcite
+from keras_se.layers import ChannelShuffle, PoolToMinimumSize, ShakeShake, SqueezeExcite
 from keras_se.layers.channel_shuffle import AXES
 from keras_se.layers.pool_to_minimum_size import means_of_overlaps
 
@@ -224,7 +224,7 @@ def _enlarge(graph, node, x):
 
 
 def _means(graph, old, least):
-    """The matrix `(new pixel, old pixel)` of `Enlarge` for a side of `old` pixels, in ONNX."""
+    """The matrix `(new pixel, old pixel)` of `PoolToMinimumSize`, in ONNX."""
 
     def whole(*numbers):
         return graph.constant(np.array(numbers, "int64"), f"whole_{least}")
@@ -317,7 +317,7 @@ def _require_rank(node, rank):
 LAYERS = {
     ChannelShuffle: _shuffle,
     ShakeShake: _shake_shake,
-    Enlarge: _enlarge,
+    PoolToMinimumSize: _enlarge,
     SqueezeExcite: _squeeze_excite,
     layers.Activation: _activation,
     layers.Add: _sum,

@@ -7,15 +7,15 @@ import numpy as np
 from keras_se.export.metadata import FILE, add_to_archive, dump
 
 
-def write_saved_model(served, path, metadata):
+def write_saved_model(inference_model, path, metadata):
     """Writes a SavedModel; its metadata lies in `assets.extra`, which TF Serving leaves alone."""
-    served.network.export(path, format="tf_saved_model", verbose=False)
+    inference_model.network.export(path, format="tf_saved_model", verbose=False)
     extra = path / "assets.extra"
     extra.mkdir()
     (extra / FILE).write_text(dump(metadata), encoding="utf-8")
 
 
-def load_saved_model(path, served):
+def load_saved_model(path, inference_model):
     """Gives a callable that runs the signature `serving_default`."""
     import tensorflow as tf
 
@@ -29,11 +29,11 @@ def load_saved_model(path, served):
     return run
 
 
-def write_litert(served, path, metadata, calibration=None):
+def write_litert(inference_model, path, metadata, calibration=None):
     """Writes a LiteRT file, in float32 or, with `calibration`, in 8-bit integers."""
     import tensorflow as tf
 
-    function, holder = _concrete(served.network)
+    function, holder = _concrete(inference_model.network)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
     if calibration is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -44,7 +44,7 @@ def write_litert(served, path, metadata, calibration=None):
     except Exception as error:  # whatever the converter raises, with pages of its own graph
         reason = str(error).strip().split("\n")[0][:200]
         raise ValueError(
-            f"LiteRT cannot hold {served.model.name}: {reason}. Nothing was written."
+            f"LiteRT cannot hold {inference_model.model.name}: {reason}. Nothing was written."
         ) from error
     Path(path).write_bytes(content)
     add_to_archive(path, metadata)
@@ -69,7 +69,7 @@ def _concrete(network):
     return function, holder
 
 
-def load_litert(path, served):
+def load_litert(path, inference_model):
     """Gives a callable that runs the file with LiteRT's interpreter."""
     from ai_edge_litert.interpreter import Interpreter
 

@@ -11,11 +11,11 @@ SIZES = ((64, 64), (97, 75))
 BATCH = 16
 
 
-def verify(served, run, calibration=None):
+def verify(inference_model, run, calibration=None):
     """Compares two batches of random images, or the calibration images of an int8 network.
 
     Args:
-        served: The `Served`.
+        inference_model: The `InferenceModel`.
         run: Callable that runs what was written: images to a list of output arrays.
         calibration: The images of an int8 network, whose outputs need only be finite; or `None`.
 
@@ -27,13 +27,13 @@ def verify(served, run, calibration=None):
         ValueError: If the outputs differ, or are not finite.
     """
     if calibration is not None:
-        return _agreement(served, run, calibration)
+        return _agreement(inference_model, run, calibration)
     worst = 0.0
     # Another size than `model` takes can be compared with its copy of any size only.
-    cases = ((served.model, 1, SIZES[0]), (served.flexible, 3, SIZES[1]))
+    cases = ((inference_model.model, 1, SIZES[0]), (inference_model.any_size, 3, SIZES[1]))
     for reference, batch, size in cases:
-        images = _images(reference, batch, size, unsigned=served.preprocessing is not None)
-        expected = outputs(reference, images, served.preprocessing)
+        images = _images(reference, batch, size, unsigned=inference_model.preprocessing is not None)
+        expected = outputs(reference, images, inference_model.preprocessing)
         for one, result in zip(expected, run(images), strict=True):
             difference = _difference(one, result)
             if not difference <= TOLERANCE * max(float(np.abs(one).max()), 1e-6):
@@ -55,11 +55,11 @@ def outputs(model, images, preprocessing=None):
     return [keras.ops.convert_to_numpy(one) for one in results]
 
 
-def _agreement(served, run, calibration):
+def _agreement(inference_model, run, calibration):
     worst, same = 0.0, 0
     for start in range(0, len(calibration), BATCH):
         images = calibration[start : start + BATCH]
-        expected = outputs(served.flexible, images, served.preprocessing)
+        expected = outputs(inference_model.any_size, images, inference_model.preprocessing)
         results = run(images)
         worst = max([worst, *map(_difference, expected, results)])
         same += int((expected[0].argmax(-1) == results[0].argmax(-1)).sum())

@@ -13,7 +13,7 @@ ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Re
 ACTIVATIONS |= {"Silu", "HardSilu", "Gelu", "Elu", "LeakyRelu", "HardSigmoid", "Sigmoid", "Tanh"}
 
 
-class Flow:
+class Ancestors:
     """The calls of one graph as numbers in topological order, and sets of them as bits.
 
     Args:

@@ -2,8 +2,8 @@
 
 from keras_se.layers.channel_shuffle import ChannelShuffle
 from keras_se.layers.hard_swish_product import HardSwishProduct
-from keras_se.layers.pool_to_minimum_size import Enlarge
+from keras_se.layers.pool_to_minimum_size import PoolToMinimumSize
 from keras_se.layers.shake_shake import ShakeShake
 from keras_se.layers.squeeze_excite import SqueezeExcite
 
-__all__ = ["ChannelShuffle", "Enlarge", "HardSwishProduct", "ShakeShake", "SqueezeExcite"]
+__all__ = ["ChannelShuffle", "HardSwishProduct", "PoolToMinimumSize", "ShakeShake", "SqueezeExcite"]

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from keras_se.validation import choice, positive
+from keras_se.validation import check_choice, check_positive
 
 AXES = {"channels_last": -1, "channels_first": 1}
 
@@ -42,10 +42,10 @@ class ChannelShuffle(layers.Layer):
 
     def __init__(self, groups, *, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        self.groups = positive("groups", groups, whole=True)
+        self.groups = check_positive("groups", groups, whole=True)
         if data_format is None:
             data_format = keras.config.image_data_format()
-        self.data_format = choice("data_format", data_format, tuple(AXES))
+        self.data_format = check_choice("data_format", data_format, tuple(AXES))
         self.input_spec = keras.InputSpec(min_ndim=2)
 
     def build(self, input_shape):

@@ -3,13 +3,13 @@
 import keras
 from keras import layers, ops
 
-from keras_se.validation import choice, positive
+from keras_se.validation import check_choice, check_positive
 
 SPACE = {"channels_last": (1, 2), "channels_first": (2, 3)}
 
 
 def means_of_overlaps(old, new, dtype="float32"):
-    """The matrix `(new pixel, old pixel)` of the means that `Enlarge` takes."""
+    """The matrix `(new pixel, old pixel)` of the means that `PoolToMinimumSize` takes."""
     source = ops.arange(old, dtype="int32")[None, :]
     target = ops.arange(new, dtype="int32")[:, None]
     # Pixel i of n covers the fractions i / n to (i + 1) / n of the side.
@@ -18,8 +18,9 @@ def means_of_overlaps(old, new, dtype="float32"):
     return weights / ops.sum(weights, axis=1, keepdims=True)
 
 
-@keras.saving.register_keras_serializable(package="keras_se")
-class Enlarge(layers.Layer):
+# The name that files of version 0.1 have.
+@keras.saving.register_keras_serializable(package="keras_se", name="Enlarge")
+class PoolToMinimumSize(layers.Layer):
     """Enlarges a map that is lower or narrower than `size` pixels to just that many.
 
     A side of `n` pixels below `size` becomes `size` pixels, each the mean of those that it
@@ -46,7 +47,7 @@ class Enlarge(layers.Layer):
 
     Example:
     >>> x = ops.reshape(ops.arange(2, dtype="float32"), (1, 1, 2, 1))
-    >>> tuple(Enlarge(3)(x).shape)
+    >>> tuple(PoolToMinimumSize(3)(x).shape)
     (1, 3, 3, 1)
     >>> [float(one) for one in Enlarge(3)(x)[0, 0, :, 0]]
     [0.0, 0.5, 1.0]
@@ -54,10 +55,10 @@ class Enlarge(layers.Layer):
 
     def __init__(self, size, *, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        self.size = positive("size", size, whole=True)
+        self.size = check_positive("size", size, whole=True)
         if data_format is None:
             data_format = keras.config.image_data_format()
-        self.data_format = choice("data_format", data_format, tuple(SPACE))
+        self.data_format = check_choice("data_format", data_format, tuple(SPACE))
         self.input_spec = keras.InputSpec(ndim=4)
 
     def call(self, inputs):

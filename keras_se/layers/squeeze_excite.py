@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_se.validation import choice, positive
+from keras_se.validation import check_choice, check_positive
 
 SQUEEZES = {"avg": ops.mean, "max": ops.max}
 
@@ -86,13 +86,13 @@ class SqueezeExcite(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.ratio = positive("ratio", ratio)
-        self.units = units if units is None else positive("units", units, whole=True)
-        self.divisor = positive("divisor", divisor, whole=True)
-        self.squeeze = choice("squeeze", squeeze, tuple(SQUEEZES))
+        self.ratio = check_positive("ratio", ratio)
+        self.units = units if units is None else check_positive("units", units, whole=True)
+        self.divisor = check_positive("divisor", divisor, whole=True)
+        self.squeeze = check_choice("squeeze", squeeze, tuple(SQUEEZES))
         self.activation = _keras_object("activation", activation, keras.activations)
         self.gate = _keras_object("gate", gate, keras.activations)
-        self.use_bias = choice("use_bias", use_bias, (True, False))
+        self.use_bias = check_choice("use_bias", use_bias, (True, False))
         self.kernel_initializer = _keras_object(
             "kernel_initializer", kernel_initializer, keras.initializers
         )
@@ -105,10 +105,12 @@ class SqueezeExcite(keras.layers.Layer):
         self.bias_regularizer = _keras_object(
             "bias_regularizer", bias_regularizer, keras.regularizers
         )
-        self.identity_start = choice("identity_start", identity_start, (True, False))
+        self.identity_start = check_choice("identity_start", identity_start, (True, False))
         if data_format is None:
             data_format = keras.config.image_data_format()
-        self.data_format = choice("data_format", data_format, ("channels_last", "channels_first"))
+        self.data_format = check_choice(
+            "data_format", data_format, ("channels_last", "channels_first")
+        )
         if self.identity_start:
             _require_positive_start(self.gate, gate)
 

@@ -37,7 +37,7 @@ def preprocessing(recipe):
         before = recipe_beside(weights)
         return before and {name: getattr(before, name) for name in ("normalize", *RESIZED)}
     application, se = find(recipe.network)
-    rows = application.published(se)
+    rows = application.pretrained_weights(se)
     if weights.startswith("hf://"):
         row = next((row for row in rows if weights == f"hf://{row.source}"), None)
     else:

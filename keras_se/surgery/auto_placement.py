@@ -18,7 +18,7 @@ def automatic(flows):
     """Where SE goes in the graphs of a model.
 
     Args:
-        flows: The `Flow` of each graph.
+        flows: The `Ancestors` of each graph.
 
     Returns:
         For each graph, a dictionary from the number of a call to why its output is rescaled.

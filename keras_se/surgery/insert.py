@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import keras
 
-from keras_se.graph.ancestors import Flow, why_no_map
+from keras_se.graph.ancestors import Ancestors, why_no_map
 from keras_se.graph.rewrite import graphs, is_graph, nodes, require_functional, rewrite
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.auto_placement import automatic
 from keras_se.surgery.selection import chosen, is_chosen, table
-from keras_se.validation import choice, positive
+from keras_se.validation import check_choice, check_positive
 
 # timm's rounding of the bottleneck, as in the zoo: at least 8 units.
 DIVISOR = 8
@@ -91,8 +91,8 @@ def insert_se(model, where="auto", ratio=16, identity=True, *, freeze=None, verb
         Hu et al., "Squeeze-and-Excitation Networks", https://arxiv.org/abs/1709.01507, section 3,
         figures 2 and 3, and table 14 on the place in a residual unit.
     """
-    choice("identity", identity, (True, False))
-    choice("freeze", freeze, (None, "backbone"))
+    check_choice("identity", identity, (True, False))
+    check_choice("freeze", freeze, (None, "backbone"))
     sites = _sites(model, where)
     blocks = _blocks(sites, ratio, identity)
     if verbose:
@@ -137,7 +137,7 @@ def _sites(model, where):
     """The calls whose outputs are rescaled, in the order of the graphs."""
     meant = None if where == "auto" else chosen("where", where, "'auto'")
     require_functional(model)
-    flows = [Flow(graph) for graph in graphs(model)]
+    flows = [Ancestors(graph) for graph in graphs(model)]
     found = automatic(flows) if meant is None else [_chosen(flow, meant, where) for flow in flows]
     if not any(found):
         raise ValueError(
@@ -191,7 +191,7 @@ def _unique(name, taken):
 
 def _blocks(sites, ratio, identity):
     """The block of each name, built for its channels."""
-    positive("ratio", ratio)
+    check_positive("ratio", ratio)
     blocks = {}
     for site in sites:
         shape = tuple(site.node.outputs[0].shape)

@@ -5,7 +5,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_se")
-class ChangedImages(keras.Model):
+class AugmentedModel(keras.Model):
     """A network whose images and labels are changed within the compiled step, on the device.
 
     It takes images as they are stored, with the number of the step in each row, and integer labels.
@@ -16,7 +16,7 @@ class ChangedImages(keras.Model):
 
     Args:
         network: The `keras.Model` that is trained; it has all the variables.
-        changes: The `keras_se.augmentation.transforms.Changes` of the recipe.
+        changes: The `keras_se.augmentation.transforms.BatchAugmentation` of the recipe.
         classes: Number of classes.
 
     Call arguments:
@@ -55,7 +55,7 @@ class ChangedImages(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Compares with the classes that are most of the images, and counts the weights."""
         images, steps = x
-        y = self._changes.dominant(y, images, steps[0])
+        y = self._changes.majority_labels(y, images, steps[0])
         weights = ops.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
         self._weight.update_state(weights)
         return super().compute_metrics(x, y, y_pred, sample_weight)

@@ -8,7 +8,7 @@ import time
 import keras
 import numpy as np
 
-from keras_se.training.run_folder import finished, write
+from keras_se.training.run_folder import atomic_path, write
 
 # The `.keras` files are for the user, not for going on, so writing them need not slow a run down.
 SAVE_SECONDS = 60
@@ -70,7 +70,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 def save_model(network, path):
     """Writes a `.keras` file, all of it or nothing."""
-    with finished(path) as partial:
+    with atomic_path(path) as partial:
         network.save(partial)
 
 

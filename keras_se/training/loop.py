@@ -17,12 +17,12 @@ from keras_se.evaluation import report
 from keras_se.evaluation.evaluate import outputs
 from keras_se.recipes.recipe import XLA
 from keras_se.recipes.transfer import require_normalization
-from keras_se.training.augmented_model import ChangedImages
+from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.build import build, build_all
 from keras_se.training.checkpoint import Checkpoint, save_model, save_part, write_history
 from keras_se.training.optimizer import loss, optimizer, schedule
 from keras_se.training.phases import phase_ends, set_trainable
-from keras_se.training.run_folder import MODELS, finished, prepare, require_space, write
+from keras_se.training.run_folder import MODELS, atomic_path, prepare, require_space, write
 from keras_se.training.state import State
 
 __all__ = ["build", "fit", "optimizer", "schedule", "train"]
@@ -53,7 +53,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         tensorboard: Whether to write logs for TensorBoard into `out/tensorboard` as well.
         share: Which of several processes this is, as `devices.join` gives it.
             Only the first one writes; the others, whose `out` must be the same folder, only read
-            what it resumes. Within `processes.together`, none of them waits for
+            what it resumes. Within `processes.stop_all_on_failure`, none of them waits for
             one that has failed.
 
     Returns:
@@ -71,7 +71,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         OSError: If `out` is not a folder, cannot be written, has too little space, or holds a run;
             or another process has stopped.
     """
-    share = share or devices.Share()
+    share = share or devices.ProcessShard()
     report.require_matplotlib()
     if tensorboard:
         report.require_tensorboard()
@@ -81,10 +81,10 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
     devices.require_agreement(
         share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
     )
-    with devices.spread(recipe.batch_size):
+    with devices.distribution_scope(recipe.batch_size):
         networks = build_all(recipe, dataset)
     # Only to have it refuse a batch size before an earlier run is deleted.
-    data.Batches(dataset.train_images, dataset.train_labels, recipe.batch_size)
+    data.TrainBatches(dataset.train_images, dataset.train_labels, recipe.batch_size)
     if share.index:
         return _help(recipe, networks, dataset, Path(out), resume, share)
     folder = prepare(out, overwrite, recipe if resume else None)
@@ -96,7 +96,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         print(f"Training {name}", flush=True)
         paths = [folder / file for file in files]
         runs[name] = _train_one(recipe, network, se, dataset, paths, logs, share)
-    with finished(folder / "curves.png") as path:
+    with atomic_path(folder / "curves.png") as path:
         report.curves({name: run["history"] for name, run in runs.items()}, path)
     first = next(iter(runs.values()))["network"]
     saved_model = report.export(first, folder / "saved_model", dataset.class_names)
@@ -210,7 +210,7 @@ def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
             became infinite or not a number.
         OSError: If another process has stopped.
     """
-    share = share or devices.Share()
+    share = share or devices.ProcessShard()
     callbacks = list(callbacks) or [Checkpoint(State())]
     state = callbacks[0].state
     callbacks[0].history_file = history_file
@@ -220,7 +220,7 @@ def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
         callbacks.append(keras.callbacks.SwapEMAWeights())
     callbacks.append(keras.callbacks.TerminateOnNaN())
     started, before = time.perf_counter(), state.record["seconds"]
-    with devices.watched(share), devices.spread(recipe.batch_size):
+    with devices.watched(share), devices.distribution_scope(recipe.batch_size):
         devices.require_agreement(share, epoch=state.record["epoch"])
         for end in phase_ends(recipe):
             if state.record["epoch"] < end or end == recipe.epochs:
@@ -235,8 +235,8 @@ def _fit_phase(recipe, network, dataset, end, callbacks, share):
     classes = len(dataset.class_names)
     batches, held_out = _batches(recipe, dataset, first, share)
     set_trainable(recipe, network, min(first, recipe.epochs - 1))
-    changes = augment.Changes(recipe, classes, _late(recipe, dataset))
-    model = ChangedImages(network, changes, classes)
+    changes = augment.BatchAugmentation(recipe, classes, _late(recipe, dataset))
+    model = AugmentedModel(network, changes, classes)
     made = optimizer(recipe, len(batches), network)
     # Keras does so itself for a model of this policy, but ours is in float32 around the network.
     if recipe.precision == "mixed_float16":
@@ -279,7 +279,7 @@ def _crops(recipe):
 
 def _late(recipe, dataset):
     """The augmentations that are left for the step: files are cut before they are made smaller."""
-    if isinstance(dataset.train_images, data.Pictures):
+    if isinstance(dataset.train_images, data.LazyImages):
         return tuple(text for text in recipe.augment if not text.startswith("resized_crop"))
     return recipe.augment
 
@@ -287,7 +287,7 @@ def _late(recipe, dataset):
 def _batches(recipe, dataset, epoch, share):
     """The shuffled batches of training from an epoch on, and the held-out ones in order."""
     crops = _crops(recipe)
-    batches = data.Batches(
+    batches = data.TrainBatches(
         dataset.train_images,
         dataset.train_labels,
         recipe.batch_size,
@@ -297,7 +297,7 @@ def _batches(recipe, dataset, epoch, share):
         steps=recipe.steps,
         repeats=recipe.repeats,
         # Arrays are cut within the step.
-        smallest=crops[0] if crops else None,
+        min_area=crops[0] if crops else None,
         part=share.of,
     )
     given = (
@@ -306,10 +306,14 @@ def _batches(recipe, dataset, epoch, share):
         recipe.batch_size,
         lambda images, labels: _with_step(images, labels, -1),
     )
-    held_out = data.Divided(*given, share.of) if devices.count() > 1 else data.Ordered(*given)
+    held_out = (
+        data.PaddedEvalBatches(*given, share.of)
+        if devices.count() > 1
+        else data.EvalBatches(*given)
+    )
     return batches, held_out
 
 
 def _with_step(images, labels, step):
-    """What `ChangedImages` takes."""
+    """What `AugmentedModel` takes."""
     return (images, np.full(len(images), step, "int32")), labels

@@ -45,11 +45,11 @@ def _step_schedule(recipe, steps):
     values = [recipe.rate * recipe.decay_factor**index for index in range(len(ends) + 1)]
     falling = keras.optimizers.schedules.PiecewiseConstantDecay(ends, values)
     warmup = recipe.warmup_epochs * steps
-    return Rising(falling, recipe.rate, warmup) if warmup else falling
+    return LinearWarmup(falling, recipe.rate, warmup) if warmup else falling
 
 
 @keras.saving.register_keras_serializable(package="keras_se")
-class Rising(keras.optimizers.schedules.LearningRateSchedule):
+class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule whose first steps are replaced by a linear rise.
 
     Args:

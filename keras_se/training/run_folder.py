@@ -109,7 +109,7 @@ def require_space(folder, parameters):
 
 
 @contextlib.contextmanager
-def finished(path):
+def atomic_path(path):
     """Gives a temporary path that becomes `path` if the block ends well, and goes if not."""
     partial = path.with_name(f".partial-{path.name}")
     try:
@@ -121,5 +121,5 @@ def finished(path):
 
 def write(path, text):
     """Writes a text file, all of it or nothing."""
-    with finished(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")

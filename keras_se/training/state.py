@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_se.training.run_folder import finished
+from keras_se.training.run_folder import atomic_path
 
 # Of what tells data apart, the numbers that a message can give.
 COUNTS = ("train_images", "test_images")
@@ -90,7 +90,7 @@ class State:
     def write(self):
         """Writes the file, all of it or nothing."""
         if self.path:
-            with finished(self.path) as partial, partial.open("wb") as file:
+            with atomic_path(self.path) as partial, partial.open("wb") as file:
                 np.savez(file, record=np.array(json.dumps(self.record)), **self.arrays)
                 file.flush()
                 # Or a power cut could leave the name without the content.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_se.data.dataset import HELD_OUT_EVERY, Dataset, every_of_each_class, split
-from keras_se.data.images import Pictures
+from keras_se.data.images import LazyImages
 from keras_se.data.sources.array import read_arrays
 from keras_se.data.sources.folder import check_none_empty, list_folder
 from keras_se.data.sources.tfds import list_tfds
@@ -43,8 +43,8 @@ def load(name, *, size=None, crop=1.0, interpolation="bilinear", memory=MEMORY, 
         interpolation: How they are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
         memory: Bytes; files whose images would need more are not decoded here but as batches ask
             for them.
-        decode_train: Whether the training images of files may be decoded here. `Batches` that cut
-            them at random need them as `Pictures`, whatever the memory: once decoded, they have
+        decode_train: Whether the training images of files may be decoded here. Batches that cut
+            them at random need them as `LazyImages`, whatever the memory: once decoded, they have
             lost all but their centre. The held-out ones are decoded if they alone fit.
 
     Returns:
@@ -61,7 +61,7 @@ def load(name, *, size=None, crop=1.0, interpolation="bilinear", memory=MEMORY, 
     if kind in ("folder", "tfds"):
         listed = list_folder(what) if kind == "folder" else list_tfds(what)
         size = size or _needs_size(name)
-        pictures = partial(Pictures, size=size, crop=crop, interpolation=interpolation)
+        pictures = partial(LazyImages, size=size, crop=crop, interpolation=interpolation)
         dataset = _late(listed, pictures, name)
         parts = PARTS if decode_train else ("test",)
         needed = sum(math.prod(getattr(dataset, f"{part}_images").shape) for part in parts)
@@ -73,10 +73,10 @@ def load(name, *, size=None, crop=1.0, interpolation="bilinear", memory=MEMORY, 
 
 
 def decode(dataset, name, parts=PARTS):
-    """Decodes the `Pictures` of a dataset into arrays, without the broken ones.
+    """Decodes the `LazyImages` of a dataset into arrays, without the broken ones.
 
     Args:
-        dataset: A `Dataset` whose images are `Pictures`.
+        dataset: A `Dataset` whose images are `LazyImages`.
         name: Its name, for messages.
         parts: Which images: `"train"`, `"test"` or both.
 
@@ -172,7 +172,7 @@ def _resized(images, size):
 
 
 def _late(listed, make_pictures, name):
-    """Files or other sources as a dataset of `Pictures`, of which none is decoded yet."""
+    """Files or other sources as a dataset of `LazyImages`, of which none is decoded yet."""
     train, test, names = listed
     if test is None:
         sources, labels = np.array(train[0], object), train[1]
