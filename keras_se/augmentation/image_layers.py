@@ -77,7 +77,7 @@ class ResizedCrop(keras.layers.Layer):
 
     def __init__(self, min_area, **keywords):
         super().__init__(**keywords)
-        self.min_area = smallest
+        self.min_area = min_area
 
     def get_random_transformation(self, data, training=True, seed=None):
         """Draws the boxes, `(image, 4)`: top, left, height, width, in fractions of the sides."""

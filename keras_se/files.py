@@ -1,0 +1,100 @@
+"""Writes files and folders that are complete or not there at all."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Replaces a file or folder by what the block writes, if the block ends well.
+
+    What is written lies in a temporary folder beside `path` until then, so that it can be renamed
+    into place; if the block raises, `path` stays as it was. Files get the mode of the process's
+    umask.
+
+    Args:
+        path: The file or folder to write.
+
+    Yields:
+        A path of the same name to write to instead.
+
+    Raises:
+        OSError: If the folder of `path` cannot be written.
+
+    Example:
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_path(Path(folder) / "text.txt") as partial:
+    ...         _ = partial.write_text("all of it")
+    ...     (Path(folder) / "text.txt").read_text()
+    'all of it'
+    """
+    path = Path(path)
+    # The whole name may be as long as names can be, so it is not part of the folder's.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
+        partial = Path(folder) / path.name
+        yield partial
+        replace(partial, path)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Renames a file or folder to `target`, in place of what is there.
+
+    Args:
+        source: The new file or folder, on the same disk.
+        target: Where it goes.
+    """
+    if source.is_file():
+        # Some libraries write files that only their owner can read.
+        source.chmod(0o666 & ~_umask())
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    source.replace(target)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a text file in UTF-8, all of it or nothing.
+
+    Args:
+        path: The file.
+        text: What to write.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def check_free_space(path: str | os.PathLike, needed: int, argument: str) -> None:
+    """Requires free space on the disk of a file or folder.
+
+    Args:
+        path: A folder, or a file that may not be there yet in one that is.
+        needed: Bytes.
+        argument: The argument's name, for the message.
+
+    Raises:
+        OSError: If fewer bytes are free.
+    """
+    path = Path(path)
+    free = shutil.disk_usage(path if path.is_dir() else path.parent).free
+    if free < needed:
+        raise OSError(
+            f"{argument} must be on a disk with {needed / 2**20:.0f} MiB free. "
+            f"Received: {str(path)!r} with {free / 2**20:.0f} MiB"
+        )
+
+
+def _umask() -> int:
+    """The file mode bits that this process's new files lack."""
+    # Threads would see another umask for a moment if it were read by setting it.
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return umask

@@ -1,0 +1,49 @@
+"""Tables of text for terminals, documents and logs."""
+
+from collections.abc import Sequence
+
+
+def text_table(rows: Sequence[Sequence[str]], align: str) -> str:
+    """Lines up the columns of a table.
+
+    Args:
+        rows: The lines, each a sequence of cells; the first may be the header.
+        align: A character for each column: `"<"` for the left, `">"` for the right.
+
+    Returns:
+        The lines as one text, columns two spaces apart.
+
+    Example:
+    >>> print(text_table([("network", "error"), ("SEResNet20", "16.1")], "<>"))
+    network     error
+    SEResNet20   16.1
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown_table(rows: Sequence[Sequence[str]], align: str) -> str:
+    """Lays out a Markdown table.
+
+    Args:
+        rows: The header and the lines, each a sequence of cells.
+        align: As for `text_table`.
+
+    Returns:
+        The table as one text.
+
+    Example:
+    >>> print(markdown_table([("a", "b"), ("1", "2")], "<>"))
+    | a | b |
+    |---|---:|
+    | 1 | 2 |
+    """
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    rule = "|" + "|".join("---:" if side == ">" else "---" for side in align) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
