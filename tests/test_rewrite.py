@@ -23,8 +23,7 @@ from surgery_subjects import (
     two_images,
 )
 
-from keras_se.graph import rewrite
-from keras_se.surgery import fold_batch_norm, insert_se, placements, remove_se
+from keras_se.surgery import fold_batch_norm, insert_se, placements, remove_se, rewrite
 
 
 def test_a_rewritten_model_gives_the_same_in_the_same_structure():

@@ -3,7 +3,7 @@
 import keras
 
 from keras_se.augmentation.seeds import draw_for_each_replica
-from keras_se.graph import rewrite
+from keras_se.surgery import rewrite
 
 
 def drop_branches(network, rate, seed):
