@@ -64,6 +64,7 @@ MAY = {
         "weights",
     },
     "__init__": {"applications", "graph", "layers", "surgery"},
+    "__main__": {"cli"},
 }
 # Small modules that everything may import.
 SMALL = ("data_format", "files", "formatting", "validation")

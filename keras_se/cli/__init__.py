@@ -1,39 +1,72 @@
-"""The command `keras-se`: list, predict, train, transfer, evaluate, export and data."""
+"""The command `keras-se`: list, predict, train, transfer, evaluate, export and data.
+
+Nothing here imports Keras, so that `--help` and wrong use are answered at once: a command does when
+it runs.
+"""
 
 import argparse
+import importlib
+from collections.abc import Sequence
 
-from keras_se.cli import data, export, predict, train
-from keras_se.cli.command import ERRORS, explain
+from keras_se.cli.command import ERRORS, CommandParser, explain
+from keras_se.cli.startup import load_keras
+
+# What each command does. Its module, of the same name, has `add_arguments(parser)` and
+# `run(options)`, and perhaps `check(options)` for what can be said without Keras.
+COMMANDS = {
+    "list": "print the zoo as a table",
+    "predict": "name what is in images",
+    "train": "train a network by a recipe",
+    "transfer": "train a network with weights on other classes, by the recipe transfer",
+    "evaluate": "measure a network on held-out images",
+    "export": "write a model for another runtime and verify it",
+    "data": "prepare data",
+}
+# `list.py` and `data.py` would hide Python's `list` and `keras_se.data` from a reader.
+MODULES = {"list": "list_models", "data": "prepare_data"}
 
 
-def main(arguments=None):
-    """Runs one command; returns its exit status.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command of the command line.
 
     Args:
         arguments: The words after `keras-se`; by default those of the process.
 
     Returns:
-        0 if all went well, 1 if some images were skipped, 2 if the command could not be done,
-        with one line on the standard error that says why.
+        The exit status: 0 if all went well, 1 if some images were skipped, 2 if the command could
+        not be done, with one line on the standard error that says why.
     """
-    options = parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    command = _module(options.command)
     try:
-        return options.run(options)
+        if hasattr(command, "check"):
+            command.check(options)
+        load_keras()
+        return command.run(options)
     except (*ERRORS, KeyboardInterrupt) as error:
         return explain(error)
 
 
-def parser():
-    """The parser of the command line."""
+def _parser():
     top = argparse.ArgumentParser(
         prog="keras-se", description="Squeeze-and-Excitation networks for Keras 3."
     )
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    predict.add_list(commands)
-    predict.add_predict(commands)
-    train.add_train(commands)
-    train.add_transfer(commands)
-    train.add_evaluate(commands)
-    export.add_export(commands)
-    data.add_data(commands)
+    commands = top.add_subparsers(
+        title="commands",
+        metavar="COMMAND",
+        dest="command",
+        required=True,
+        parser_class=CommandParser,
+    )
+    for name, text in COMMANDS.items():
+        commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            fill=lambda parser, name=name: _module(name).add_arguments(parser),
+        )
     return top
+
+
+def _module(command):
+    return importlib.import_module(f"keras_se.cli.{MODULES.get(command, command)}")

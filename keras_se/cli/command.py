@@ -1,7 +1,9 @@
 """What the commands have in common."""
 
+import argparse
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -10,16 +12,27 @@ ERRORS = (ValueError, OSError, ImportError)
 DATA_HELP = "digits, fake, folder:PATH, array:FILE or tfds:NAME"
 
 
-def add_command(commands, name, run, text):
-    """Adds a subcommand that `run` does; returns its parser."""
-    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=run)
-    return command
+class CommandParser(argparse.ArgumentParser):
+    """Parser of one command that gets its arguments when it is used.
+
+    Args:
+        fill: Callable of the parser that adds its arguments.
+        **options: As for `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, *, fill: Callable[[argparse.ArgumentParser], None], **options):
+        super().__init__(**options)
+        self._fill = fill
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Adds the arguments, then parses."""
+        self._fill(self)
+        return super().parse_known_args(args, namespace)
 
 
-def add_weights(command, metavar="TAG_OR_FILE"):
+def add_weights(parser, metavar="TAG_OR_FILE"):
     """Adds `--weights` of a model that may be a file with weights of its own."""
-    command.add_argument(
+    parser.add_argument(
         "--weights",
         metavar=metavar,
         default=None,

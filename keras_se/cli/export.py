@@ -1,55 +1,61 @@
 """The command `export`."""
 
+import argparse
 import dataclasses
 import sys
 from pathlib import Path
 
 from keras_se.cli.command import (
     OK,
-    add_command,
     add_weights,
     load_model,
     one_line,
     registry_row,
 )
 
+FORMATS = (
+    "keras",
+    "litert",
+    "litert_int8",
+    "onnx",
+    "onnx_fixed",
+    "openvino",
+    "saved_model",
+    "state_dict",
+)
 # More of them fix the ranges no better, and take longer.
 CALIBRATION_IMAGES = 300
 
 
-def add_export(commands):
-    """Adds `export`."""
-    from keras_se.export import FORMATS
-
-    text = "write a model for another runtime and verify it"
-    command = add_command(commands, "export", _export, text)
-    command.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `export` to its parser."""
+    parser.add_argument(
         "model", metavar="MODEL", help="a .keras file, or the name of a network with --weights"
     )
-    command.add_argument("path", metavar="PATH", type=Path, help="file or folder to write")
-    add_weights(command)
-    command.add_argument(
+    parser.add_argument("path", metavar="PATH", type=Path, help="file or folder to write")
+    add_weights(parser)
+    parser.add_argument(
         "--format",
-        choices=sorted(FORMATS),
+        choices=FORMATS,
         default=None,
         help="what to write (default: by the ending of PATH, .onnx, .xml for OpenVINO, .tflite for "
         "LiteRT, .keras or .safetensors, and else a SavedModel)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--no-fold",
         action="store_true",
         help="write the network as it was trained; by default it is rewritten for inference, but "
         "in a state dict, which has timm's names",
     )
-    _add_contents(command)
-    command.add_argument(
+    _add_contents(parser)
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace the export that is at PATH"
     )
 
 
-def _add_contents(command):
+def _add_contents(parser):
     """Adds what is written besides the network, and what its integers need."""
-    command.add_argument(
+    parser.add_argument(
         "--preprocessing",
         metavar="NETWORK.TAG",
         nargs="?",
@@ -58,14 +64,14 @@ def _add_contents(command):
         help="take uint8 images and normalise them in the written network, as these weights want "
         "it, such as seresnet50.a1_in1k (default: those of --weights)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--labels",
         metavar="FILE",
         type=Path,
         help="names of the classes, one a line, for the metadata (default: those of the weights, "
         "or of the run that a .keras file is of)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--calibration",
         metavar="FOLDER",
         type=Path,
@@ -73,7 +79,8 @@ def _add_contents(command):
     )
 
 
-def _export(options):
+def run(options: argparse.Namespace) -> int:
+    """Runs `export`; returns the exit status."""
     from keras_se.export import export_model
     from keras_se.export.formats import find_format, format_of, require
 

@@ -1,63 +1,51 @@
-"""The commands `list` and `predict`."""
+"""The command `predict`."""
 
+import argparse
 import dataclasses
 import sys
 from pathlib import Path
 
-from keras_se.cli.command import OK, SOME_SKIPPED, add_command, one_line, registry_row
+from keras_se.cli.command import OK, SOME_SKIPPED, one_line, registry_row
 
 BATCH = 16
 
 
-def add_list(commands):
-    """Adds `list`."""
-    command = add_command(commands, "list", _list, "print the zoo as a table")
-    command.add_argument(
-        "--weights",
-        action="store_true",
-        help="a line for each published checkpoint: tag, size, top-1, top-5, license, source",
-    )
-
-
-def add_predict(commands):
-    """Adds `predict`."""
-    command = add_command(commands, "predict", _predict, "name what is in images")
-    command.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `predict` to its parser."""
+    parser.add_argument(
         "network", metavar="NETWORK", help="such as seresnet50, or its twin resnet50"
     )
-    command.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
-    command.add_argument(
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
+    parser.add_argument(
         "--weights",
         metavar="TAG_OR_FILE",
         default="imagenet",
         help="a tag of `keras-se list --weights`, hf://owner/repo or a file (default: imagenet)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--preprocessing",
         metavar="[NETWORK.]TAG",
         default=None,
         help="the checkpoint whose resizing and normalisation to use, if --weights is not a tag, "
         "such as seresnet50.a1_in1k (default: the network's first)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--top", metavar="N", type=int, default=5, help="classes to print for an image (default: 5)"
     )
 
 
-def _list(options):
-    from keras_se.cli import model_table as catalogue
+def check(options: argparse.Namespace) -> None:
+    """Raises a `ValueError` for arguments that cannot be."""
+    if options.top < 1:
+        raise ValueError(f"--top must be at least 1. Received: {options.top}")
 
-    print(catalogue.checkpoints() if options.weights else catalogue.networks())
-    return OK
 
-
-def _predict(options):
+def run(options: argparse.Namespace) -> int:
+    """Runs `predict`; returns the exit status."""
     from keras_se import applications
 
     application, se = applications.find(options.network)
     row = registry_row(application, se, options.weights, options.preprocessing)
-    if options.top < 1:
-        raise ValueError(f"--top must be at least 1. Received: {options.top}")
     # Before the model is loaded, so that a typing error costs no download.
     readable = _load_images(options.images, row)
     if readable:

@@ -1,17 +1,21 @@
 """The command `data`."""
 
+import argparse
 from pathlib import Path
 
-from keras_se.cli.command import OK, add_command
+from keras_se.cli.command import OK
 
 
-def add_data(commands):
-    """Adds `data`."""
-    command = commands.add_parser("data", help="prepare data", description="Prepare data.")
-    below = command.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, help="what to do: prepare"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `data` to its parser."""
+    commands = parser.add_subparsers(
+        title="commands",
+        metavar="COMMAND",
+        required=True,
+        parser_class=argparse.ArgumentParser,
     )
-    prepare = add_command(below, "prepare", _prepare, "turn a folder of images into one array file")
+    text = "turn a folder of images into one array file"
+    prepare = commands.add_parser("prepare", help=text, description=f"{text[0].upper()}{text[1:]}.")
     prepare.add_argument(
         "folder",
         metavar="FOLDER",
@@ -23,7 +27,8 @@ def add_data(commands):
     )
 
 
-def _prepare(options):
+def run(options: argparse.Namespace) -> int:
+    """Runs `data prepare`; returns the exit status."""
     from keras_se import data
     from keras_se.evaluation.report import print_skipped
 
