@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from tiny import small
 
+from keras_se import augmentation as augment
+from keras_se.augmentation import BatchAugmentation, image_layers
 from keras_se.augmentation import seeds as draws
-from keras_se.augmentation import transforms as augment
-from keras_se.augmentation.transforms import BatchAugmentation
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.optimizer import loss
 
@@ -22,16 +22,14 @@ JAX = keras.backend.backend() == "jax"
 
 
 def changed(images, text, step=0, seed=0):
-    return keras.ops.convert_to_numpy(augment.augmentation((text,), seed)(images, step))
+    transform = augment.random_transform((augment.parse(text),), seed)
+    return keras.ops.convert_to_numpy(transform(images, step))
 
 
-def changes(recipe, classes):
-    """The changes of images and labels in one function."""
-    made = BatchAugmentation(recipe, classes)
-    return lambda images, labels, step: (
-        made.images(images, step),
-        made.targets(labels, images, step),
-    )
+def augmented(recipe, images, labels, step=0):
+    """The images, targets and majority labels of a recipe's batch of ten classes, as arrays."""
+    results = BatchAugmentation(recipe, 10).augment(images, labels, step)
+    return [keras.ops.convert_to_numpy(one) for one in results]
 
 
 def noise(count, side=12):
@@ -41,7 +39,7 @@ def noise(count, side=12):
 def test_the_changes_of_the_digits_are_those_their_results_were_published_with():
     layer = keras.layers.RandomTranslation(0.1, 0.1, fill_mode="constant", seed=5, dtype="float32")
     images = noise(4)
-    ours = augment.augmentation(("translate(0.1)",), seed=5)
+    ours = augment.random_transform((augment.parse("translate(0.1)"),), seed=5)
     for _ in range(2):  # Keras's look at the first two batches
         layer(images, training=True)
     for step in range(3):
@@ -53,16 +51,14 @@ def test_the_changes_of_the_digits_are_those_their_results_were_published_with()
 def test_changes_are_a_function_of_the_step(fake):
     recipe = small(augment=("flip", "pad_crop(2)", "erase(0.5)"), mixup=0.3, cutmix=1.0, seed=4)
     images, labels = fake.train_images[:8], fake.train_labels[:8]
-    one, other = changes(recipe, 10), changes(recipe, 10)
-    results = {}
+    batch_augmentation, results = BatchAugmentation(recipe, 10), {}
     for step in (7, 3, 5, 3, 7):
-        pair = [keras.ops.convert_to_numpy(part) for part in one(images, labels, step)]
-        again = [keras.ops.convert_to_numpy(part) for part in other(images, labels, step)]
-        for first, second in zip(pair, again, strict=True):
-            np.testing.assert_array_equal(first, second)
-        for first, second in zip(pair, results.setdefault(step, pair), strict=True):
-            np.testing.assert_array_equal(first, second)
-    assert np.abs(results[3][0] - results[5][0]).max() > 0.1
+        once = batch_augmentation.augment(images, labels, step)
+        for again in (augmented(recipe, images, labels, step), results.setdefault(step, once)):
+            for first, second in zip(once, again, strict=True):
+                np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (first, second)))
+    results = {step: keras.ops.convert_to_numpy(one[0]) for step, one in results.items()}
+    assert np.abs(results[3] - results[5]).max() > 0.1
 
 
 def test_draws_count_from_their_first():
@@ -117,7 +113,7 @@ def test_resized_crop_enlarges_a_box():
     assert result.min() >= 0 and result.max() <= 1
     # A box as large as the image leaves it as it is.
     box = np.array([[0, 0, 1, 1]], "float32")
-    whole = augment.image_layers.ResizedCrop(0.5).transform_images(
+    whole = image_layers.ResizedCrop(0.5).transform_images(
         keras.ops.convert_to_tensor(images[:1]), keras.ops.convert_to_tensor(box)
     )
     np.testing.assert_allclose(keras.ops.convert_to_numpy(whole), images[:1], atol=1e-5)
@@ -139,7 +135,7 @@ def test_equalisation_is_that_of_keras_for_each_image():
     images = np.clip(random.normal(0.4, 0.1, (5, 9, 7, 3)), 0, 1).astype("float32")
     images[1] = images[1].round(1)
     images[2, ..., 1] = 0.25  # One level only.
-    equalization = augment.image_layers.Equalization((0, 1))
+    equalization = image_layers.Equalization((0, 1))
     actual = keras.ops.convert_to_numpy(equalization(images, training=True))
     for image, one in zip(images, actual, strict=True):
         levels = np.floor(np.float32(image * 255)).astype(int)
@@ -166,13 +162,9 @@ def test_randaugment_gives_each_image_operations_of_its_own():
 def mixed(fake, **fields):
     """Batches of 64 images before and after mixing, with targets, for some steps."""
     images, labels = fake.train_images[:64], fake.train_labels[:64]
-    change = changes(small(**fields), 10)
     for step in range(4):
-        yield (
-            np.float32(images) / 255,
-            labels,
-            *(keras.ops.convert_to_numpy(part) for part in change(images, labels, step)),
-        )
+        after, targets, _ = augmented(small(**fields), images, labels, step)
+        yield np.float32(images) / 255, labels, after, targets
 
 
 def test_mixup_mixes_images_as_their_targets(fake):
@@ -246,11 +238,11 @@ def test_the_accuracy_of_mixed_images_is_against_their_largest_share(fake, field
 
 def test_binary_targets_are_smoothed_towards_all_classes_and_cut(fake):
     images, labels = fake.train_images[:4], fake.train_labels[:4]
-    smooth = changes(small(loss="bce", label_smoothing=0.1), 10)(images, labels, 0)[1]
+    smooth = augmented(small(loss="bce", label_smoothing=0.1), images, labels)[1]
     expected = np.full((4, 10), 0.01) + 0.9 * np.eye(10)[labels]
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(smooth), expected, rtol=1e-5)
+    np.testing.assert_allclose(smooth, expected, rtol=1e-5)
     cut = small(loss="bce", label_smoothing=0.1, mixup=0.5, target_threshold=0.2)
-    targets = keras.ops.convert_to_numpy(changes(cut, 10)(images, labels, 0)[1])
+    targets = augmented(cut, images, labels)[1]
     assert set(np.unique(targets)) == {0, 1}
     # The cross-entropy is that of each class on its own.
     given, predicted = np.array([[1.0, 0.0]]), np.array([[0.8, 0.4]])
@@ -260,6 +252,6 @@ def test_binary_targets_are_smoothed_towards_all_classes_and_cut(fake):
 
 def test_normalisation_is_of_each_channel(fake):
     images = fake.train_images[:4]
-    after, _ = changes(small(normalize="imagenet"), 10)(images, fake.train_labels[:4], 0)
+    after = augmented(small(normalize="imagenet"), images, fake.train_labels[:4])[0]
     expected = (images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(after), expected, atol=1e-5)
+    np.testing.assert_allclose(after, expected, atol=1e-5)

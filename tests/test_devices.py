@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from tiny import SMALL, small
 
+from keras_se import augmentation as augment
 from keras_se import data
-from keras_se.augmentation import transforms as augment
 from keras_se.distribution import devices
 from keras_se.evaluation.evaluate import outputs
 from keras_se.training.augmented_model import AugmentedModel

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from tiny import small
 
+from keras_se import augmentation as augment
 from keras_se import cli, data
-from keras_se.augmentation import transforms as augment
 from keras_se.data.sources import array as arrays
 from keras_se.distribution import devices
 from keras_se.evaluation import report

@@ -11,7 +11,7 @@ import pytest
 from tiny import small
 
 from keras_se import applications, data
-from keras_se.augmentation.transforms import BatchAugmentation
+from keras_se.augmentation import BatchAugmentation
 from keras_se.training import DIGITS, RECIPES, override, smoke
 from keras_se.training import loop as fit
 from keras_se.training.augmented_model import AugmentedModel

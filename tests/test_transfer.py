@@ -8,7 +8,7 @@ import pytest
 from tiny import small
 
 from keras_se import applications, cli, data
-from keras_se.augmentation import transforms as augment
+from keras_se import augmentation as augment
 from keras_se.evaluation.evaluate import evaluate_network
 from keras_se.training import RECIPES
 from keras_se.training import loop as fit

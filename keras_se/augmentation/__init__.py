@@ -1,1 +1,25 @@
 """Random changes of training images, as functions of a seed and a step."""
+
+from keras_se.augmentation.batch_augmentation import BatchAugmentation
+from keras_se.augmentation.mixing import Mixing
+from keras_se.augmentation.transforms import (
+    NORMALIZATIONS,
+    TRANSFORMS,
+    Augmentation,
+    normalization,
+    parse,
+    random_transform,
+    split_crop,
+)
+
+__all__ = [
+    "NORMALIZATIONS",
+    "TRANSFORMS",
+    "Augmentation",
+    "BatchAugmentation",
+    "Mixing",
+    "normalization",
+    "parse",
+    "random_transform",
+    "split_crop",
+]

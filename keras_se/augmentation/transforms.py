@@ -1,9 +1,9 @@
 """Random changes of the training images, named in recipes as `"rotate(10)"`."""
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from keras import layers, ops
 
@@ -33,13 +33,33 @@ NORMALIZATIONS = {
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """A Keras layer that changes images, and the amounts that are legal."""
+class Transform:
+    """A Keras layer that changes images at random, and the amounts that are legal.
 
-    layer: object  # Function of the amount and keyword arguments that makes the layer.
+    Attributes:
+        layer: Function of the amount and keyword arguments that makes the layer.
+        largest: The largest legal amount; zero if there is none to give.
+        unit: Unit of the amount.
+        draws: Seeds of a step, at least as many as the layer draws for a batch.
+    """
+
+    layer: Callable
     largest: float
     unit: str
-    draws: int = 64  # More than it draws for a batch.
+    draws: int = 64
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A random change of the training images, as a recipe names it.
+
+    Attributes:
+        name: A key of `TRANSFORMS`.
+        amount: The largest amount, in the unit of the transform; zero if it has none.
+    """
+
+    name: str
+    amount: float = 0.0
 
 
 def _black(layer):
@@ -50,39 +70,39 @@ def _jitter(layer, name):
     return lambda amount, **keywords: layer(**{name: amount}, value_range=(0, 1), **keywords)
 
 
-AUGMENTATIONS = {
-    "translate": Augmentation(
+TRANSFORMS = {
+    "translate": Transform(
         _black(lambda amount, **keywords: layers.RandomTranslation(amount, amount, **keywords)),
         largest=1,
         unit="fraction of the side",
         draws=2,
     ),
-    "rotate": Augmentation(
+    "rotate": Transform(
         _black(lambda amount, **keywords: layers.RandomRotation(amount / 360, **keywords)),
         largest=180,
         unit="degrees",
     ),
-    "zoom": Augmentation(_black(layers.RandomZoom), largest=1, unit="fraction of the side"),
-    "flip": Augmentation(
+    "zoom": Transform(_black(layers.RandomZoom), largest=1, unit="fraction of the side"),
+    "flip": Transform(
         lambda amount, **keywords: layers.RandomFlip("horizontal", **keywords), 0, "none"
     ),
-    "pad_crop": Augmentation(image_layers.PadCrop, largest=64, unit="pixels"),
-    "resized_crop": Augmentation(
+    "pad_crop": Transform(image_layers.PadCrop, largest=64, unit="pixels"),
+    "resized_crop": Transform(
         image_layers.ResizedCrop, largest=1, unit="smallest fraction of the area"
     ),
-    "cutout": Augmentation(image_layers.Cutout, largest=1024, unit="pixels"),
-    "brightness": Augmentation(_jitter(layers.RandomBrightness, "factor"), 1, "fraction of white"),
-    "contrast": Augmentation(_jitter(layers.RandomContrast, "factor"), 1, "fraction"),
-    "saturation": Augmentation(_jitter(layers.RandomSaturation, "factor"), 1, "fraction"),
-    "hue": Augmentation(_jitter(layers.RandomHue, "factor"), 1, "fraction of the circle"),
-    "erase": Augmentation(
+    "cutout": Transform(image_layers.Cutout, largest=1024, unit="pixels"),
+    "brightness": Transform(_jitter(layers.RandomBrightness, "factor"), 1, "fraction of white"),
+    "contrast": Transform(_jitter(layers.RandomContrast, "factor"), 1, "fraction"),
+    "saturation": Transform(_jitter(layers.RandomSaturation, "factor"), 1, "fraction"),
+    "hue": Transform(_jitter(layers.RandomHue, "factor"), 1, "fraction of the circle"),
+    "erase": Transform(
         lambda amount, **keywords: layers.RandomErasing(
             (amount, amount), fill_value=0.0, value_range=(0, 1), **keywords
         ),
         largest=1,
         unit="probability",
     ),
-    "randaugment": Augmentation(
+    "randaugment": Transform(
         lambda amount, **keywords: image_layers.RandAugment(
             value_range=(0, 1), factor=amount / 10, **keywords
         ),
@@ -92,7 +112,7 @@ AUGMENTATIONS = {
 }
 
 
-def parse(text):
+def parse(text: str) -> Augmentation:
     """Reads one augmentation of a recipe.
 
     Args:
@@ -105,108 +125,84 @@ def parse(text):
             `"erase(0.25)"` (probability); `"randaugment(7)"` (magnitude, of two operations).
 
     Returns:
-        The name and the amount.
+        The `Augmentation`.
 
     Raises:
         ValueError: If the name or the amount is not legal.
 
     Example:
     >>> parse("rotate(10)")
-    ('rotate', 10.0)
-    >>> parse("flip")
-    ('flip', 0.0)
+    Augmentation(name='rotate', amount=10.0)
     """
     match = re.fullmatch(r"(\w+)(?:\((\d+(?:\.\d+)?)\))?", str(text))
-    name, amount = (match[1], match[2]) if match else (None, None)
-    one = AUGMENTATIONS.get(name)
-    if one and (0 < float(amount) <= one.largest if amount else not one.largest):
-        return name, float(amount or 0)
+    name, amount = (match[1], float(match[2] or 0)) if match else (None, 0.0)
+    transform = TRANSFORMS.get(name)
+    has_amount = bool(match and match[2])
+    if (
+        transform
+        and has_amount == bool(transform.largest)
+        and (not has_amount or 0 < amount <= transform.largest)
+    ):
+        return Augmentation(name, amount)
     legal = ", ".join(
-        f"{name}(x) with 0 < x <= {one.largest} ({one.unit})" if one.largest else name
-        for name, one in AUGMENTATIONS.items()
+        f"{name}(x) with 0 < x <= {transform.largest} ({transform.unit})"
+        if transform.largest
+        else name
+        for name, transform in TRANSFORMS.items()
     )
     raise ValueError(f"`augment` must be made of {legal}. Received: {text!r}")
 
 
-def augmentation(texts, seed):
+def split_crop(augmentations: Iterable[Augmentation]) -> tuple[float | None, tuple]:
+    """Separates the random crop, which files need before they are resized, from the rest.
+
+    Args:
+        augmentations: `Augmentation`s of a recipe.
+
+    Returns:
+        The smallest area of the crop as a fraction of the image's, or `None` without one, and the
+        other augmentations.
+
+    Example:
+    >>> split_crop((parse("resized_crop(0.08)"), parse("flip")))
+    (0.08, (Augmentation(name='flip', amount=0.0),))
+    """
+    augmentations = tuple(augmentations)
+    rest = tuple(one for one in augmentations if one.name != "resized_crop")
+    areas = [one.amount for one in augmentations if one.name == "resized_crop"]
+    return (areas[0] if areas else None), rest
+
+
+def random_transform(augmentations: Iterable[Augmentation], seed: int) -> Callable | None:
     """Makes the function that changes a batch of images at random.
 
     What comes into an image from outside is black.
 
     Args:
-        texts: Tuple of augmentations as `parse` reads them, done in this order.
+        augmentations: `Augmentation`s, applied in this order.
         seed: Integer that fixes the changes.
 
     Returns:
-        A function of a float array of images from 0 to 1 and the number of a step that returns a
-        tensor of the same shape, which depends on nothing else; or `None` if `texts` is empty.
-
-    Raises:
-        ValueError: If an augmentation is not legal.
+        A function of float images from 0 to 1 and the number of a step that returns a tensor of
+        the same shape and depends on nothing else; `None` without augmentations.
     """
     rows = []
-    for index, (name, amount) in enumerate(map(parse, texts)):
-        one = AUGMENTATIONS[name]
-        # A seed of its own each, or equal amounts of two changes would always come together.
-        rows.append((one.layer(amount, dtype="float32"), fold_in(seed, index), one.draws))
+    for index, augmentation in enumerate(augmentations):
+        transform = TRANSFORMS[augmentation.name]
+        layer = transform.layer(augmentation.amount, dtype="float32")
+        # Equal seeds would draw equal amounts for two transforms of an image.
+        rows.append((layer, fold_in(seed, index), transform.draws))
 
-    def augment(images, step):
+    def apply(images, step):
         # On PyTorch a tensor may be the array's own memory, and RandomBrightness changes it.
         images = ops.copy(ops.convert_to_tensor(images))
-        for layer, own, draws in rows:
-            first = (step + FIRST_STEP) * draws
-            changes = layer.get_random_transformation(
-                images, training=True, seed=StepSeeds(own, first)
-            )
-            images = layer.transform_images(images, changes, training=True)
+        for layer, layer_seed, draws in rows:
+            seeds = StepSeeds(layer_seed, (step + FIRST_STEP) * draws)
+            drawn = layer.get_random_transformation(images, training=True, seed=seeds)
+            images = layer.transform_images(images, drawn, training=True)
         return images
 
-    return augment if rows else None
-
-
-class Mixing:
-    """Mixes the images of a batch with each other, and their targets by the same amounts.
-
-    With both ways of mixing, each batch gets the one or the other, as in timm.
-
-    Args:
-        mixup: Alpha of MixUp (arXiv:1710.09412); zero for none.
-        cutmix: Alpha of CutMix (arXiv:1905.04899); zero for none.
-        seed: Integer that fixes the mixtures.
-    """
-
-    def __init__(self, mixup, cutmix, seed):
-        self._seed, self._layers = seed, []
-        if mixup:
-            self._layers.append(layers.MixUp(mixup, dtype="float32"))
-        if cutmix:
-            self._layers.append(layers.CutMix((cutmix, cutmix), dtype="float32"))
-
-    def images(self, images, step):
-        """Mixes the images of a step; those of the same shape, of the same step, get the same."""
-        return self._each("transform_images", images, images, step)
-
-    def targets(self, targets, images, step):
-        """Mixes rows of probabilities as `images(images, step)` mixes what they are the targets of.
-
-        Only the shape of the images counts.
-        """
-        return self._each("transform_labels", targets, images, step)
-
-    def __bool__(self):
-        """Whether anything is mixed."""
-        return bool(self._layers)
-
-    def _each(self, method, values, images, step):
-        draws = StepSeeds(self._seed, step * 64)
-        second = keras.random.uniform((), seed=draws) < 0.5
-        results = []
-        for layer in self._layers:
-            drawn = layer.get_random_transformation(images, training=True, seed=draws)
-            results.append(getattr(layer, method)(values, drawn))
-        if len(results) == 2:
-            return ops.where(second, *results)
-        return results[0] if results else values
+    return apply if rows else None
 
 
 def normalization(name):
@@ -234,63 +230,3 @@ def normalization(name):
         return ops.divide(ops.subtract(images, mean), std)
 
     return normalize
-
-
-class BatchAugmentation:
-    """What a recipe does to the batches of its training, as functions of the step.
-
-    They are made of Keras's operations, so that they can be compiled with what follows.
-
-    Args:
-        recipe: The `Recipe`.
-        classes: Number of classes.
-        augment: The recipe's augmentations that are still to be done; by default all.
-    """
-
-    def __init__(self, recipe, classes, augment=None):
-        texts = recipe.augment if augment is None else augment
-        self._augment = augmentation(texts, recipe.seed)
-        seed = fold_in(recipe.seed, len(recipe.augment) + 1)
-        self._mixing = Mixing(recipe.mixup, recipe.cutmix, seed)
-        self._normalize = normalization(recipe.normalize)
-        self._classes, self._threshold = classes, recipe.target_threshold
-        # Keras's own smoothing of a binary cross-entropy would be towards one half.
-        self._smoothing = recipe.label_smoothing if recipe.loss == "bce" else 0.0
-
-    def images(self, images, step):
-        """Changes images, uint8 or floats from 0 to 1, at random; they come out normalised."""
-        images = from_0_to_1(images)
-        images = self._augment(images, step) if self._augment else images
-        return self._normalize(self._mixing.images(images, step))
-
-    def targets(self, labels, images, step):
-        """Turns integers into rows of probabilities, mixed as `images` are in this step."""
-        targets = ops.one_hot(labels, self._classes, dtype="float32")
-        targets = targets * (1 - self._smoothing) + self._smoothing / self._classes
-        targets = self._mixing.targets(targets, images, step)
-        return ops.cast(targets > self._threshold, "float32") if self._threshold else targets
-
-    def majority_labels(self, labels, images, step):
-        """The class with the largest share in each image, mixed as `images` are in this step.
-
-        Args:
-            labels: Integer tensor `(image,)`.
-            images: The images; only their shape counts.
-            step: Number of the step; less than zero for images that are held out.
-        """
-        if not self._mixing:
-            return labels
-        mixed = self._mixing.targets(ops.one_hot(labels, self._classes), images, step)
-        return ops.where(step < 0, labels, ops.cast(ops.argmax(mixed, axis=-1), labels.dtype))
-
-    def unchanged(self, images):
-        """Normalises images, and that is all: those that are held out."""
-        return self._normalize(from_0_to_1(images))
-
-
-def from_0_to_1(images):
-    """A float32 tensor from 0 to 1 of uint8 from 0 to 255, or of floats as they are."""
-    images = ops.convert_to_tensor(images)
-    if keras.backend.standardize_dtype(images.dtype) == "uint8":
-        return ops.cast(images, "float32") / 255
-    return ops.cast(images, "float32")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_se import applications, data
-from keras_se.augmentation import transforms as augment
+from keras_se import augmentation as augment
 from keras_se.training.run_folder import class_names_beside, recipe_beside
 
 

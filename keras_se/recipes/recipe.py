@@ -7,7 +7,7 @@ import math
 import re
 
 from keras_se.applications import find
-from keras_se.augmentation.transforms import NORMALIZATIONS, parse
+from keras_se.augmentation import NORMALIZATIONS, parse
 from keras_se.data import check
 
 OPTIMIZERS = ("sgd", "adamw", "lamb")
@@ -129,8 +129,7 @@ class Recipe:
         self._check_epochs()
         self._check_milestones()
         check(self.data)
-        for text in self.augment:
-            parse(text)
+        _ = self.augmentations
         _, se = find(self.network)
         if self.twin and not se:
             legal = f"false for the plain network {self.network!r}, which is a twin itself"
@@ -162,6 +161,11 @@ class Recipe:
         """The highest learning rate, scaled to the images of an update."""
         images = self.batch_size * self.accumulate
         return self.learning_rate * (images / self.reference_batch if self.reference_batch else 1)
+
+    @property
+    def augmentations(self):
+        """The parsed `augment`."""
+        return tuple(map(parse, self.augment))
 
     def to_json(self):
         """Returns the recipe as JSON text that `from_json` reads."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keras_se.applications import find
-from keras_se.augmentation.transforms import NORMALIZATIONS
+from keras_se.augmentation import NORMALIZATIONS
 from keras_se.recipes import TRANSFER
 from keras_se.recipes.recipe import override
 from keras_se.training.run_folder import recipe_beside

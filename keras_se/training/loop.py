@@ -8,9 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_se import augmentation as augment
 from keras_se import data
-from keras_se.augmentation import transforms as augment
-from keras_se.augmentation.transforms import parse
 from keras_se.distribution import devices
 from keras_se.evaluation import html_report as page
 from keras_se.evaluation import report
@@ -126,7 +125,7 @@ def _load(recipe):
         size=recipe.size,
         crop=recipe.crop,
         interpolation=recipe.interpolation,
-        decode_train=not _crops(recipe),
+        decode_train=augment.split_crop(recipe.augmentations)[0] is None,
     )
 
 
@@ -272,21 +271,15 @@ def _fit_phase(recipe, network, dataset, end, callbacks, share):
         )
 
 
-def _crops(recipe):
-    """The smallest areas of the boxes that a recipe cuts at random, as fractions of the whole."""
-    return [parse(text)[1] for text in recipe.augment if text.startswith("resized_crop")]
-
-
 def _late(recipe, dataset):
     """The augmentations that are left for the step: files are cut before they are made smaller."""
     if isinstance(dataset.train_images, data.LazyImages):
-        return tuple(text for text in recipe.augment if not text.startswith("resized_crop"))
-    return recipe.augment
+        return augment.split_crop(recipe.augmentations)[1]
+    return recipe.augmentations
 
 
 def _batches(recipe, dataset, epoch, share):
     """The shuffled batches of training from an epoch on, and the held-out ones in order."""
-    crops = _crops(recipe)
     batches = data.TrainBatches(
         dataset.train_images,
         dataset.train_labels,
@@ -297,7 +290,7 @@ def _batches(recipe, dataset, epoch, share):
         steps=recipe.steps,
         repeats=recipe.repeats,
         # Arrays are cut within the step.
-        min_area=crops[0] if crops else None,
+        min_area=augment.split_crop(recipe.augmentations)[0],
         part=share.of,
     )
     given = (
