@@ -66,7 +66,7 @@ def fold_in(seed, index):
         An integer of 31 bits.
 
     Example:
-    >>> derive(5, 0)
+    >>> fold_in(5, 0)
     5
     """
     if index == 0:
