@@ -6,12 +6,17 @@ VENV ?= .venv
 DEMO ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+NEEDS := setup.cfg pyproject.toml constraints.txt
+PIP := -m pip install --quiet --constraint constraints.txt
+EVERYTHING := ".[tensorflow,train,export,serve,dev,docs]"
+# What the tests need in an environment without TensorFlow: keras-hub would bring it.
+BESIDE_A_BACKEND := scikit-learn matplotlib onnx onnxruntime openvino pytest pytest-xdist sybil
 TESTS := -m pytest -n 2 --dist loadgroup
 FAST := $(TESTS) -m "not slow"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast test-jax test-torch lint clean
+.PHONY: demo test test-fast test-jax test-torch test-nightly lint docs package clean
 
 demo: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/keras-se train digits --out runs/digits --overwrite $(DEMO)
@@ -32,31 +37,48 @@ test-jax: .venv-jax/installed
 test-torch: .venv-torch/installed
 	KERAS_BACKEND=torch .venv-torch/bin/python $(FAST)
 
+# By hand, before the pin of keras in setup.cfg moves: what would break with the next version?
+test-nightly:
+	$(PYTHON) -m venv .venv-nightly
+	.venv-nightly/bin/python $(PIP) --editable $(EVERYTHING)
+	.venv-nightly/bin/python -m pip uninstall --quiet --yes keras
+	.venv-nightly/bin/python -m pip install --quiet --upgrade --pre keras-nightly
+	KERAS_BACKEND=tensorflow .venv-nightly/bin/python $(FAST)
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+# The pages, in docs/_build/html. Readers' browsers ask nobody but the server of the pages.
+docs: $(INSTALLED)
+	KERAS_BACKEND=tensorflow $(BIN)/python -m sphinx -W --keep-going --quiet docs docs/_build/html
+	$(BIN)/python docs/check_offline.py docs/_build/html
+
+# Wheel and sdist, in dist/, each tried in an environment that has nothing but it and JAX.
+package: $(INSTALLED)
+	rm -rf dist .venv-package
+	$(BIN)/python -m build --outdir dist > /dev/null
+	$(PYTHON) -m venv .venv-package
+	.venv-package/bin/python $(PIP) "$$(ls "$(CURDIR)"/dist/*.whl)[jax]"
+	.venv-package/bin/python -I tests/try_package.py
+	.venv-package/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.tar.gz
+	.venv-package/bin/python -I tests/try_package.py
+
+$(INSTALLED): $(NEEDS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable \
-		".[train,export,serve,dev]"
+	$(BIN)/python $(PIP) --editable $(EVERYTHING)
 	touch $@
 
-.venv-jax/installed: setup.cfg pyproject.toml constraints.txt
+.venv-jax/installed: $(NEEDS)
 	$(PYTHON) -m venv .venv-jax
-	.venv-jax/bin/python -m pip install --quiet --constraint constraints.txt jax $(WITHOUT_TENSORFLOW)
-	.venv-jax/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-jax/bin/python $(PIP) --editable ".[jax]" $(BESIDE_A_BACKEND)
 	touch $@
 
-.venv-torch/installed: setup.cfg pyproject.toml constraints.txt
+.venv-torch/installed: $(NEEDS)
 	$(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python -m pip install --quiet torch==2.13.0
-	.venv-torch/bin/python -m pip install --quiet --constraint constraints.txt $(WITHOUT_TENSORFLOW)
-	.venv-torch/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-torch/bin/python $(PIP) --editable . $(BESIDE_A_BACKEND)
 	touch $@
 
-WITHOUT_TENSORFLOW := keras h5py huggingface_hub safetensors pillow scikit-learn matplotlib \
-	onnx onnxruntime openvino pytest pytest-xdist
-
 clean:
-	rm -rf .venv .venv-jax .venv-torch runs
+	rm -rf .venv .venv-jax .venv-torch .venv-nightly .venv-package build dist docs/_build runs

@@ -35,4 +35,5 @@ def pytest_fixture_setup(fixturedef, request):
 @pytest.fixture(autouse=True)
 def _seeded_by_test(request):
     """Every test begins with the seed of its own name, after the fixtures that outlive it."""
-    seed_by_name(request.node.nodeid)
+    path, _, name = request.node.location  # The node id has the group of the worker behind it.
+    seed_by_name(f"{path}::{name}")

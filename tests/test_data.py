@@ -89,7 +89,7 @@ def test_unknown_data_names_what_there_is():
 
 def test_missing_scikit_learn_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ValueError, match=r'pip install "keras_se\[train\]"'):
+    with pytest.raises(ValueError, match="pip install scikit-learn"):
         data.load("digits")
 
 

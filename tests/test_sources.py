@@ -368,7 +368,7 @@ def test_a_prepared_set_of_tfds(monkeypatch, tmp_path):
 
 def test_tfds_errors_say_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ValueError, match=r'pip install "keras_se\[datasets\]"'):
+    with pytest.raises(ValueError, match="pip install tensorflow-datasets"):
         data.load("tfds:colours", size=8)
     fake_tfds(monkeypatch, {})
     with pytest.raises(ValueError, match=r"not prepared.*tfds build colours"):

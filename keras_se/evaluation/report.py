@@ -147,8 +147,7 @@ def require_matplotlib():
         import matplotlib  # noqa: F401 (whether it is there is the question)
     except ImportError as error:
         raise ValueError(
-            "The learning curves need Matplotlib, which is not installed: "
-            'pip install "keras_se[train]"'
+            "The learning curves need Matplotlib, which is not installed: pip install matplotlib"
         ) from error
 
 

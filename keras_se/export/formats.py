@@ -169,5 +169,5 @@ def require(chosen):
         names = " ".join(one.replace("_", "-") for one in missing)
         raise ImportError(
             f"Exporting format={chosen.name!r} needs {', '.join(missing)}, not installed here: "
-            f'pip install "keras_se[export]", or pip install {names}'
+            f"pip install {names}"
         )

@@ -128,8 +128,7 @@ def _digits():
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ValueError(
-            "data='digits' needs scikit-learn, which is not installed: "
-            'pip install "keras_se[train]"'
+            "data='digits' needs scikit-learn, which is not installed: pip install scikit-learn"
         ) from error
     digits = load_digits()
     images = np.asarray(digits.images / 16, "float32")[..., np.newaxis]

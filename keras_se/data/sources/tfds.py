@@ -44,7 +44,7 @@ def _prepared(name):
     except ImportError as error:
         raise ValueError(
             f"data='tfds:{name}' needs TensorFlow Datasets, which is not installed: "
-            'pip install "keras_se[datasets]"'
+            "pip install tensorflow-datasets"
         ) from error
     try:
         builder = tensorflow_datasets.builder(name)
