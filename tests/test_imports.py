@@ -60,6 +60,8 @@ DEBTS = {
     ("evaluation", "augmentation"),
     ("evaluation", "export"),
     ("evaluation", "graph"),
+    ("evaluation", "training"),
+    ("evaluation", "weights"),
     ("recipes", "training"),
 }
 for room, upper in DEBTS:
