@@ -9,7 +9,7 @@ import json
 import statistics
 from pathlib import Path
 
-from keras_se.training import find_recipe, override, smoke, train
+from keras_se.training import get_recipe, override, smoke, train
 
 # Errors in percent of the paper's table 4, with SE and without, by network.
 PAPER = {
@@ -22,7 +22,7 @@ PAPER = {
 
 def recipe_of(options, seed):
     """The recipe that the command line asks for, with its twin, for one seed."""
-    recipe = find_recipe(options.recipe)
+    recipe = get_recipe(options.recipe)
     if options.smoke:
         recipe = smoke(recipe)
     elif options.data:
@@ -65,7 +65,7 @@ def main(arguments=None):
     parser.add_argument("--smoke", action="store_true", help="fake images and two epochs")
     options = parser.parse_args(arguments)
     found = errors(options)
-    paper = PAPER.get(find_recipe(options.recipe).network, (None, None))
+    paper = PAPER.get(get_recipe(options.recipe).network, (None, None))
     print(f"{'network':24} {'error':>16} {'the paper':>10}")
     for (name, values), published in zip(found.items(), paper, strict=True):
         print(line(name, values, published))

@@ -7,7 +7,7 @@ import argparse
 import statistics
 from pathlib import Path
 
-from keras_se.recipes import find_recipe
+from keras_se.recipes import get_recipe
 from keras_se.recipes.recipe import override
 from keras_se.training.loop import train
 
@@ -16,7 +16,7 @@ def accuracies(out, seeds, assignments):
     """Trains both networks once for each seed; gives their test accuracies, in percent."""
     results = {}
     for seed in range(seeds):
-        recipe = override(find_recipe("digits"), [*assignments, f"seed={seed}"])
+        recipe = override(get_recipe("digits"), [*assignments, f"seed={seed}"])
         networks = train(recipe, out / f"seed{seed}", overwrite=True)["networks"]
         for name, row in networks.items():
             results.setdefault(name, []).append(row["test_accuracy"])

@@ -10,7 +10,7 @@ pixels from a short side of 256, of the 50,000 validation images.
 import argparse
 from pathlib import Path
 
-from keras_se.training import find_recipe, override, smoke, train
+from keras_se.training import get_recipe, override, smoke, train
 
 # Top-1 accuracy in percent and where it stands, by recipe.
 PUBLISHED = {
@@ -35,7 +35,7 @@ def main(arguments=None):
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument("--smoke", action="store_true", help="fake images and two epochs")
     options = parser.parse_args(arguments)
-    recipe = find_recipe(options.recipe)
+    recipe = get_recipe(options.recipe)
     if options.smoke:
         recipe = smoke(recipe)
     elif options.data:

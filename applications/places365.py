@@ -10,7 +10,7 @@ million training images; places365_small has 1.8 million.
 import argparse
 from pathlib import Path
 
-from keras_se.training import find_recipe, override, smoke, train
+from keras_se.training import get_recipe, override, smoke, train
 
 # Top-1 errors in percent of table 6 of arXiv:1709.01507v4, with SE and without.
 PAPER = (40.37, 41.15)
@@ -25,7 +25,7 @@ def main(arguments=None):
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument("--smoke", action="store_true", help="fake images and two epochs")
     options = parser.parse_args(arguments)
-    recipe = find_recipe("places365")
+    recipe = get_recipe("places365")
     if options.smoke:
         recipe = smoke(recipe)
     elif options.data:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_se import data
-from keras_se.training import find_recipe, override, smoke, train
+from keras_se.training import get_recipe, override, smoke, train
 
 STARTS = ("weights", "scratch")
 
@@ -40,8 +40,8 @@ def recipe_of(options, start, file, seed):
     """The recipe of one training: both starts share all but the start itself."""
     common = ["epochs=40", "batch_size=10", "warmup_epochs=4", "weight_decay=0.01", "twin=false"]
     common += [f"network={options.network}", f"size={options.size}", "learning_rate=0.02"]
-    common += ["reference_batch=0", "augment=translate(0.1)"]
-    recipe = override(find_recipe("cifar10-fast"), [*common, *options.set])
+    common += ["base_batch_size=0", "augment=translate(0.1)"]
+    recipe = override(get_recipe("cifar10-fast"), [*common, *options.set])
     if options.smoke:
         recipe = dataclasses.replace(smoke(recipe), normalize=recipe.normalize)
     recipe = override(recipe, [f"data=array:{file}", f"seed={seed}"])

@@ -100,7 +100,7 @@ def assert_same(one, other):
 # TensorFlow's batch norms and changes are of the images of a device each.
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch uses one device")
 def test_two_devices_train_what_one_does(tmp_path):
-    fields = {"norm": "inference"} if BACKEND == "tensorflow" else CHANGES
+    fields = {"batch_norm": "inference"} if BACKEND == "tensorflow" else CHANGES
     run(tmp_path / "one", fields)
     run(tmp_path / "two", fields, count=2)
     assert_same(tmp_path / "one", tmp_path / "two")

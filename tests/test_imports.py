@@ -60,9 +60,9 @@ DEBTS = {
     ("evaluation", "augmentation"),
     ("evaluation", "export"),
     ("evaluation", "graph"),
+    ("evaluation", "recipes"),
     ("evaluation", "training"),
     ("evaluation", "weights"),
-    ("recipes", "training"),
 }
 for room, upper in DEBTS:
     MAY[room].add(upper)

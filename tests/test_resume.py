@@ -43,7 +43,7 @@ RECIPE = dataclasses.replace(
     warmup_epochs=1,
     augment=("flip", "translate(0.1)"),
     mixup=0.2,
-    ema=0.9,
+    ema_decay=0.9,
     twin=False,
 )
 
@@ -215,7 +215,7 @@ def test_the_files_for_the_user_are_refreshed_while_it_runs(recipe, tmp_path, mo
     monkeypatch.setattr(checkpoint, "save_model", lambda network, path: saved.append(path.name))
     images = data.load("fake", size=8)
     keep = checkpoint.Checkpoint(State(), tmp_path / "a.keras", tmp_path / "b.keras")
-    short = dataclasses.replace(recipe, epochs=2, steps=2)
+    short = dataclasses.replace(recipe, epochs=2, steps_per_epoch=2)
     fit.fit(short, fit.build(short, images), images, tmp_path / "history.csv", [keep])
     assert saved == ["a.keras", "b.keras"] * 2
 
@@ -339,7 +339,7 @@ def test_transfer_starts_from_weights_and_keeps_the_head_for_the_new_classes(
 ):
     words = ["transfer", "setiny", "--weights", str(whole / "model.keras"), "--data", "digits"]
     words += ["--out", str(tmp_path / "out")]
-    changes = ["size=8", "epochs=2", "head_epochs=1", "steps=2", "augment=translate(0.1)"]
+    changes = ["size=8", "epochs=2", "head_epochs=1", "steps_per_epoch=2", "augment=translate(0.1)"]
     changes += ["normalize=none", "crop=1"]
     for change in changes:
         words += ["--set", change]

@@ -5,7 +5,6 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from tiny import small
 
 from keras_se import applications, cli, data
 from keras_se import augmentation as augment
@@ -71,20 +70,13 @@ def test_a_file_needs_the_recipe_beside_it_or_a_normalisation(transferred, tmp_p
     assert "must be one of" in transferred(*words)
     file.touch()
     error = transferred(*words)
-    assert "`normalize` must be given as one of none, imagenet, half" in error
+    assert "`normalize` must be set" in error
     assert transferred(*words, "--set", "normalize=half").normalize == "half"
     before = dataclasses.replace(RECIPES["cifar100-wrn16-8"], size=40)
     (tmp_path / "recipe.json").write_text(before.to_json())
     recipe = transferred(*words)
     assert (recipe.normalize, recipe.size, recipe.crop) == ("cifar100", 40, 1.0)
     assert "`normalize` must be 'cifar100'" in transferred(*words, "--set", "normalize=half")
-
-
-def test_no_training_begins_with_another_normalisation(tmp_path):
-    recipe = small(network="SEResNet20", weights="cifar10", normalize="half")
-    with pytest.raises(ValueError, match="`normalize` must be 'cifar10'"):
-        fit.train(recipe, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_grey_images_are_normalised_by_the_means_of_the_channels():

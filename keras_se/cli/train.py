@@ -69,10 +69,10 @@ def check(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs `train`; returns the exit status."""
-    from keras_se.recipes import find_recipe
+    from keras_se.recipes import get_recipe
     from keras_se.recipes.recipe import override
 
-    return run_recipe(override(find_recipe(options.recipe), options.set), options)
+    return run_recipe(override(get_recipe(options.recipe), options.set), options)
 
 
 def run_recipe(recipe, options: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ import numpy as np
 
 from keras_se import applications, data
 from keras_se import augmentation as augment
-from keras_se.training.run_folder import class_names_beside, recipe_beside
+from keras_se.recipes.recipe import recipe_beside
+from keras_se.training.run_folder import class_names_beside
 
 
 def outputs(network, dataset, normalize=None, batch_size=64):

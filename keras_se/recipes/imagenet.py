@@ -1,7 +1,8 @@
 """Recipes for ImageNet and Places365, after the papers; none of them has been run here yet.
 
 Weight decays are Keras's decoupled ones: ten times the papers', whose momentum is 0.9 (see
-`Recipe`). Batches are split so that one GPU holds them: `batch_size * accumulate` is the paper's.
+`Recipe`). Batches are split so that one GPU holds them: the paper's batch is
+`batch_size * gradient_accumulation_steps`.
 """
 
 import dataclasses
@@ -23,15 +24,15 @@ PAPER = Recipe(
     crop=0.875,
     epochs=100,
     batch_size=256,
-    accumulate=4,
+    gradient_accumulation_steps=4,
     optimizer="sgd",
     nesterov=False,
     learning_rate=0.6,
-    reference_batch=1024,
+    base_batch_size=1024,
     momentum=0.9,
     weight_decay=1e-3,
     schedule="step",
-    milestones=("30", "60", "90"),
+    milestones=(30, 60, 90),
     warmup_epochs=0,
     augment=("resized_crop(0.08)", "flip"),
     normalize="imagenet",
@@ -48,10 +49,10 @@ REFERENCE = dataclasses.replace(
     is that of arXiv:1512.00567. The paper: 77.80 % top-1, the plain twin 76.79 %. Not run here.
     """,
     epochs=270,
-    accumulate=1,
+    gradient_accumulation_steps=1,
     learning_rate=0.1,
-    reference_batch=256,
-    milestones=("125", "200", "250"),
+    base_batch_size=256,
+    milestones=(125, 200, 250),
     label_smoothing=0.1,
 )
 
@@ -66,9 +67,9 @@ SENET154 = dataclasses.replace(
     """,
     network="SENet154",
     batch_size=64,
-    accumulate=32,
+    gradient_accumulation_steps=32,
     learning_rate=1.0,
-    reference_batch=2048,
+    base_batch_size=2048,
     label_smoothing=0.1,
     frozen_norm_epochs=3,
 )
@@ -85,11 +86,11 @@ MOBILENET = dataclasses.replace(
     """,
     network="SEMobileNet",
     epochs=400,
-    accumulate=1,
+    gradient_accumulation_steps=1,
     learning_rate=0.1,
-    reference_batch=256,
+    base_batch_size=256,
     weight_decay=4e-4,
-    milestones=("200", "300", "360"),
+    milestones=(200, 300, 360),
     augment=("resized_crop(0.35)", "flip"),
 )
 
@@ -105,12 +106,12 @@ A2 = dataclasses.replace(
     """,
     epochs=300,
     batch_size=256,
-    accumulate=8,
+    gradient_accumulation_steps=8,
     crop=0.95,
     interpolation="bicubic",
     optimizer="lamb",
     learning_rate=5e-3,
-    reference_batch=2048,
+    base_batch_size=2048,
     weight_decay=0.02,
     schedule="cosine",
     milestones=(),
@@ -170,15 +171,15 @@ RS = dataclasses.replace(
     network="SEResNet50D",
     size=160,
     epochs=350,
-    accumulate=16,
+    gradient_accumulation_steps=16,
     learning_rate=0.1,
-    reference_batch=256,
+    base_batch_size=256,
     weight_decay=4e-4,
     schedule="cosine",
     milestones=(),
     warmup_epochs=5,
     label_smoothing=0.1,
-    ema=0.9999,
+    ema_decay=0.9999,
     augment=("resized_crop(0.08)", "flip", "randaugment(10)"),
     precision="mixed_bfloat16",
 )
@@ -195,7 +196,7 @@ PLACES365 = dataclasses.replace(
     network="SEResNet152",
     data="tfds:places365_small",
     batch_size=128,
-    accumulate=8,
+    gradient_accumulation_steps=8,
 )
 
 IMAGENET = {

@@ -5,18 +5,16 @@ import difflib
 import json
 import math
 import re
-
-from keras_se.applications import find
-from keras_se.augmentation import NORMALIZATIONS, parse
-from keras_se.data import check
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 OPTIMIZERS = ("sgd", "adamw", "lamb")
 SCHEDULES = ("cosine", "constant", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 LOSSES = ("crossentropy", "bce")
-NORMS = ("train", "inference", "reestimate")
+BATCH_NORMS = ("train", "inference", "reestimate")
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
-XLA = {"auto": "auto", "on": True, "off": False}
+XLA = ("auto", "on", "off")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,13 +43,13 @@ class Recipe:
         seed: Integer that fixes the initial weights, the order and the changes of the images.
         twin: Whether to train the plain twin, the network without SE, as well.
         nesterov: Whether SGD's momentum is Nesterov's.
-        milestones: With schedule `"step"`, the epochs, as strings, after which the rate is
-            multiplied by `decay_factor`.
+        milestones: With schedule `"step"`, the epochs after which the rate is multiplied by
+            `decay_factor`, such as `(30, 60, 90)`.
         decay_factor: See `milestones`.
-        reference_batch: If not zero, `learning_rate` is for this number of images per update and
-            is scaled linearly to `batch_size * accumulate`.
-        accumulate: Batches whose gradients are averaged for one update.
-        ema: If not zero, the weights that are evaluated and saved are an exponential moving
+        base_batch_size: If not zero, `learning_rate` is for this number of images per update and is
+            scaled linearly to `batch_size * gradient_accumulation_steps`.
+        gradient_accumulation_steps: Batches whose gradients are averaged for one update.
+        ema_decay: If not zero, the weights that are evaluated and saved are an exponential moving
             average, of which this fraction is kept at each update.
         loss: `"crossentropy"`, or `"bce"`, a binary cross-entropy for each class.
         target_threshold: If not zero, targets become one above it and zero below.
@@ -60,23 +58,25 @@ class Recipe:
         repeats: How often an image comes in an epoch that is as long as without.
         frozen_norm_epochs: Last epochs, in which batch norms no longer change.
         normalize: `"none"` for pixels from 0 to 1, or whose mean and standard deviation they are
-            normalised with: `"imagenet"`, `"half"` (0.5 and 0.5), `"cifar10"` or `"cifar100"`.
-        crop: The square cut from the centre of a file's picture, as a fraction of the short side.
+            normalized with: `"imagenet"`, `"half"` (0.5 and 0.5), `"cifar10"` or `"cifar100"`.
+        crop: The square cut from the center of a file's picture, as a fraction of the short side.
         interpolation: How files' pictures are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
-        steps: Most steps of an epoch, zero for no limit.
+        steps_per_epoch: Most steps of an epoch, zero for no limit.
         weights: What training starts from, as the network's `weights`; empty for random ones.
         head_epochs: First epochs, in which only the classifier is trained. With `weights`, it is
             a new one, also if theirs has as many classes.
         layer_decay: The learning rate of each stage is this fraction of that of the next one.
-        norm: What batch norms do: `"train"`, `"inference"` (keep the statistics and parameters
-            they have) or `"reestimate"` (the statistics change, the parameters do not).
+        batch_norm: What batch norms do: `"train"`, `"inference"` (keep the statistics and
+            parameters they have) or `"reestimate"` (the statistics change, the parameters do not).
         stochastic_depth: Fraction of images for which training leaves out the last residual
             branch; it rises linearly from zero for the first.
         xla: Whether XLA compiles the step: `"auto"`, as Keras does it, `"on"` or `"off"`, which is
             faster for TensorFlow on a CPU.
 
     Raises:
-        ValueError: If a value is not legal; the message names the field.
+        ValueError: If a value is not legal; the message names the field. Names of networks, data,
+            augmentations and normalizations are looked up by `keras_se.training.resolve`, so that
+            recipes can be listed without Keras.
     """
 
     about: str
@@ -91,17 +91,17 @@ class Recipe:
     weight_decay: float
     schedule: str
     warmup_epochs: int
-    augment: tuple = ()
+    augment: tuple[str, ...] = ()
     label_smoothing: float = 0.0
     precision: str = "float32"
     seed: int = 0
     twin: bool = True
     nesterov: bool = True
-    milestones: tuple = ()
+    milestones: tuple[float, ...] = ()
     decay_factor: float = 0.1
-    reference_batch: int = 0
-    accumulate: int = 1
-    ema: float = 0.0
+    base_batch_size: int = 0
+    gradient_accumulation_steps: int = 1
+    ema_decay: float = 0.0
     loss: str = "crossentropy"
     target_threshold: float = 0.0
     mixup: float = 0.0
@@ -111,11 +111,11 @@ class Recipe:
     normalize: str = "none"
     crop: float = 1.0
     interpolation: str = "bilinear"
-    steps: int = 0
+    steps_per_epoch: int = 0
     weights: str = ""
     head_epochs: int = 0
     layer_decay: float = 1.0
-    norm: str = "train"
+    batch_norm: str = "train"
     stochastic_depth: float = 0.0
     xla: str = "auto"
 
@@ -125,65 +125,63 @@ class Recipe:
         for names, is_legal, legal in RULES:
             for name in names:
                 if not is_legal(getattr(self, name)):
-                    raise _illegal(name, getattr(self, name), legal)
+                    raise illegal(name, getattr(self, name), legal)
         self._check_epochs()
         self._check_milestones()
-        check(self.data)
-        _ = self.augmentations
-        _, se = find(self.network)
-        if self.twin and not se:
-            legal = f"false for the plain network {self.network!r}, which is a twin itself"
-            raise _illegal("twin", self.twin, legal)
 
     def _check_epochs(self):
         for name in ("warmup_epochs", "frozen_norm_epochs", "head_epochs"):
             if getattr(self, name) > self.epochs:
-                raise _illegal(name, getattr(self, name), f"at most epochs={self.epochs}")
+                raise illegal(name, getattr(self, name), f"at most epochs={self.epochs}")
         # Keras neither swaps the averages of several optimizers nor begins one in the middle.
         for name, off in (("layer_decay", 1.0), ("frozen_norm_epochs", 0), ("head_epochs", 0)):
-            if self.ema and getattr(self, name) != off:
-                raise _illegal("ema", self.ema, f"0 with {name}={getattr(self, name)}")
+            if self.ema_decay and getattr(self, name) != off:
+                raise illegal("ema_decay", self.ema_decay, f"0 with {name}={getattr(self, name)}")
 
     def _check_milestones(self):
         if bool(self.milestones) != (self.schedule == "step"):
-            legal = f"{'none' if self.milestones else 'given'} with schedule={self.schedule!r}"
-            raise _illegal("milestones", self.milestones, legal)
-        try:
-            epochs = [_number(text) for text in self.milestones]
-        except (ValueError, TypeError) as error:
-            raise _illegal("milestones", self.milestones, "numbers of epochs") from error
-        if any(x >= y for x, y in zip([0.0, *epochs], [*epochs, self.epochs], strict=True)):
+            legal = f"{'empty' if self.milestones else 'set'} with schedule={self.schedule!r}"
+            raise illegal("milestones", self.milestones, legal)
+        bounds = [0, *self.milestones, self.epochs]
+        if self.milestones and sorted(set(bounds)) != bounds:
             legal = f"rising numbers between 0 and epochs={self.epochs}"
-            raise _illegal("milestones", self.milestones, legal)
+            raise illegal("milestones", self.milestones, legal)
 
     @property
-    def rate(self):
+    def scaled_learning_rate(self) -> float:
         """The highest learning rate, scaled to the images of an update."""
-        images = self.batch_size * self.accumulate
-        return self.learning_rate * (images / self.reference_batch if self.reference_batch else 1)
+        images = self.batch_size * self.gradient_accumulation_steps
+        return self.learning_rate * (images / self.base_batch_size if self.base_batch_size else 1)
 
     @property
-    def augmentations(self):
+    def augmentations(self) -> tuple:
         """The parsed `augment`."""
+        from keras_se.augmentation import parse
+
         return tuple(map(parse, self.augment))
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Returns the recipe as JSON text that `from_json` reads."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
 # Fields, what their values must fulfil, and that in words.
-POSITIVE = ("size", "epochs", "batch_size", "accumulate", "repeats")
-NOT_NEGATIVE = ("warmup_epochs", "reference_batch", "frozen_norm_epochs", "steps", "head_epochs")
-FRACTIONS = ("momentum", "label_smoothing", "ema", "target_threshold", "stochastic_depth")
+POSITIVE = ("size", "epochs", "batch_size", "gradient_accumulation_steps", "repeats")
+NOT_NEGATIVE = (
+    "warmup_epochs",
+    "base_batch_size",
+    "frozen_norm_epochs",
+    "steps_per_epoch",
+    "head_epochs",
+)
+FRACTIONS = ("momentum", "label_smoothing", "ema_decay", "target_threshold", "stochastic_depth")
 CHOICES = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "precision": PRECISIONS,
     "loss": LOSSES,
-    "norm": NORMS,
-    "xla": tuple(XLA),
-    "normalize": tuple(NORMALIZATIONS),
+    "batch_norm": BATCH_NORMS,
+    "xla": XLA,
     "interpolation": INTERPOLATIONS,
 }
 RULES = (
@@ -201,7 +199,7 @@ RULES = (
 )
 
 
-def from_json(text):
+def from_json(text: str) -> Recipe:
     """Reads a recipe from JSON text, such as the file `recipe.json` of a run.
 
     Args:
@@ -216,17 +214,29 @@ def from_json(text):
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError(f"A recipe must be a JSON object. Received: {text[:40]!r}")
-    fields = dataclasses.fields(Recipe)
     for key in values:
         _check_name(key)
-    for field in fields:
+    for field in dataclasses.fields(Recipe):
         if field.default is dataclasses.MISSING and field.name not in values:
             raise ValueError(f"The recipe has no `{field.name}`.")
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return Recipe(**values | lists)
 
 
-def override(recipe, assignments):
+def recipe_beside(path: str | Path) -> Recipe | None:
+    """Reads the recipe of the run that wrote a file.
+
+    Args:
+        path: The file, such as `runs/digits/model.keras`.
+
+    Returns:
+        The `Recipe` in `recipe.json` beside it, or `None` if there is none.
+    """
+    file = Path(path).with_name("recipe.json")
+    return from_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     """Changes fields of a recipe as the command line asks.
 
     Args:
@@ -252,43 +262,52 @@ def override(recipe, assignments):
         key, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"An assignment must be key=value. Received: {assignment!r}")
-        field = _check_name(key)
-        read, legal = TYPES[field.type]
+        read, legal = TYPES[_check_name(key).type]
         try:
             changes[key] = read(text)
         except (ValueError, KeyError) as error:
-            raise _illegal(key, text, legal) from error
+            raise illegal(key, text, legal) from error
     return dataclasses.replace(recipe, **changes)
 
 
-def nearest(name, names):
+def nearest(name: str, names: Sequence[str]) -> str:
     """Returns the few of `names` that look most like `name`, or all, as text for a message."""
     return ", ".join(difflib.get_close_matches(str(name), names, 3, 0.5) or names)
 
 
-def _whole(text):
+def illegal(name: str, value: object, legal: str) -> ValueError:
+    """Returns the error that says what a field must be."""
+    return ValueError(f"`{name}` must be {legal}. Received: {name}={value!r}")
+
+
+def _read_integer(text):
     if not re.fullmatch(r"[+-]?\d+", text):
         raise ValueError(text)
     return int(text)
 
 
-def _number(text):
+def _read_number(text):
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
         raise ValueError(text)
     return float(text)
 
 
-def _parts(text):
+def _read_texts(text):
     return tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+
+
+def _read_numbers(text):
+    return tuple(map(_read_number, _read_texts(text)))
 
 
 # Of each field's type: how to read it, and what is legal in words.
 TYPES = {
-    int: (_whole, "an integer"),
-    float: (_number, "a number"),
+    int: (_read_integer, "an integer"),
+    float: (_read_number, "a number"),
     str: (str, "a string"),
     bool: ({"true": True, "false": False}.__getitem__, "true or false"),
-    tuple: (_parts, "a tuple of strings, or strings separated by commas"),
+    tuple[str, ...]: (_read_texts, "a tuple of strings, or strings separated by commas"),
+    tuple[float, ...]: (_read_numbers, "a tuple of numbers, or numbers separated by commas"),
 }
 
 
@@ -301,11 +320,11 @@ def _check_name(key):
 
 
 def _check_type(field, value):
-    accepted = (int, float) if field.type is float else field.type
-    is_wrong_bool = isinstance(value, bool) and field.type is not bool
-    if is_wrong_bool or not isinstance(value, accepted):
-        raise _illegal(field.name, value, TYPES[field.type][1])
-
-
-def _illegal(name, value, legal):
-    return ValueError(f"`{name}` must be {legal}. Received: {name}={value!r}")
+    kind, values = field.type, [value]
+    if kind in (tuple[str, ...], tuple[float, ...]):
+        kind = kind.__args__[0]
+        values = value if isinstance(value, tuple) else [None]
+    accepted = (int, float) if kind is float else kind
+    for item in values:
+        if not isinstance(item, accepted) or (isinstance(item, bool) and kind is not bool):
+            raise illegal(field.name, value, TYPES[field.type][1])

@@ -14,16 +14,16 @@ from keras_se.distribution import devices
 from keras_se.evaluation import html_report as page
 from keras_se.evaluation import report
 from keras_se.evaluation.evaluate import outputs
-from keras_se.recipes.recipe import XLA
-from keras_se.recipes.transfer import require_normalization
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.build import build, build_all
 from keras_se.training.checkpoint import Checkpoint, save_model, save_part, write_history
 from keras_se.training.optimizer import loss, optimizer, schedule
 from keras_se.training.phases import phase_ends, set_trainable
+from keras_se.training.resolve import check_names
 from keras_se.training.run_folder import MODELS, atomic_path, prepare, require_space, write
 from keras_se.training.state import State
 
+JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
 __all__ = ["build", "fit", "optimizer", "schedule", "train"]
 
 
@@ -74,8 +74,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
     report.require_matplotlib()
     if tensorboard:
         report.require_tensorboard()
-    if not resume:
-        require_normalization(recipe)
+    check_names(recipe)
     dataset = _load(recipe)
     devices.require_agreement(
         share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
@@ -215,7 +214,7 @@ def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
     callbacks[0].history_file = history_file
     if history_file:
         write_history(history_file, state.record["history"])
-    if recipe.ema:
+    if recipe.ema_decay:
         callbacks.append(keras.callbacks.SwapEMAWeights())
     callbacks.append(keras.callbacks.TerminateOnNaN())
     started, before = time.perf_counter(), state.record["seconds"]
@@ -244,7 +243,7 @@ def _fit_phase(recipe, network, dataset, end, callbacks, share):
         optimizer=made,
         loss=loss(recipe),
         weighted_metrics=["accuracy"],
-        jit_compile=XLA[recipe.xla],
+        jit_compile=JIT_COMPILE[recipe.xla],
     )
     if state.give(network):
         model.optimizer.build(network.trainable_variables)
@@ -287,7 +286,7 @@ def _batches(recipe, dataset, epoch, share):
         augment=_with_step,
         seed=recipe.seed,
         epoch=epoch,
-        steps=recipe.steps,
+        steps=recipe.steps_per_epoch,
         repeats=recipe.repeats,
         # Arrays are cut within the step.
         min_area=augment.split_crop(recipe.augmentations)[0],

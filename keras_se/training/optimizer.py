@@ -28,9 +28,10 @@ def schedule(recipe, steps):
     if recipe.schedule == "step":
         return _step_schedule(recipe, steps)
     warmup = recipe.warmup_epochs * steps
-    rising = {"warmup_target": recipe.rate, "warmup_steps": warmup} if warmup else {}
+    rate = recipe.scaled_learning_rate
+    rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
     return keras.optimizers.schedules.CosineDecay(
-        recipe.rate / max(warmup, 1),
+        rate / max(warmup, 1),
         # A recipe may be all warm-up; Keras divides by this number all the same.
         decay_steps=max((recipe.epochs - recipe.warmup_epochs) * steps, 1),
         # The fraction of the rate that the cosine falls to.
@@ -41,11 +42,12 @@ def schedule(recipe, steps):
 
 def _step_schedule(recipe, steps):
     # Keras holds a value up to its boundary and with it; the next begins one step later.
-    ends = [round(float(epoch) * steps) - 1 for epoch in recipe.milestones]
-    values = [recipe.rate * recipe.decay_factor**index for index in range(len(ends) + 1)]
+    ends = [round(epoch * steps) - 1 for epoch in recipe.milestones]
+    rate = recipe.scaled_learning_rate
+    values = [rate * recipe.decay_factor**index for index in range(len(ends) + 1)]
     falling = keras.optimizers.schedules.PiecewiseConstantDecay(ends, values)
     warmup = recipe.warmup_epochs * steps
-    return LinearWarmup(falling, recipe.rate, warmup) if warmup else falling
+    return LinearWarmup(falling, rate, warmup) if warmup else falling
 
 
 @keras.saving.register_keras_serializable(package="keras_se")
@@ -133,11 +135,15 @@ class Scaled(keras.optimizers.schedules.LearningRateSchedule):
 
 def _one(recipe, rates):
     keywords = {"weight_decay": recipe.weight_decay or None}
-    if recipe.accumulate > 1:
-        keywords["gradient_accumulation_steps"] = recipe.accumulate
-    if recipe.ema:
+    batches = recipe.gradient_accumulation_steps
+    if batches > 1:
+        keywords["gradient_accumulation_steps"] = batches
+    if recipe.ema_decay:
         # Keras averages after every batch, also after those that only add to the gradients.
-        keywords |= {"use_ema": True, "ema_momentum": recipe.ema ** (1 / recipe.accumulate)}
+        keywords |= {
+            "use_ema": True,
+            "ema_momentum": recipe.ema_decay ** (1 / batches),
+        }
     if recipe.optimizer == "sgd":
         made = keras.optimizers.SGD(rates, recipe.momentum, nesterov=recipe.nesterov, **keywords)
     else:

@@ -37,9 +37,9 @@ def set_trainable(recipe, network, epoch):
     last = epoch >= recipe.epochs - recipe.frozen_norm_epochs
     for layer in network.layers:
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
-        frozen = is_norm and (last or recipe.norm == "inference")
+        frozen = is_norm and (last or recipe.batch_norm == "inference")
         layer.trainable = layer is head or not (head_only or frozen)
-        if is_norm and recipe.norm == "reestimate":
+        if is_norm and recipe.batch_norm == "reestimate":
             # Its statistics still change, since the layer as a whole is trained.
             layer.gamma.trainable = layer.beta.trainable = False
 

@@ -82,16 +82,6 @@ def _check_resumed(folder, recipe):
         )
 
 
-def recipe_beside(path):
-    """The recipe of the run that has written a file, or `None`.
-
-    Args:
-        path: The file, such as `runs/digits/model.keras`.
-    """
-    file = Path(path).with_name("recipe.json")
-    return from_json(file.read_text()) if file.is_file() else None
-
-
 def class_names_beside(path):
     """The names of the classes of the run that has written a file, or `None`.
 
