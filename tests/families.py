@@ -10,7 +10,7 @@ from keras_se.applications import cifar
 from keras_se.applications.application import Application
 from keras_se.applications.resnet import basic, bottleneck, resnet
 from keras_se.applications.vgg import vgg_head
-from keras_se.weights.convert import export_state_dict, load_state_dict
+from keras_se.weights import export_state_dict, load_state_dict
 
 CLASSES = tuple("abcde")
 SHALLOW = (1, 1, 1, 1)

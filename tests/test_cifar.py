@@ -18,7 +18,7 @@ from generated import SEED, image
 from keras_se.applications import SEShakeEven29_2x4x64d, SEShakeShake26_2x96d, find
 from keras_se.graph.complexity import trainable_parameters
 from keras_se.layers import ShakeShake, SqueezeExcite
-from keras_se.weights.convert import load_keras_weights
+from keras_se.weights import load_keras_weights
 
 PATH = Path(__file__).parent / "cifar_goldens.json.gz"
 GOLDENS = json.loads(gzip.decompress(PATH.read_bytes()))

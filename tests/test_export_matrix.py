@@ -16,7 +16,7 @@ from keras_se.export import FORMATS, export_model, read_metadata
 from keras_se.export.inference_model import serve
 from keras_se.export.onnx_formats import import_openvino
 from keras_se.export.quantization import HardSwishProduct, for_integers
-from keras_se.weights.convert import load_state_dict
+from keras_se.weights import load_state_dict
 
 HARD = keras.activations.hard_silu
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_se import SqueezeExcite, applications, cli
 from keras_se.weights import WEIGHTS
-from keras_se.weights.load import PACKAGED
+from keras_se.weights.sources import PACKAGED
 
 ROWS = {
     name: row for name, rows in WEIGHTS.items() for row in rows if row.source.startswith(PACKAGED)

@@ -10,7 +10,7 @@ from keras_se.applications import find
 from keras_se.cli.model_table import sizes
 from keras_se.graph.complexity import trainable_parameters
 from keras_se.layers import SqueezeExcite
-from keras_se.weights.convert import export_state_dict
+from keras_se.weights import export_state_dict
 
 
 @pytest.fixture(scope="module", params=each(GOLDENS, FAST))

@@ -3,6 +3,7 @@
 import json
 import logging
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,8 +13,8 @@ from generated import image, state_dict, tensor
 from safetensors.numpy import load_file, save_file
 
 from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20
-from keras_se.weights.convert import export_state_dict, load_keras_weights, load_state_dict
-from keras_se.weights.load import read_checkpoint
+from keras_se.weights import export_state_dict, load_keras_weights, load_state_dict
+from keras_se.weights.checkpoint import read_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +275,11 @@ def test_a_compressed_keras_file_is_refused(small, tmp_path):
     ("weights", "error", "words"),
     (
         ("no/such/file.safetensors", FileNotFoundError, ("no/such/file.safetensors",)),
-        ("model.onnx", ValueError, ("model.onnx", "one of 'cifar10'")),
+        (Path("nothing"), FileNotFoundError, ("nothing",)),
+        ("model.onnx", FileNotFoundError, ("model.onnx",)),
+        ("timm/seresnet50.ra2_in1k", FileNotFoundError, ("hf://timm/seresnet50.ra2_in1k",)),
+        ("tests", IsADirectoryError, ("folder",)),
+        ("seresnet20.cifar10", ValueError, ("one of 'cifar10'",)),
         ("hf://one-part", ValueError, ("hf://one-part",)),
     ),
 )

@@ -12,7 +12,7 @@ from shallow import shallow
 from keras_se import applications
 from keras_se.cli.model_table import sizes
 from keras_se.layers import SqueezeExcite
-from keras_se.weights.convert import export_state_dict, load_state_dict
+from keras_se.weights import export_state_dict, load_state_dict
 
 ROWS = applications.rows()
 # One of each kind of trunk; those of the others are in the fast tier of the tests of parity.

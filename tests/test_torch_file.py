@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from keras_se.weights.readers.torch_file import read_torch_file
+from keras_se.weights.readers import torch_file
 
 MAGIC = 0x1950A86A20F9469CFC6C
 DTYPES = "Double <f8,Float <f4,Half <f2,Long <i8,Int <i4,Short <i2,Char i1,Byte u1,Bool ?"
@@ -100,7 +100,7 @@ def read(tmp_path):
     def read_bytes(data):
         path = tmp_path / "weights.pth"
         path.write_bytes(data)
-        return read_torch_file(path)
+        return torch_file.read(path)
 
     return read_bytes
 
@@ -367,4 +367,4 @@ def test_other_files(refused, tmp_path):
     refused(archive.getvalue(), "tar format")
     for path in (tmp_path / "missing.pth", tmp_path):
         with pytest.raises(OSError, match=path.name):
-            read_torch_file(path)
+            torch_file.read(path)

@@ -18,8 +18,7 @@ from test_torch_file import Writer
 
 from keras_se import applications, weights
 from keras_se.cli import model_table as catalogue
-from keras_se.weights import WEIGHTS
-from keras_se.weights.convert import export_state_dict
+from keras_se.weights import WEIGHTS, export_state_dict
 
 ROOT = Path(__file__).parent.parent
 # Those that come with the package are in test_packaged.py.

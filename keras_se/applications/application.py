@@ -204,7 +204,7 @@ class Application:
             raise ValueError(self._no_weights(se))
         source = None
         if weights is not None:
-            from keras_se.weights.load import open_weights
+            from keras_se.weights.sources import open_weights
 
             # Before the network is built, so that a wrong name or file costs no time.
             source = open_weights(weights, rows, network=self._network_name(se))

@@ -21,7 +21,7 @@ def load_keras(path, inference_model):
 
 def write_state_dict(inference_model, path, metadata):
     """Writes the weights by the names that timm gives them."""
-    from keras_se.weights.convert import export_state_dict
+    from keras_se.weights import export_state_dict
 
     export_state_dict(inference_model.model, path, metadata={KEY: dump(metadata)})
 
@@ -29,9 +29,8 @@ def write_state_dict(inference_model, path, metadata):
 def load_state_dict(path, inference_model):
     """Gives a callable that runs a copy of the network with the weights of the file."""
     from keras_se.export.verify import outputs
-    from keras_se.weights.load import read_checkpoint
+    from keras_se.weights.checkpoint import read_checkpoint
 
     copy = keras.models.clone_model(inference_model.any_size)
-    checkpoint = read_checkpoint(path)
-    checkpoint.load(copy, checkpoint.values, source=checkpoint.source)
+    read_checkpoint(path).load_into(copy)
     return lambda images: outputs(copy, images)

@@ -1,175 +1,166 @@
-"""From what `weights=` says to a loaded model: find the file, read it, load it strictly."""
+"""Loads arrays into a model: every one by its name, and all or none."""
 
-import hashlib
-import importlib.resources
-import os
-from dataclasses import dataclass
-from pathlib import Path
+import logging
+import math
+from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 
-from keras_se.weights import Weights, find
-from keras_se.weights.convert import load_keras_weights, load_state_dict, torch_name
+from keras_se.weights.convert import from_state_dict, keras_variables, torch_name, unique
 
-TORCH_ENDINGS = (".pth", ".pth.tar", ".pt", ".bin")
-ENDINGS = (".safetensors", *TORCH_ENDINGS, ".weights.h5", ".keras")
-# What the `source` of a file that comes with keras_se begins with.
-PACKAGED = "package:"
-# The kinds of numbers of a .safetensors file, as NumPy calls them.
-SAFETENSORS = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "BF16": "<u2",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "i1",
-    "U8": "u1",
-    "BOOL": "?",
-}
+LOG = logging.getLogger("keras_se")
+MOST_NAMED = 8
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint that has been read.
-
-    Attributes:
-        source: What to call it in messages.
-        values: Mapping from names to NumPy arrays.
-        load: `load_state_dict` or `load_keras_weights`, whichever knows these names.
-        row: Its row in the registry, if it is published.
-    """
-
-    source: str
-    values: dict
-    load: callable
-    row: Weights | None = None
-
-    def classes(self, head):
-        """The number of classes of its head, whose layers in a keras_se model `head` names.
-
-        Raises:
-            ValueError: If it has no head.
-        """
-        for name in (f"{torch_name(head[-1])}.bias", f"{head[-1]}/bias"):
-            if name in self.values:
-                return int(self.values[name].shape[0])
-        raise ValueError(f"{self.source} has no head, so `classes` must be given.")
-
-    def load_into(self, model, head):
-        """Loads it into `model`, but for a head of other classes; see `load_state_dict`.
-
-        `head` has the names of the head's layers, the classifier last.
-        """
-        values, classifier = self.values, head[-1]
-        if self.row is not None and self.row.unused:
-            values = {k: v for k, v in values.items() if not k.startswith(self.row.unused)}
-        layers = {layer.name: layer for layer in model.layers}
-        if self.row is not None and self.row.classes == 0 and classifier in layers:
-            # Published without a head: to `model`, the same as a head of no classes.
-            name, features = torch_name(classifier), layers[classifier].kernel.shape[0]
-            nothing = {f"{name}.weight": np.empty((0, features)), f"{name}.bias": np.empty(0)}
-            values = values | nothing
-        self.load(model, values, head=head, source=self.source)
-
-
-def open_weights(weights, rows, *, network):
-    """Finds, downloads if need be, and reads the checkpoint that `weights` names.
+def load_state_dict(
+    model: keras.Model,
+    state: Mapping[str, np.ndarray],
+    *,
+    head: str | Sequence[str] | None = None,
+    source: str = "the state dict",
+) -> None:
+    """Loads a PyTorch state dict into a model, every tensor or none.
 
     Args:
-        weights: `"imagenet"`, a tag of `rows`, `"hf://owner/repo"`, or the path of a file.
-        rows: The published `Weights` of the network.
-        network: The network's name, for messages.
-
-    Returns:
-        A `Checkpoint`.
+        model: A model of `keras_se.applications`, or any whose layers are named as they are.
+        state: Arrays by timm's names, such as `"layer1.0.se.fc1.weight"`, with kernels as
+            `(output, input, height, width)` or `(output, input)`.
+        head: Name of the classifier's layer in `model`, or names of all the layers of the head,
+            the classifier last. If its number of classes differs, `model` keeps its own and a log
+            line says so; if `model` has no such layer, the checkpoint's head is left out.
+        source: What to call the state dict in messages.
 
     Raises:
-        ValueError: If there is no such checkpoint or the file is not sound.
-        OSError: If it can be neither read nor downloaded.
+        ValueError: If tensors are missing, left over or of the wrong shape; `model` is unchanged.
+
+    Example:
+    >>> from keras_se.applications import SEResNet20
+    >>> from keras_se.weights import export_state_dict
+    >>> trained = SEResNet20(weights="cifar10", classes=10)
+    >>> copy = SEResNet20(weights=None, classes=10)
+    >>> load_state_dict(copy, export_state_dict(trained))
     """
-    if not isinstance(weights, str | os.PathLike):
-        raise ValueError(
-            f"`weights` of {network} must be None, 'imagenet', a tag, 'hf://owner/repo' or a path. "
-            f"Received: weights={weights!r}"
+    _load(model, from_state_dict(model, state), head, source)
+
+
+def load_keras_weights(
+    model: keras.Model,
+    values: Mapping[str, np.ndarray],
+    *,
+    head: str | Sequence[str] | None = None,
+    source: str = "the checkpoint",
+) -> None:
+    """Loads arrays in Keras's own layout into a model, every array or none.
+
+    Args:
+        model: As for `load_state_dict`.
+        values: Arrays by Keras's paths, such as `"layer1_0_se/fc1/kernel"`.
+        head: As for `load_state_dict`.
+        source: As for `load_state_dict`.
+
+    Raises:
+        ValueError: As for `load_state_dict`.
+    """
+    pairs = ((path.replace("/", "_"), np.asarray(value)) for path, value in values.items())
+    _load(model, unique(pairs), head, source)
+
+
+def _load(model, values, head, source):
+    """Assigns `values` if they are just the model's variables, but for a head of other classes."""
+    variables = keras_variables(model)
+    fresh = _fresh_head(variables, values, head)
+    values = {name: value for name, value in values.items() if name not in fresh}
+    wanted = {name: variable for name, variable in variables.items() if name not in fresh}
+    _adapt_channels(wanted, values)
+    problems = _problems(wanted, values)
+    if problems:
+        raise ValueError(f"{source} does not fit {model.name}: {problems}{_hint(wanted, values)}")
+    if fresh & variables.keys():
+        LOG.warning(
+            "%s: the trunk is loaded; the head %r has other classes and is left as it was.",
+            source,
+            head,
         )
-    text = os.fspath(weights)
-    if text.startswith("hf://"):
-        from keras_se.weights.hub import fetch
-
-        return read_checkpoint(fetch(text), source=text)
-    if text == "imagenet" or text in {row.tag for row in rows}:
-        row = find(text, rows, network=network)
-        return read_checkpoint(_file(row), source=f"{row.tag} of {network}", row=row)
-    path = Path(text)
-    if path.is_file():
-        return read_checkpoint(path)
-    if text.endswith(ENDINGS) or isinstance(weights, os.PathLike) or "/" in text:
-        raise FileNotFoundError(f"`weights` of {network}: there is no file {text!r}.")
-    find(text, rows, network=network)
-    raise AssertionError("find raises for every tag that is not in rows")
+    for name, variable in wanted.items():
+        variable.assign(values[name].astype("float32"))
 
 
-def _file(row):
-    """The path of a published checkpoint, downloaded if need be."""
-    from keras_se.weights.hub import fetch
-
-    if not row.source.startswith(PACKAGED):
-        return fetch(row.source, sha256=row.sha256)
-    name = row.source.removeprefix(PACKAGED)
-    path = Path(str(importlib.resources.files("keras_se.weights").joinpath("files", name)))
-    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(row.sha256):
-        raise OSError(f"{str(path)!r} is damaged: install keras_se again.")
-    return path
-
-
-def read_checkpoint(path, *, source=None, row=None):
-    """Reads a checkpoint file, executing nothing that is in it.
-
-    Args:
-        path: Path of a `.safetensors`, `.pth`, `.pth.tar`, `.weights.h5` or `.keras` file.
-        source: What to call it in messages; by default its path.
-        row: Its row in the registry, if it is published.
-
-    Returns:
-        A `Checkpoint`.
-
-    Raises:
-        ValueError: If the ending is another, or the file is not sound.
-        OSError: If it cannot be read.
-    """
-    path = Path(path)
-    source = source or str(path)
-    if path.name.endswith(".safetensors"):
-        return Checkpoint(source, _read_safetensors(path), load_state_dict, row)
-    if path.name.endswith(TORCH_ENDINGS):
-        from keras_se.weights.readers.torch_file import read_torch_file
-
-        return Checkpoint(source, read_torch_file(path), load_state_dict, row)
-    if path.name.endswith((".weights.h5", ".keras")):
-        from keras_se.weights.readers.keras_file import read_keras_file
-
-        return Checkpoint(source, read_keras_file(path), load_keras_weights, row)
-    raise ValueError(f"A weights file must end in {', '.join(ENDINGS)}. Received: {str(path)!r}")
+def _fresh_head(variables, values, head):
+    """Names of the head on both sides, if it has other classes or the model has none."""
+    if head is None:
+        return set()
+    layers = (head,) if isinstance(head, str) else tuple(head)
+    kernel, bias = f"{layers[-1]}_kernel", f"{layers[-1]}_bias"
+    if kernel not in variables:
+        # A head that is unknown to the model still has its name in PyTorch.
+        keras_names = {f"{layer}_{name}" for layer in layers for name in ("kernel", "bias")}
+        torch = {f"{torch_name(name)}.{part}" for name in layers for part in ("weight", "bias")}
+        return keras_names | torch
+    if kernel not in values or bias not in values:
+        return set()
+    features, classes = variables[kernel].shape
+    others = len(values[bias]) if values[bias].ndim == 1 else classes
+    # Only a sound head of another number of classes is left out; all else is an error.
+    sound = values[kernel].shape == (features, others)
+    return {kernel, bias} if sound and others != classes else set()
 
 
-def _read_safetensors(path):
-    from safetensors import SafetensorError, deserialize
+def _adapt_channels(variables, values):
+    """Fits a first kernel made for 3 channels to any other number of them, as timm does."""
+    first = next((name for name, one in variables.items() if len(one.shape) == 4), None)
+    if first not in values or values[first].ndim != 4:
+        return
+    kernel, channels = values[first], variables[first].shape[2]
+    if kernel.shape[2] != 3 or channels == 3:
+        return
+    if channels == 1:
+        values[first] = kernel.sum(axis=2, keepdims=True)
+    else:
+        tiled = np.tile(kernel, (1, 1, math.ceil(channels / 3), 1))
+        values[first] = tiled[:, :, :channels] * (3.0 / channels)
 
-    content = path.read_bytes()
-    try:
-        tensors = sorted(deserialize(content), key=lambda named: named[0])
-        return {name: _array(**one) for name, one in tensors}
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{str(path)!r} is not a sound .safetensors file: {error}") from error
+
+def _problems(variables, values):
+    """What keeps `values` from being assigned to `variables`; empty if nothing does."""
+    shared = [name for name in variables if name in values]
+    problems = {
+        "missing": [name for name in variables if name not in values],
+        "left over": [name for name in values if name not in variables],
+        "wrong shape": [
+            f"{name} {values[name].shape} instead of {tuple(variables[name].shape)}"
+            for name in shared
+            if values[name].shape != tuple(variables[name].shape)
+        ],
+        "not finite floats": [
+            f"{name} ({values[name].dtype})" for name in shared if not _is_finite(values[name])
+        ],
+    }
+    return "; ".join(f"{kind}: {_some(names)}" for kind, names in problems.items() if names)
 
 
-def _array(dtype, shape, data):
-    """One tensor of a .safetensors file; bfloat16, which NumPy does not have, as float32."""
-    if dtype not in SAFETENSORS:
-        raise ValueError(f"it has a tensor of dtype {dtype}")
-    array = np.frombuffer(data, SAFETENSORS[dtype]).reshape(shape)
-    if dtype == "BF16":
-        array = (array.astype(np.uint32) << 16).view(np.float32)
-    return array
+def _is_finite(value):
+    if value.dtype.kind != "f":
+        return False
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(value.astype("float32")).all())
+
+
+def _some(names):
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _hint(variables, values):
+    """One sentence if a checkpoint of the authors' networks meets timm's, or the reverse."""
+    wanted, legacy = (
+        any(name.startswith("layer0") for name in names) for names in (variables, values)
+    )
+    if wanted == legacy:
+        return ""
+    text = (
+        "of the original networks: use the Legacy... network of this name"
+        if legacy
+        else "not of the original networks: use the network without Legacy"
+    )
+    return f". The checkpoint is {text}"

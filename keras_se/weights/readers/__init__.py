@@ -1,1 +1,39 @@
-"""Readers of checkpoint files, one module for each file format."""
+"""Readers of checkpoint files, one module for each file format.
+
+A reader is a module with `ENDINGS`, the endings of its files' names; `KERAS_NAMES`, whether the
+arrays have Keras's names and layouts or PyTorch's; and `read(path)`, which gives arrays by name,
+raises `ValueError` for a file that is not sound, and runs nothing that is in it.
+"""
+
+from pathlib import Path
+from types import ModuleType
+
+from keras_se.weights.readers import keras_file, safetensors_file, torch_file
+
+READERS = (safetensors_file, torch_file, keras_file)
+ENDINGS = tuple(ending for reader in READERS for ending in reader.ENDINGS)
+
+
+def find_reader(path: Path) -> ModuleType:
+    """Finds the reader of a file by the ending of its name.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        A module of `READERS`.
+
+    Raises:
+        ValueError: If no reader knows the ending.
+    """
+    for reader in READERS:
+        if path.name.endswith(reader.ENDINGS):
+            return reader
+    hint = (
+        " Keras 3 writes the weights of a model to a file by model.save_weights('x.weights.h5')."
+        if path.suffix in (".h5", ".hdf5")
+        else ""
+    )
+    raise ValueError(
+        f"A weights file must end in {', '.join(ENDINGS)}. Received: {str(path)!r}.{hint}"
+    )

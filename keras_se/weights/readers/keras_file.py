@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_se.weights.readers import bfloat16
+
+ENDINGS = (".weights.h5", ".keras")
+KERAS_NAMES = True
 # Keras numbers the variables of a layer; their count tells which layer it is.
 VARIABLES = {
     1: ("kernel",),
@@ -15,8 +19,8 @@ VARIABLES = {
 MEMBER = "model.weights.h5"
 
 
-def read_keras_file(path):
-    """Reads a `.weights.h5` or `.keras` file.
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of a `.weights.h5` or `.keras` file.
 
     Keras's own loader goes by the order of the layers, so it would load one network into another
     of the same shapes. This one gives the names that the file also records.
@@ -25,7 +29,8 @@ def read_keras_file(path):
         path: Path of the file, of a model of `keras_se.applications`.
 
     Returns:
-        A mapping from paths, such as `"layer1_0_se/fc1/kernel"`, to NumPy arrays.
+        Arrays by Keras's paths, such as `"layer1_0_se/fc1/kernel"`; bfloat16 is widened to
+        float32.
 
     Raises:
         ValueError: If the file is not sound, or its layers are of other kinds.
@@ -33,7 +38,6 @@ def read_keras_file(path):
     """
     import h5py
 
-    path = Path(path)
     content = path.read_bytes()
     try:
         if path.suffix == ".keras":
@@ -71,6 +75,8 @@ def _group(group, key):
     """A group within the file: a link could lead to any other file of the machine."""
     import h5py
 
+    if key not in group:
+        raise ValueError(f"it has no group {key!r}, as a file that Keras 3 writes has")
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
         raise ValueError(f"{key!r} in it is a link")
     if not isinstance(group[key], h5py.Group):
@@ -88,5 +94,5 @@ def _array(group, key, limit):
         raise ValueError(f"variable {key!r} of {group.name!r} is not stored in the file")
     array = dataset[()]
     if dataset.attrs.get("dtype") == "bfloat16":
-        array = (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        array = bfloat16.widen(array.view(np.uint16))
     return array

@@ -1,0 +1,94 @@
+"""A checkpoint that has been read from a file."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_se.weights.convert import torch_name
+from keras_se.weights.load import load_keras_weights, load_state_dict
+from keras_se.weights.readers import find_reader
+from keras_se.weights.registry import Weights
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been read.
+
+    Attributes:
+        source: What to call it in messages.
+        values: Arrays by name.
+        keras_names: Whether the names and layouts are Keras's rather than PyTorch's.
+        row: Its row in the registry, if it is published.
+    """
+
+    source: str
+    values: dict[str, np.ndarray]
+    keras_names: bool = False
+    row: Weights | None = None
+
+    def classes(self, head: Sequence[str]) -> int:
+        """Counts the classes of the head.
+
+        Args:
+            head: Names of the head's layers in a keras_se model, the classifier last.
+
+        Returns:
+            The number of classes.
+
+        Raises:
+            ValueError: If there is no head.
+        """
+        bias = f"{head[-1]}/bias" if self.keras_names else f"{torch_name(head[-1])}.bias"
+        if bias not in self.values:
+            raise ValueError(f"{self.source} has no head, so `classes` must be given.")
+        return int(self.values[bias].shape[0])
+
+    def load_into(self, model: keras.Model, head: Sequence[str] | None = None) -> None:
+        """Loads the checkpoint into a model, but for a head of other classes.
+
+        Args:
+            model: A model of `keras_se.applications`, or any whose layers are named as they are.
+            head: Names of the head's layers, the classifier last; see `load_state_dict`.
+
+        Raises:
+            ValueError: If it does not fit; `model` is unchanged.
+        """
+        values = self.values
+        if self.row is not None and self.row.unused:
+            values = {k: v for k, v in values.items() if not k.startswith(self.row.unused)}
+        if self.row is not None and self.row.classes == 0:
+            values = values | _empty_head(model, head[-1])
+        load = load_keras_weights if self.keras_names else load_state_dict
+        load(model, values, head=head, source=self.source)
+
+
+def read_checkpoint(path: str | os.PathLike, *, source: str | None = None) -> Checkpoint:
+    """Reads a checkpoint file, executing nothing that is in it.
+
+    Args:
+        path: Path of a `.safetensors`, `.pth`, `.pth.tar`, `.weights.h5` or `.keras` file.
+        source: What to call it in messages; by default its path.
+
+    Returns:
+        A `Checkpoint`.
+
+    Raises:
+        ValueError: If the ending is another, or the file is not sound.
+        OSError: If it cannot be read.
+    """
+    path = Path(path)
+    reader = find_reader(path)
+    return Checkpoint(source or str(path), reader.read(path), reader.KERAS_NAMES)
+
+
+def _empty_head(model, classifier):
+    """What a checkpoint that was published without a head lacks: to a model, one of no classes."""
+    layers = {layer.name: layer for layer in model.layers}
+    if classifier not in layers:
+        return {}
+    name, features = torch_name(classifier), layers[classifier].kernel.shape[0]
+    return {f"{name}.weight": np.empty((0, features)), f"{name}.bias": np.empty(0)}

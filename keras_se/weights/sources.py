@@ -1,0 +1,155 @@
+"""Where checkpoints come from: each class of `SOURCES` knows one meaning of `weights=`."""
+
+import hashlib
+import importlib.resources
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
+from keras_se.weights.readers import ENDINGS
+from keras_se.weights.registry import Weights, find
+
+# What the `source` of a file that comes with keras_se begins with.
+PACKAGED = "package:"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the `weights=` of a builder says.
+
+    Attributes:
+        weights: Its text.
+        rows: The published checkpoints of the network.
+        network: The network's name, for messages.
+        sha256: The expected sha256 of the file or its first digits, if known.
+    """
+
+    weights: str
+    rows: Sequence[Weights] = ()
+    network: str = "the network"
+    sha256: str | None = None
+
+
+class PublishedTag:
+    """`"imagenet"` or the tag of a row, which names another source."""
+
+    def matches(self, request: Request) -> bool:
+        """Whether the request is a tag."""
+        return request.weights in {"imagenet", *(row.tag for row in request.rows)}
+
+    def open(self, request: Request) -> Checkpoint:
+        """Reads the checkpoint from the source that its row names."""
+        row = find(request.weights, request.rows, network=request.network)
+        # The registry names repositories of the hub as timm does.
+        address = row.source if ":" in row.source else f"hf://{row.source}"
+        checkpoint = _open(Request(address, network=request.network, sha256=row.sha256))
+        return replace(checkpoint, source=f"{row.tag} of {request.network}", row=row)
+
+
+class PackagedFile:
+    """`"package:FILE"`: a file that comes with keras_se."""
+
+    def matches(self, request: Request) -> bool:
+        """Whether the request is a file of the package."""
+        return request.weights.startswith(PACKAGED)
+
+    def open(self, request: Request) -> Checkpoint:
+        """Reads the file, which must be what was packaged."""
+        name = request.weights.removeprefix(PACKAGED)
+        path = Path(str(importlib.resources.files("keras_se.weights").joinpath("files", name)))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if not digest.startswith(request.sha256 or ""):
+            raise OSError(f"{str(path)!r} is damaged: install keras_se again.")
+        return read_checkpoint(path)
+
+
+class Download:
+    """`"hf://owner/name"`, a repository of the Hugging Face hub, or the address of a file."""
+
+    def matches(self, request: Request) -> bool:
+        """Whether the request is an address."""
+        return request.weights.lower().startswith(("hf://", "https://", "http://"))
+
+    def open(self, request: Request) -> Checkpoint:
+        """Downloads the file, if it is not cached, and reads it."""
+        from keras_se.weights.hub import fetch
+
+        path = fetch(request.weights, sha256=request.sha256)
+        return read_checkpoint(path, source=request.weights)
+
+
+class LocalFile:
+    """The path of a file; what nothing else matches is refused here."""
+
+    def matches(self, request: Request) -> bool:
+        """Whether the request looks like a path, there or not."""
+        path = Path(request.weights)
+        # A dot also separates a network from its tag, as timm writes both.
+        tags = {row.tag for row in request.rows}
+        return path.exists() or len(path.parts) > 1 or path.suffix[1:] not in {"", *tags}
+
+    def open(self, request: Request) -> Checkpoint:
+        """Reads the file."""
+        path = Path(request.weights)
+        if path.is_dir():
+            raise IsADirectoryError(
+                f"`weights` of {request.network} must be a file. {str(path)!r} is a folder."
+            )
+        if not path.exists():
+            raise FileNotFoundError(
+                f"`weights` of {request.network}: there is no file {str(path)!r}."
+                f"{_hint(request.weights)}"
+            )
+        return read_checkpoint(path)
+
+
+# The first that matches opens; another source is another class here.
+SOURCES = (PublishedTag(), PackagedFile(), Download(), LocalFile())
+
+
+def open_weights(
+    weights: str | os.PathLike, rows: Sequence[Weights], *, network: str
+) -> Checkpoint:
+    """Finds, downloads if need be, and reads the checkpoint that `weights` names.
+
+    Args:
+        weights: `"imagenet"`, a tag of `rows`, `"hf://owner/name[@revision][/file]"`, the
+            `https://` address of a file whose name ends in digits of its sha256, or the path of a
+            file.
+        rows: The published `Weights` of the network.
+        network: The network's name, for messages.
+
+    Returns:
+        A `Checkpoint`.
+
+    Raises:
+        ValueError: If there is no such checkpoint or the file is not sound.
+        OSError: If it can be neither read nor downloaded.
+    """
+    if not isinstance(weights, str | os.PathLike):
+        raise ValueError(
+            f"`weights` of {network} must be None, 'imagenet', a tag, 'hf://owner/name' or a path. "
+            f"Received: weights={weights!r}"
+        )
+    request = Request(os.fspath(weights), rows, network)
+    if isinstance(weights, os.PathLike):
+        return LocalFile().open(request)
+    return _open(request)
+
+
+def _open(request):
+    for source in SOURCES:
+        if source.matches(request):
+            return source.open(request)
+    # Raises: it lists the tags that there are.
+    return find(request.weights, request.rows, network=request.network)
+
+
+def _hint(text):
+    """What a path that is not there may have been meant for."""
+    if re.fullmatch(r"[\w-]+/[\w.-]+", text) and not text.endswith(ENDINGS):
+        return f" A repository of the Hugging Face hub is weights='hf://{text}'."
+    return ""
