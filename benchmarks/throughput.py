@@ -43,7 +43,7 @@ class Same(data.PrefetchingDataset):
     """One batch, again and again: the input pipeline is not what is measured."""
 
     def __init__(self, images, labels, steps):
-        super().__init__(ahead=False)
+        super().__init__(prefetch=False)
         self.rows, self.steps = (images, labels), steps
 
     def __len__(self):

@@ -129,7 +129,7 @@ class Prepared(data.PrefetchingDataset):
     """Twenty numbers as batches, of which one is broken; all but the first wait for `go`."""
 
     def __init__(self):
-        super().__init__(ahead=True)
+        super().__init__(prefetch=True)
         self.made, self.go = [], threading.Event()
 
     def __len__(self):
@@ -212,7 +212,9 @@ def test_fit_gets_the_batches_of_every_epoch_in_their_order(decoded, first):
     images = np.zeros((len(targets), 2, 2, 3), "uint8")
     if decoded == "late":
         images = data.LazyImages([lambda: Image.new("RGB", (2, 2))] * len(targets), 2)
-    batches, order = (data.TrainBatches(images, targets, 2, epoch=first, seed=7) for _ in range(2))
+    batches, order = (
+        data.TrainBatches(images, targets, 2, initial_epoch=first, seed=7) for _ in range(2)
+    )
     held_out = data.EvalBatches(images, targets, 3)
     losses = fed(batches, held_out, initial_epoch=first, epochs=first + 3)
     assert len(losses.trained) == 3

@@ -261,7 +261,7 @@ def test_streaming_crops_are_a_function_of_seed_epoch_and_place(divided):
     given = {"seed": 1, "min_area": 0.3}
     first = data.TrainBatches(late.train_images, late.train_labels, 4, **given)
     first.on_epoch_end()
-    later = data.TrainBatches(late.train_images, late.train_labels, 4, epoch=1, **given)
+    later = data.TrainBatches(late.train_images, late.train_labels, 4, initial_epoch=1, **given)
     for index in (2, 0, 1):
         for one, other in zip(first[index], later[index], strict=True):
             np.testing.assert_array_equal(one, other)
@@ -273,7 +273,7 @@ def test_repeated_images_come_in_one_epoch_that_is_no_longer():
     drawn = np.concatenate([batches[index][1] for index in range(len(batches))])
     assert len(drawn) == 12
     assert sorted(np.bincount(drawn, minlength=12)) == [0] * 8 + [3] * 4
-    assert len(data.TrainBatches(numbers, numbers, 2, steps=3)) == 3
+    assert len(data.TrainBatches(numbers, numbers, 2, steps_per_epoch=3)) == 3
 
 
 # Array files

@@ -77,14 +77,14 @@ def run(options: argparse.Namespace) -> int:
 
 def run_recipe(recipe, options: argparse.Namespace) -> int:
     """Trains by a recipe into `--out`; returns the exit status."""
-    from keras_se.distribution.devices import join
+    from keras_se.distribution.devices import initialize
     from keras_se.distribution.processes import stop_all_on_failure
     from keras_se.recipes.recipe import override
     from keras_se.training.loop import train
 
     if options.data:
         recipe = override(recipe, [f"data={options.data}"])
-    share = join(options.processes, options.process_id, options.coordinator)
+    share = initialize(options.processes, options.process_id, options.coordinator)
     with stop_all_on_failure(share, _stop):
         train(recipe, options.out, options.overwrite, options.resume, options.tensorboard, share)
     return OK

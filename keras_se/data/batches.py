@@ -1,4 +1,6 @@
-"""Batches for `model.fit` whose order and changes are a function of seed, epoch and step."""
+"""Batches for `model.fit` whose order and augmentation are a function of seed, epoch and step."""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -6,54 +8,61 @@ from keras_se.data.images import LazyImages
 from keras_se.data.pipeline import PrefetchingDataset
 
 
-def whole(places):
-    """The part of a batch that a process reads if it is the only one: all of it."""
-    return places
+def all_indices(indices: np.ndarray) -> np.ndarray:
+    """The shard of a process that is the only one: all indices of a batch."""
+    return indices
 
 
 class TrainBatches(PrefetchingDataset):
-    """Shuffled batches for one `model.fit`, each with a fresh random change of its images.
+    """Shuffles the images of each epoch and augments each batch.
 
     The order of each epoch is the next permutation that the seed gives, so a run that starts at a
-    later epoch sees what it would have seen. The images that do not fill a last batch wait for
-    another epoch: the statistics of a batch of three would harm batch norm.
+    later epoch sees what it would have seen. The images that do not fill a last batch are left out
+    of that epoch: the statistics of a batch of three would harm batch normalization.
 
     Args:
-        images: Array with the images along the first axis, or `LazyImages`, which are decoded by
-            several threads ahead of the network.
+        images: Array with the images along the first axis, or `LazyImages`, which several threads
+            decode ahead of the network.
         targets: Array with a row for each image.
         batch_size: Number of images in a batch.
         augment: A function of a batch of images, their targets and the number of the step since
-            the start of training, that returns both, changed at random by that number; or `None`.
+            the start of training, which returns images and targets; `None` only scales uint8
+            images to floats from 0 to 1.
         seed: Integer that fixes the order.
-        epoch: Number of the first epoch, from zero, that `model.fit` will do.
-        steps: Most batches of an epoch; zero for no limit.
-        repeats: How often an image comes in an epoch, with another change each time; the epoch
-            is as long as without, so it sees only a part of the images (repeated augmentation,
-            arXiv:1901.09335).
-        min_area: If given, `LazyImages` are cut at random; see `random_box`.
-        part: A function of the places of a batch in the order that gives those this process
-            reads.
+        initial_epoch: Index of the first epoch that `model.fit` will do, from zero.
+        steps_per_epoch: Maximum number of batches of an epoch; zero for no limit.
+        repeats: How often an image comes in an epoch, augmented differently each time; an epoch
+            has as many batches as without, so it sees only a part of the images (repeated
+            augmentation, https://arxiv.org/abs/1901.09335).
+        min_area: If not `None`, `LazyImages` are cropped at random with this smallest area, a
+            fraction of the image; see `keras_se.augmentation.crop.random_box`.
+        shard: A function of the indices of a batch, positions in the epoch's order, that returns
+            those that this process reads, such as `ProcessShard.select`.
 
     Raises:
         ValueError: If there are fewer images than `batch_size`.
+
+    Example:
+    >>> batches = TrainBatches(np.zeros((10, 2, 2, 3), "uint8"), np.arange(10), batch_size=4)
+    >>> [images.shape for images, targets in batches]
+    [(4, 2, 2, 3), (4, 2, 2, 3)]
     """
 
     def __init__(  # noqa: PLR0913 (what decides the batches)
         self,
-        images,
-        targets,
-        batch_size,
+        images: np.ndarray | LazyImages,
+        targets: np.ndarray,
+        batch_size: int,
         *,
-        augment=None,
-        seed=0,
-        epoch=0,
-        steps=0,
-        repeats=1,
-        min_area=None,
-        part=whole,
+        augment: Callable | None = None,
+        seed: int = 0,
+        initial_epoch: int = 0,
+        steps_per_epoch: int = 0,
+        repeats: int = 1,
+        min_area: float | None = None,
+        shard: Callable[[np.ndarray], np.ndarray] = all_indices,
     ):
-        super().__init__(ahead=isinstance(images, LazyImages))
+        super().__init__(prefetch=isinstance(images, LazyImages))
         if batch_size > len(images):
             raise ValueError(
                 f"`batch_size` must be at most the number of training images, {len(images)}. "
@@ -63,131 +72,153 @@ class TrainBatches(PrefetchingDataset):
         self.batch_size = batch_size
         self.augment = augment
         # Keras announces the end of an epoch before the first one too.
-        self.epoch = epoch - 1
-        self._steps, self._repeats = steps, repeats
+        self.epoch = initial_epoch - 1
+        self._steps_per_epoch, self._repeats = steps_per_epoch, repeats
         self._seed, self._min_area = seed, min_area
-        self._part = part
+        self._shard = shard
         self._random = np.random.default_rng(seed)
-        for _ in range(epoch + 1):
-            self._draw_order()
+        for _ in range(initial_epoch + 1):
+            self._shuffle()
 
-    def __len__(self):
+    def __len__(self) -> int:
         steps = len(self.images) // self.batch_size
-        return min(steps, self._steps) if self._steps else steps
+        return min(steps, self._steps_per_epoch) if self._steps_per_epoch else steps
 
-    def batch(self, index):
-        """Shuffled images and targets, changed."""
-        places = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
-        images, targets = self._read(self._part(places))
+    def batch(self, index: int) -> tuple:
+        """Returns the augmented images and targets of a step of the epoch."""
+        indices = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
+        images, targets = self._read(self._shard(indices))
         if self.augment is None:
-            return as_floats(images), targets
+            return scale_to_unit(images), targets
         return self.augment(images, targets, max(self.epoch, 0) * len(self) + index)
 
-    def advance(self):
-        """Draws the order of the next epoch."""
+    def advance(self) -> None:
+        """Shuffles the images for the next epoch."""
         self.epoch += 1
-        self._draw_order()
+        self._shuffle()
 
-    def _draw_order(self):
+    def _shuffle(self):
         self._order = self._random.permutation(len(self.images))
 
-    def _read(self, places):
-        """The images at these places of the epoch's order, and their targets."""
+    def _read(self, indices):
+        """The images at these indices of the epoch's order, and their targets."""
         if not isinstance(self.images, LazyImages):
-            chosen = self._order[places // self._repeats]
-            return self.images[chosen], self.targets[chosen]
-        images, readable, targets = self._decoded(places)
+            selected = self._order[indices // self._repeats]
+            return self.images[selected], self.targets[selected]
+        images, readable, targets = self._decode(indices)
         while not readable.any():
-            # Those that come next, until one can be read or none is left.
-            places = (places + len(places)) % (len(self._order) * self._repeats)
-            images, readable, targets = self._decoded(places)
+            # The images that come next, until one can be read or none is left.
+            indices = (indices + len(indices)) % (len(self._order) * self._repeats)
+            images, readable, targets = self._decode(indices)
         if readable.all():
             return images, targets
-        # A batch keeps its size: the readable ones come again in the place of broken ones.
+        # A batch keeps its size: readable images are repeated in place of broken ones.
         return tuple(
-            np.resize(rows[readable], (len(places), *rows.shape[1:])) for rows in (images, targets)
+            np.resize(rows[readable], (len(indices), *rows.shape[1:])) for rows in (images, targets)
         )
 
-    def _decoded(self, places):
-        """The same with what could not be read, and for each whether it could."""
-        chosen = self._order[places // self._repeats]
+    def _decode(self, indices):
+        """Images, whether each could be read, and targets."""
+        selected = self._order[indices // self._repeats]
         randoms = None
         if self._min_area is not None:
-            keys = ((self._seed, max(self.epoch, 0), int(place)) for place in places)
+            keys = ((self._seed, max(self.epoch, 0), int(index)) for index in indices)
             randoms = [np.random.default_rng(key) for key in keys]
-        images, readable = self.images.take(chosen, randoms, self._min_area)
-        return images, readable, self.targets[chosen]
+        images, readable = self.images.take(selected, randoms, self._min_area)
+        return images, readable, self.targets[selected]
 
 
 class EvalBatches(PrefetchingDataset):
-    """All images in order and unchanged, with weights, the last batch as small as it is.
+    """Gives all images in order and unchanged, with weights; the last batch may be smaller.
 
-    A picture that cannot be read is black and its weight is zero; that of the others is one.
+    An image that cannot be read is black and has weight zero, all others have weight one.
 
     Args:
         images: As in `TrainBatches`.
         targets: Array with a row for each image.
         batch_size: Number of images in a batch.
-        change: A function of a batch of float32 images and their targets that returns both,
-            prepared for the network, such as normalised.
+        preprocess: A function of a batch of float32 images and their targets that returns both,
+            such as normalized.
 
     Raises:
         ValueError: If there are no images, or `batch_size` is not positive.
+
+    Example:
+    >>> batches = EvalBatches(np.zeros((3, 2, 2, 3), "uint8"), np.arange(3), batch_size=2)
+    >>> [weights.tolist() for images, targets, weights in batches]
+    [[1.0, 1.0], [1.0]]
     """
 
-    def __init__(self, images, targets, batch_size, change=None):
-        super().__init__(ahead=isinstance(images, LazyImages))
+    def __init__(
+        self,
+        images: np.ndarray | LazyImages,
+        targets: np.ndarray,
+        batch_size: int,
+        preprocess: Callable | None = None,
+    ):
+        super().__init__(prefetch=isinstance(images, LazyImages))
         if not len(images):
             raise ValueError("There must be at least one image. Received: none")
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
         self.images, self.targets = images, targets
-        self.batch_size, self.change = batch_size, change or (lambda *both: both)
+        self.batch_size = batch_size
+        self.preprocess = preprocess or (lambda images, targets: (images, targets))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.images) // self.batch_size)
 
-    def batch(self, index):
-        """Images, targets and weights in order."""
+    def batch(self, index: int) -> tuple:
+        """Returns images, targets and weights."""
         start = index * self.batch_size
-        return self._at(np.arange(start, min(start + self.batch_size, len(self.images))))
+        return self._read(np.arange(start, min(start + self.batch_size, len(self.images))))
 
-    def _at(self, places):
-        """The images at these places, their targets and weights."""
-        images, weights = self.images, np.ones(len(places), "float32")
+    def _read(self, indices):
+        """The images of these indices, their targets and weights."""
+        images, weights = self.images, np.ones(len(indices), "float32")
         if isinstance(images, LazyImages):
-            images, readable = images.take(places)
+            images, readable = images.take(indices)
             weights *= readable
         else:
-            images = images[places]
-        return (*self.change(as_floats(images), self.targets[places]), weights)
+            images = images[indices]
+        return (*self.preprocess(scale_to_unit(images), self.targets[indices]), weights)
 
 
 class PaddedEvalBatches(EvalBatches):
-    """The same for several devices: every batch is full.
-
-    Images come again to fill the last batch, with weight zero.
+    """Fills the last batch of `EvalBatches` with images of weight zero, for several devices.
 
     Args:
         images: As in `TrainBatches`.
         targets: Array with a row for each image.
         batch_size: Number of images in a batch, of all processes together.
-        change: As in `EvalBatches`.
-        part: As in `TrainBatches`.
+        preprocess: As in `EvalBatches`.
+        shard: As in `TrainBatches`.
+
+    Example:
+    >>> batches = PaddedEvalBatches(np.zeros((3, 2, 2, 3), "uint8"), np.arange(3), batch_size=2)
+    >>> [weights.tolist() for images, targets, weights in batches]
+    [[1.0, 1.0], [1.0, 0.0]]
     """
 
-    def __init__(self, images, targets, batch_size, change=None, part=whole):
-        super().__init__(images, targets, batch_size, change)
-        self._part = part
+    def __init__(
+        self,
+        images: np.ndarray | LazyImages,
+        targets: np.ndarray,
+        batch_size: int,
+        preprocess: Callable | None = None,
+        shard: Callable[[np.ndarray], np.ndarray] = all_indices,
+    ):
+        super().__init__(images, targets, batch_size, preprocess)
+        self._shard = shard
 
-    def batch(self, index):
-        """As in `EvalBatches`, of this process's part."""
+    def batch(self, index: int) -> tuple:
+        """Returns this process's images, targets and weights of a batch."""
         start, count = index * self.batch_size, len(self.images)
-        places = self._part(np.arange(start, start + self.batch_size))
-        images, targets, weights = self._at(places % count)
-        return images, targets, weights * np.float32(places < count)
+        indices = self._shard(np.arange(start, start + self.batch_size))
+        images, targets, weights = self._read(indices % count)
+        return images, targets, weights * np.float32(indices < count)
 
 
-def as_floats(images):
-    """Float32 from 0 to 1 of uint8 from 0 to 255; floats stay as they are."""
+def scale_to_unit(images: np.ndarray) -> np.ndarray:
+    """Scales uint8 images to float32 from 0 to 1; floats stay as they are."""
     return np.float32(images) / 255 if images.dtype == np.uint8 else images

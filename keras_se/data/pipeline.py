@@ -1,4 +1,4 @@
-"""How batches get to `model.fit`: prepared by threads and, on TensorFlow, handed on by tf.data."""
+"""Feeds batches to `model.fit`: prepared by threads and, on TensorFlow, passed on by tf.data."""
 
 import os
 import threading
@@ -8,72 +8,74 @@ import keras
 
 
 class PrefetchingDataset(keras.utils.PyDataset):
-    """Batches for `model.fit`, of which threads may prepare the next ones while it computes.
+    """Prepares batches in threads while `model.fit` computes; subclasses define `batch`.
 
     Keras's own threads (`workers`) would keep batches from when Keras looks at the first one, to
     build a model, and give them to the next epoch.
 
     Args:
-        ahead: Whether threads prepare up to `max_queue_size` (10) batches, one for each core at a
-            time; if not, a batch is made when it is asked for.
+        prefetch: Whether threads prepare up to `max_queue_size` (10) batches, as many at a time as
+            there are cores; if not, a batch is made when it is asked for.
 
     Raises:
-        IndexError: If a batch is asked for that there is not.
+        IndexError: If the index of a batch is out of range.
     """
 
-    def __init__(self, ahead):
+    def __init__(self, prefetch: bool):
         super().__init__()
-        self._ahead = ahead
+        self._prefetch = prefetch
         self._prepared, self._lock = {}, threading.Lock()
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
-    def batch(self, index):
-        """Makes the batch of this number. Several threads may call it."""
+    def batch(self, index: int) -> tuple:
+        """Makes a batch of the epoch. Several threads may call it."""
         raise NotImplementedError
 
-    def advance(self):
-        """Makes `batch` give the next epoch."""
+    def advance(self) -> None:
+        """Makes `batch` return batches of the next epoch."""
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple:
         if not 0 <= index < len(self):
             raise IndexError(f"There are {len(self)} batches. Received: index={index}")
-        if not self._ahead:
+        if not self._prefetch:
             return self.batch(index)
         with self._lock:
-            for one in range(index, min(index + self.max_queue_size, len(self))):
-                if one not in self._prepared:
-                    self._prepared[one] = self._pool.submit(self.batch, one)
+            for queued in range(index, min(index + self.max_queue_size, len(self))):
+                if queued not in self._prepared:
+                    self._prepared[queued] = self._pool.submit(self.batch, queued)
             prepared = self._prepared.pop(index)
         return prepared.result()
 
-    def on_epoch_end(self):
-        """Goes on to the next epoch; what was prepared for this one is forgotten."""
+    def on_epoch_end(self) -> None:
+        """Advances to the next epoch and discards what was prepared for this one."""
         with self._lock:
             self.advance()
             for prepared in self._prepared.values():
                 prepared.cancel()
             self._prepared.clear()
 
-    def close(self):
-        """Ends the threads. Or a program that fails would first prepare all that was begun."""
+    def close(self) -> None:
+        """Stops the threads; otherwise a program that fails would first prepare what is queued."""
         with self._lock:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._prepared.clear()
 
 
-def stream(batches):
-    """What `model.fit` and `model.predict` are given in the place of batches.
+def stream(batches: PrefetchingDataset):
+    """Converts batches to what `model.fit` and `model.predict` read fastest.
 
     The dataset that Keras itself would make on TensorFlow has autotuning on, and the end of an
-    epoch may then wait as long as the epoch took (`benchmarks/epochs.py`). This one has to be told
-    of the ends of epochs by `EpochEnds`; without, every epoch has the order of the first.
+    epoch may then wait as long as the epoch took (`benchmarks/epochs.py`). The dataset returned
+    here learns of the ends of epochs from the callback `EpochEnds`; without it, every epoch has the
+    order of the first.
 
     Args:
         batches: The batches; the first one is made, for its shapes.
 
     Returns:
-        On TensorFlow a `tf.data.Dataset` of them, on other backends `batches` themselves.
+        On TensorFlow a `tf.data.Dataset` of the batches, on other backends `batches`.
 
+    Example:
     >>> from keras_se import data
     >>> digits = data.load("digits")
     >>> held_out = data.EvalBatches(digits.test_images, digits.test_labels, batch_size=100)
@@ -93,19 +95,20 @@ def stream(batches):
     )
     options = tensorflow.data.Options()
     options.autotune.enabled = False
-    # Two, as one may be late once, and the batches that threads prepare are kept besides.
+    # Two, in case one is late; threads have prepared more batches already.
     counted = dataset.apply(tensorflow.data.experimental.assert_cardinality(len(batches)))
     return counted.prefetch(2).with_options(options)
 
 
 class EpochEnds(keras.callbacks.Callback):
-    """Tells batches in a `stream` that epochs end, as Keras tells those it is given themselves.
+    """Notifies batches behind a `stream` of the ends of epochs, as Keras does without a stream.
 
-    Keras does so before the first epoch too. Elsewhere than on TensorFlow this does nothing.
+    Keras does so before the first epoch too. On other backends than TensorFlow it does nothing.
 
     Args:
-        batches: The `TrainBatches` of the stream.
+        batches: The batches that were passed to `stream`.
 
+    Example:
     >>> import numpy as np
     >>> from keras_se import data
     >>> network = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
@@ -115,15 +118,15 @@ class EpochEnds(keras.callbacks.Callback):
     >>> _ = network.fit(data.stream(batches), callbacks=[ends], epochs=3, shuffle=False, verbose=0)
     """
 
-    def __init__(self, batches):
+    def __init__(self, batches: PrefetchingDataset):
         super().__init__()
         self._batches = batches
 
     def on_train_begin(self, logs=None):
-        """Ends what was before the first epoch."""
+        """Advances the batches to the first epoch."""
         self.on_epoch_end(None)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Ends an epoch."""
+        """Advances the batches to the next epoch."""
         if keras.backend.backend() == "tensorflow":
             self._batches.on_epoch_end()

@@ -1,7 +1,8 @@
-"""Where the processes of a run meet before JAX connects them.
+"""Waits until all processes of a run are there, before JAX connects them.
 
 JAX has no error for a process that does not come: it waits without a word and then aborts with a
-stack trace. So they meet by plain sockets at the coordinator's port first, which then is JAX's.
+stack trace. So the processes first meet by plain sockets at the coordinator's port, which then is
+JAX's.
 """
 
 import contextlib
@@ -10,19 +11,19 @@ import socket
 import time
 
 # Seconds that the processes of a run have to come.
-WAIT = 60
-# Seconds from one try to reach process 0 to the next, and for a visitor to say who it is.
-PAUSE = 0.5
+TIMEOUT = 60
+# Seconds between two tries to reach process 0, and for a client to say who it is.
+RETRY_INTERVAL = 0.5
 
 
-def meet(processes, process_id, coordinator):
+def wait_for_processes(processes: int, process_id: int, coordinator: str) -> None:
     """Waits until all processes of a run are there.
 
-    Process 0 waits `WAIT` seconds, the others as long for process 0, and then with it.
+    Process 0 waits `TIMEOUT` seconds, the others as long for process 0, and then with it.
 
     Args:
-        processes: How many processes there are.
-        process_id: Which of them this is, from zero.
+        processes: Number of processes.
+        process_id: Index of this one, from zero.
         coordinator: `"HOST:PORT"` where process 0 listens.
 
     Raises:
@@ -31,81 +32,85 @@ def meet(processes, process_id, coordinator):
     print(f"Waiting for {processes} processes at {coordinator}", flush=True)
     host, _, port = coordinator.rpartition(":")
     if process_id:
-        came = _visit((host.strip("[]"), int(port)), _card(process_id, processes))
+        address = (host.strip("[]"), int(port))
+        present = _report_to(address, _greeting(process_id, processes))
     else:
-        came = _receive(int(port), {_card(index, processes) for index in range(1, processes)})
-    if came < processes:
+        greetings = {_greeting(index, processes) for index in range(1, processes)}
+        present = _accept_all(int(port), greetings)
+    if present < processes:
         raise TimeoutError(
-            f"Only {came} of the {processes} processes came to {coordinator} within {WAIT:g} "
-            "seconds: start one for each --process-id, with the same --processes and --coordinator"
+            f"Only {present} of the {processes} processes came to {coordinator} within "
+            f"{TIMEOUT:g} seconds: start one for each --process-id, with the same --processes and "
+            "--coordinator"
         )
 
 
-def _card(index, processes):
-    """What a process says of itself; a process of another run says something else."""
+def _greeting(index, processes):
+    """What a process sends first; that of another run differs."""
     return f"keras_se {index}/{processes}".encode()
 
 
-def _receive(port, cards):
-    """Process 0: receives the others and tells them how many came; returns that number."""
-    end, visitors = time.monotonic() + WAIT, {}
+def _accept_all(port, greetings):
+    """Process 0: accepts the others, tells them how many are there, and returns the number."""
+    end, clients = time.monotonic() + TIMEOUT, {}
     with contextlib.ExitStack() as stack:
-        door = stack.enter_context(_open(port))
-        while (left := end - time.monotonic()) > 0:
-            if len(visitors) == len(cards):
-                visitors = _still_there(visitors)
-            if len(visitors) == len(cards):
+        server = stack.enter_context(_listen(port))
+        while (remaining := end - time.monotonic()) > 0:
+            if len(clients) == len(greetings):
+                clients = _still_connected(clients)
+            if len(clients) == len(greetings):
                 break
-            door.settimeout(left)
+            server.settimeout(remaining)
             with contextlib.suppress(OSError):
-                visitor = stack.enter_context(door.accept()[0])
-                visitor.settimeout(PAUSE)
-                card = visitor.recv(64)
+                client = stack.enter_context(server.accept()[0])
+                client.settimeout(RETRY_INTERVAL)
+                greeting = client.recv(64)
                 # A process that was stopped and started again comes twice.
-                if card in cards:
-                    visitors[card], visitor = visitor, visitors.get(card)
-                if visitor:
-                    visitor.close()
-        visitors = _still_there(visitors)
-        for visitor in visitors.values():
+                if greeting in greetings:
+                    clients[greeting], client = client, clients.get(greeting)
+                if client:
+                    client.close()
+        clients = _still_connected(clients)
+        for client in clients.values():
             with contextlib.suppress(OSError):
-                visitor.sendall(str(1 + len(visitors)).encode())
-    return 1 + len(visitors)
+                client.sendall(str(1 + len(clients)).encode())
+    return 1 + len(clients)
 
 
-def _still_there(visitors):
-    """Those whose connection is open: who has said who it is only speaks again to leave."""
-    gone = select.select(list(visitors.values()), [], [], 0)[0]
-    return {card: one for card, one in visitors.items() if one not in gone}
+def _still_connected(clients):
+    """The clients whose connection is open: after its greeting, a client sends nothing more."""
+    closed = select.select(list(clients.values()), [], [], 0)[0]
+    return {greeting: client for greeting, client in clients.items() if client not in closed}
 
 
-def _open(port):
+def _listen(port):
     """Listens where JAX will: at all addresses of this host."""
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
+    dualstack = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dualstack else socket.AF_INET
     try:
-        return socket.create_server(("", port), family=family, dualstack_ipv6=both)
+        return socket.create_server(("", port), family=family, dualstack_ipv6=dualstack)
     except OSError as error:
         raise OSError(f"Process 0 cannot listen at port {port}: {error}") from error
 
 
-def _visit(address, card):
-    """The other processes: go to process 0 until it lets them in; returns how many came."""
-    end = time.monotonic() + WAIT
+def _report_to(address, greeting):
+    """The other processes: connect to process 0, and return how many processes it counted."""
+    end = time.monotonic() + TIMEOUT
     while True:
         try:
-            with socket.create_connection(address, max(PAUSE, end - time.monotonic())) as door:
-                door.sendall(card)
-                # It may have begun to wait just now, and a stranger may hold it up in the end.
-                door.settimeout(WAIT + 10 * PAUSE)
-                answer = door.recv(64)
+            timeout = max(RETRY_INTERVAL, end - time.monotonic())
+            with socket.create_connection(address, timeout) as server:
+                server.sendall(greeting)
+                # Process 0 may have begun to wait just now, and a stranger may delay its end.
+                server.settimeout(TIMEOUT + 10 * RETRY_INTERVAL)
+                answer = server.recv(64)
                 if answer.isdigit():
                     return int(answer)
-                raise ConnectionError("what listens there did not let this process in")
+                raise ConnectionError("what listens there did not accept this process")
         except OSError as error:
-            if time.monotonic() + PAUSE > end:
+            if time.monotonic() + RETRY_INTERVAL > end:
                 host, port = address
                 raise OSError(
-                    f"Process 0 did not answer at {host}:{port} within {WAIT:g} seconds: {error}"
+                    f"Process 0 did not answer at {host}:{port} within {TIMEOUT:g} seconds: {error}"
                 ) from error
-        time.sleep(PAUSE)
+        time.sleep(RETRY_INTERVAL)

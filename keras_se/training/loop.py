@@ -50,7 +50,7 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         resume: Whether to go on with the run that is there, from its last complete epoch. The
             result is that of a run that was never stopped.
         tensorboard: Whether to write logs for TensorBoard into `out/tensorboard` as well.
-        share: Which of several processes this is, as `devices.join` gives it.
+        share: Which of several processes this is, as `devices.initialize` gives it.
             Only the first one writes; the others, whose `out` must be the same folder, only read
             what it resumes. Within `processes.stop_all_on_failure`, none of them waits for
             one that has failed.
@@ -76,14 +76,14 @@ def train(recipe, out, overwrite=False, resume=False, tensorboard=False, share=N
         report.require_tensorboard()
     check_names(recipe)
     dataset = _load(recipe)
-    devices.require_agreement(
+    devices.check_agreement(
         share, recipe=recipe.to_json(), data=np.asarray(dataset.train_labels).tolist()
     )
     with devices.distribution_scope(recipe.batch_size):
         networks = build_all(recipe, dataset)
     # Only to have it refuse a batch size before an earlier run is deleted.
     data.TrainBatches(dataset.train_images, dataset.train_labels, recipe.batch_size)
-    if share.index:
+    if share.process_index:
         return _help(recipe, networks, dataset, Path(out), resume, share)
     folder = prepare(out, overwrite, recipe if resume else None)
     require_space(folder, sum(network.count_params() for network, _ in networks.values()))
@@ -145,7 +145,7 @@ def _train_one(recipe, network, se, dataset, files, logs, share):
     if state.read() and state.record["epoch"]:
         print(f"{state.record['epoch']} of {recipe.epochs} epochs are done already", flush=True)
     # To assign variables that several processes share, all of them would have to.
-    alone = share.processes == 1
+    alone = share.process_count == 1
     checkpoint = Checkpoint(state, model_file, best_file if alone else None)
     extra = [checkpoint, *([keras.callbacks.TensorBoard(logs)] if logs else [])]
     try:
@@ -218,8 +218,8 @@ def fit(recipe, network, dataset, history_file, callbacks=(), share=None):
         callbacks.append(keras.callbacks.SwapEMAWeights())
     callbacks.append(keras.callbacks.TerminateOnNaN())
     started, before = time.perf_counter(), state.record["seconds"]
-    with devices.watched(share), devices.distribution_scope(recipe.batch_size):
-        devices.require_agreement(share, epoch=state.record["epoch"])
+    with devices.detect_stopped_process(share), devices.distribution_scope(recipe.batch_size):
+        devices.check_agreement(share, epoch=state.record["epoch"])
         for end in phase_ends(recipe):
             if state.record["epoch"] < end or end == recipe.epochs:
                 _fit_phase(recipe, network, dataset, end, callbacks, share)
@@ -260,7 +260,7 @@ def _fit_phase(recipe, network, dataset, end, callbacks, share):
             validation_data=data.stream(held_out),
             shuffle=False,
             callbacks=[*callbacks, data.EpochEnds(batches)],
-            verbose="auto" if share.index == 0 else 0,
+            verbose="auto" if share.process_index == 0 else 0,
         )
     if state.record["epoch"] < end:
         raise ValueError(
@@ -285,12 +285,12 @@ def _batches(recipe, dataset, epoch, share):
         recipe.batch_size,
         augment=_with_step,
         seed=recipe.seed,
-        epoch=epoch,
-        steps=recipe.steps_per_epoch,
+        initial_epoch=epoch,
+        steps_per_epoch=recipe.steps_per_epoch,
         repeats=recipe.repeats,
         # Arrays are cut within the step.
         min_area=augment.split_crop(recipe.augmentations)[0],
-        part=share.of,
+        shard=share.select,
     )
     given = (
         dataset.test_images,
@@ -299,7 +299,7 @@ def _batches(recipe, dataset, epoch, share):
         lambda images, labels: _with_step(images, labels, -1),
     )
     held_out = (
-        data.PaddedEvalBatches(*given, share.of)
+        data.PaddedEvalBatches(*given, share.select)
         if devices.count() > 1
         else data.EvalBatches(*given)
     )
