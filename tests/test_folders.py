@@ -3,6 +3,7 @@
 And where `keras-se data prepare` may write what it makes of them.
 """
 
+import tempfile
 from types import SimpleNamespace
 
 import keras
@@ -211,10 +212,14 @@ def test_a_bad_file_to_write_is_refused_before_anything_is_decoded(prepared, tmp
 
 
 def test_a_folder_that_cannot_be_written_is_refused(prepared, tmp_path, monkeypatch):
-    def refuse(dir):
-        raise PermissionError(13, "Permission denied", str(dir))
+    create = tempfile.TemporaryFile
 
-    monkeypatch.setattr(arrays.tempfile, "TemporaryFile", refuse)
+    def refuse(*arguments, dir=None):
+        if dir == tmp_path:
+            raise PermissionError(13, "Permission denied", str(dir))
+        return create(*arguments, dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     error = prepared(tmp_path / "set.npz")
     assert "OUT must be a file in a folder" in error and "Permission denied" in error
 
