@@ -13,6 +13,9 @@
 
 "Any size" is as far as the network goes: one that flattens its last map keeps its size. SavedModel
 and LiteRT are written by TensorFlow and so need its backend; the others work on every backend.
+
+Layers for training only, such as augmentation in front of the network, noise and dropout, are left
+out and logged. Keras's own `model.export` writes them, and the file then changes images at random.
 """
 
 from dataclasses import dataclass
@@ -23,7 +26,7 @@ import numpy as np
 
 from keras_se.export.atomic_output import atomic_output, refuse_to_lose
 from keras_se.export.formats import FORMATS, find_format, require
-from keras_se.export.inference_model import serve
+from keras_se.export.inference_model import make_inference_model
 from keras_se.export.metadata import describe, read_metadata
 from keras_se.export.verify import verify
 
@@ -99,7 +102,7 @@ def export_model(
     if calibration is not None:
         calibration = _checked(calibration, model, preprocessing)
     refuse_to_lose(path, chosen, overwrite)
-    inference_model = serve(
+    inference_model = make_inference_model(
         model,
         fold=fold and chosen.graph,
         preprocessing=preprocessing,

@@ -1,11 +1,34 @@
-"""The network that is written: of any image size, folded, normalised."""
+"""The network that is written: of any image size, folded, normalized."""
 
+import logging
 from dataclasses import dataclass
 
 import keras
 
+from keras_se.data_format import channel_axis, image_shape
+from keras_se.export.verify import SIZES, outputs, random_images
+from keras_se.graph.rewrite import inline
+from keras_se.graph.walk import layers_within, require_functional
+from keras_se.surgery import fold as folded
+
+LOG = logging.getLogger("keras_se")
 INPUT = "images"
 SHORT = ("bfloat16", "float16")
+# What changes its input in training only. By exact type: a subclass may compute anything. Keras's
+# RandomCrop is not among them, since at inference it resizes.
+TRAINING_ONLY = {
+    getattr(keras.layers, name)
+    for name in (
+        *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
+        *("Identity", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+        *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness"),
+        *("RandomColorDegeneration", "RandomColorJitter", "RandomContrast"),
+        *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur"),
+        *("RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective"),
+        *("RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness"),
+        *("RandomShear", "RandomTranslation", "RandomZoom"),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -13,11 +36,11 @@ class InferenceModel:
     """A model and what is written in its place.
 
     Attributes:
-        model: The model as it was given, in float32.
-        flexible: The same weights behind an input `images`: of any size, or of the model's own if
-            `fixed_size` or if the network allows no other.
-        network: What is written: `any_size`, folded if asked, behind the normalisation if asked.
-        preprocessing: The `Weights` whose normalisation `network` has, or `None`.
+        model: The model of the user, in float32.
+        any_size: The same weights behind an input `images` of any size, or of the model's own if
+            `fixed_size` or if the network takes no other; without what is for training only.
+        network: What is written: `any_size`, folded if asked, behind the normalization if asked.
+        preprocessing: The `Weights` whose normalization `network` has, or `None`.
         folded: Whether `network` is folded.
         fixed_size: Whether `network` is for images of the size of `model` only.
     """
@@ -30,11 +53,13 @@ class InferenceModel:
     fixed_size: bool = False
 
 
-def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
-    """Makes the `InferenceModel` of `model`, which is not changed.
+def make_inference_model(
+    model, *, fold, preprocessing, calibration=None, fixed_size=False
+) -> InferenceModel:
+    """Prepares `model`, which is not changed, for inference elsewhere.
 
-    A model of mixed precision is served in float32, as its weights are: most runtimes know nothing
-    else, and 16 bits are too few to tell rounding from a mistake.
+    A model of mixed precision computes in float32 then, as its weights are: most runtimes know
+    nothing else, and 16 bits are too few to tell rounding from a mistake.
 
     Args:
         model: As for `export_model`.
@@ -44,45 +69,74 @@ def serve(model, *, fold, preprocessing, calibration=None, fixed_size=False):
         fixed_size: Whether to keep the size of its images.
 
     Returns:
-        A `InferenceModel`.
+        An `InferenceModel`.
 
     Raises:
         ValueError: If `model` is not functional, has not one input of images, or should keep a
             size that it does not have.
     """
-    from keras_se.graph.rewrite import require_functional
-    from keras_se.surgery import fold as folded_model
-
     require_functional(model)
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
-        shapes = [tuple(one.shape) for one in model.inputs]
+        shapes = [tuple(tensor.shape) for tensor in model.inputs]
         raise ValueError(f"`model` must have one input of images. Received: inputs of {shapes}")
-    if fixed_size:
-        _require_one_size(model)
-    if any(layer.compute_dtype in SHORT for layer in model._flatten_layers()):
+    if fixed_size and None in model.inputs[0].shape[1:]:
+        raise ValueError(
+            "format='onnx_fixed' needs a model of one image size, built with its `input_shape`. "
+            f"Received: {model.name!r} of {tuple(model.inputs[0].shape)}"
+        )
+    if any(layer.compute_dtype in SHORT for layer in layers_within(model)):
         model = _in_float32(model)
-    any_size = _renamed(model) if fixed_size else _flexible(model)
-    network = folded_model(any_size) if fold else any_size
+    any_size = _of_own_size(model) if fixed_size else _of_any_size(model)
+    network = folded(any_size) if fold else any_size
     if calibration is not None:
         from keras_se.export.quantization import for_integers
 
         network = for_integers(network, _as_trained(calibration, preprocessing))
     if preprocessing is not None:
-        network = _normalised(network, preprocessing)
+        network = _normalized(network, preprocessing)
     return InferenceModel(model, any_size, network, preprocessing, bool(fold), fixed_size)
 
 
-def _require_one_size(model):
-    """Raises a ValueError unless `model` and all models in it have images or maps of one size."""
-    from keras_se.graph.rewrite import graphs
+def _of_any_size(model):
+    """`model` behind an input `images` of any size, or of its own if it takes no other."""
+    channels = model.inputs[0].shape[channel_axis()]
+    try:
+        network = _behind(model, image_shape(None, None, channels))
+        # Not all layers say when they are built that a size does not fit.
+        outputs(network, random_images(network, *SIZES[1]))
+    except Exception as error:  # code of any layer runs here and may fail in any way
+        LOG.info("%s is exported for images of its own size: %s", model.name, error)
+        return _of_own_size(model)
+    return network
 
-    for graph in graphs(model):
-        for tensor in graph.inputs:
-            if None in tensor.shape[1:]:
-                raise ValueError(
-                    "format='onnx_fixed' needs a model of one image size, built with its "
-                    f"`input_shape`. Received: {graph.name!r} of {tuple(tensor.shape)}"
-                )
+
+def _of_own_size(model):
+    """`model` behind an input `images` of its own size."""
+    return _behind(model, tuple(model.inputs[0].shape[1:]))
+
+
+def _behind(model, shape):
+    """`model` behind an input `images`, without what is for training only."""
+    left_out = {}
+
+    def rule(node, copy):
+        layer = node.operation
+        # Even if it is called with training=True, which is the default of Keras's random layers.
+        if type(layer) not in TRAINING_ONLY:
+            return None
+        left_out[layer.name] = f"{layer.name} ({type(layer).__name__})"
+        if node.input_tensors[0].dtype == node.outputs[0].dtype:
+            return lambda x, **_: x
+        # Integers become floats, as in the layer.
+        return keras.layers.Rescaling(1.0, dtype=layer.dtype_policy, name=copy.name)
+
+    images = keras.Input(shape, dtype=model.inputs[0].dtype, name=INPUT)
+    network = inline(model, images, images, rule)
+    if left_out:
+        LOG.info(
+            "Left out of the export, being for training only: %s", ", ".join(left_out.values())
+        )
+    return network
 
 
 def _in_float32(model):
@@ -116,38 +170,13 @@ def _as_trained(images, preprocessing):
     return preprocess_input(images, preprocessing)
 
 
-def _flexible(model):
-    """`model` behind an input `images` of any size, or of its own if it can only do that."""
-    shape = tuple(model.inputs[0].shape[1:])
-    first = keras.config.image_data_format() == "channels_first"
-    try:
-        return _copy(model, (shape[0], None, None) if first else (None, None, shape[-1]))
-    except ValueError:
-        # A network that flattens its map has but one size, and some layers cannot be copied.
-        return _renamed(model)
-
-
-def _renamed(model):
-    """`model` behind an input `images` of its own size."""
-    images = keras.Input(tuple(model.inputs[0].shape[1:]), dtype=model.inputs[0].dtype, name=INPUT)
-    return keras.Model(images, model(images), name=model.name)
-
-
-def _copy(model, shape):
-    images = keras.Input(shape, dtype=model.inputs[0].dtype, name=INPUT)
-    copy = keras.models.clone_model(model, input_tensors=images)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def _normalised(network, preprocessing):
-    """`network` of grey levels from 0 to 255."""
+def _normalized(network, preprocessing):
+    """`network` of values from 0 to 255."""
     from keras_se.preprocessing import normalization
 
     scale, offset = normalization(preprocessing)
-    shape = tuple(network.inputs[0].shape[1:])
-    if keras.config.image_data_format() == "channels_first":
-        scale, offset = ([[[one]] for one in values] for values in (scale, offset))
-    images = keras.Input(shape, dtype="uint8", name=INPUT)
+    if channel_axis() == 1:
+        scale, offset = ([[[value]] for value in values] for values in (scale, offset))
+    images = keras.Input(tuple(network.inputs[0].shape[1:]), dtype="uint8", name=INPUT)
     x = keras.layers.Rescaling(scale, offset, name="normalization")(images)
-    return keras.Model(images, network(x), name=network.name)
+    return inline(network, images, x, lambda node, copy: None)

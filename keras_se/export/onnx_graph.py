@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_se.export.metadata import KEY, dump
 from keras_se.export.onnx_layers import LAYERS
-from keras_se.graph.rewrite import calls_for_training, graph_of, graphs, is_graph, nodes
+from keras_se.graph.walk import calls_for_training, graph_of, nodes
 
 # Of 2022: late enough for all that is used here, early enough for every runtime in use.
 OPSET = 18
@@ -24,7 +24,7 @@ def onnx_model(model, metadata, blocked=False):
     """Translates a functional model.
 
     Args:
-        model: Functional `keras.Model` with one input of images, in float32.
+        model: Functional `keras.Model` with one input of images, in float32, without models in it.
         metadata: Dictionary to store in the file.
         blocked: Whether to write gates as ONNX Runtime is fastest with; the sizes of all maps must
             be known. See `keras_se.export.onnx_blocked`.
@@ -82,17 +82,17 @@ def _declaration(name, dtype, shape):
 def _require_known(model):
     """Raises a ValueError that names all layers that cannot be translated."""
     problems = {}
-    for node in (node for graph in graphs(model) for node in nodes(graph)):
+    for node in nodes(model):
         layer = node.operation
-        if node.is_input or is_graph(layer):
+        if node.is_input:
             continue
         kind = f"{layer.name!r} ({type(layer).__name__})"
-        if type(layer) not in LAYERS:
+        if calls_for_training(node):
+            problems[kind] = "is called as in training"
+        elif type(layer) not in LAYERS:
             problems[kind] = "has no counterpart here"
         elif getattr(layer, "compute_dtype", "float32") != "float32":
             problems[kind] = f"computes in {layer.compute_dtype}, not in float32"
-        elif calls_for_training(node):
-            problems[kind] = "is called as in training"
         elif getattr(layer, "data_format", None) not in (None, keras.config.image_data_format()):
             problems[kind] = f"has its {layer.data_format.replace('_', ' ')}, unlike the images"
     if problems:
@@ -124,19 +124,14 @@ class Graph:
         self._taken = set()
 
     def walk(self, model, tensors):
-        """Adds the graph of `model`, called with `tensors`; returns its outputs."""
+        """Adds the calls of `model`, which has no models in it; returns its outputs."""
         graph = graph_of(model)
         values = dict(zip(map(id, graph.inputs), tensors, strict=True))
         for node in nodes(model):
             if node.is_input:
                 continue
             given = [values[id(tensor)] for tensor in node.input_tensors]
-            layer = node.operation
-            if is_graph(layer):
-                results = self.walk(layer, given)
-            else:
-                results = [LAYERS[type(layer)](self, node, *given)]
-            values.update(zip(map(id, node.outputs), results, strict=True))
+            values[id(node.outputs[0])] = LAYERS[type(node.operation)](self, node, *given)
         return [values[id(tensor)] for tensor in graph.outputs]
 
     def node(self, kind, inputs, *, name=None, **attributes):

@@ -274,10 +274,6 @@ def _flatten(graph, node, x):
     return graph.node("Flatten", [x], name=node.operation.name, axis=1)
 
 
-def _unchanged(graph, node, x):
-    return x
-
-
 def _activated(graph, function, x, tensor=None):
     """The activation after a layer; `tensor` is Keras's, if it matters which axis is the last."""
     known = {
@@ -328,7 +324,6 @@ LAYERS = {
     layers.Cropping2D: _cropping,
     layers.Dense: _dense,
     layers.DepthwiseConv2D: _depthwise,
-    layers.Dropout: _unchanged,
     layers.Flatten: _flatten,
     layers.GlobalAveragePooling2D: _global_pool("GlobalAveragePool"),
     layers.GlobalMaxPooling2D: _global_pool("GlobalMaxPool"),

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import activations
 
-from keras_se.graph.rewrite import graphs, nodes, rewrite
+from keras_se.graph.rewrite import rewrite
+from keras_se.graph.walk import graphs, nodes
 from keras_se.layers import HardSwishProduct
 
 # Of the numbers before the activation, what its results must reach, or the bottleneck is silent.

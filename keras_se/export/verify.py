@@ -6,8 +6,9 @@ import numpy as np
 # Largest accepted difference, as a fraction of the largest output: what another order of float32
 # sums may cost in the deepest network, and far below what any real difference does.
 TOLERANCE = 1e-4
-# Images of a network of any size, in pixels: powers of two, and odd ones that do not divide.
-SIZES = ((64, 64), (97, 75))
+# Batches of images of a network of any size, number and pixels: sides that are powers of two, and
+# odd ones that do not divide.
+SIZES = ((1, (64, 64)), (3, (97, 75)))
 BATCH = 16
 
 
@@ -30,9 +31,10 @@ def verify(inference_model, run, calibration=None):
         return _agreement(inference_model, run, calibration)
     worst = 0.0
     # Another size than `model` takes can be compared with its copy of any size only.
-    cases = ((inference_model.model, 1, SIZES[0]), (inference_model.any_size, 3, SIZES[1]))
-    for reference, batch, size in cases:
-        images = _images(reference, batch, size, unsigned=inference_model.preprocessing is not None)
+    unsigned = inference_model.preprocessing is not None
+    models = (inference_model.model, inference_model.any_size)
+    for reference, (batch, size) in zip(models, SIZES, strict=True):
+        images = random_images(reference, batch, size, unsigned=unsigned)
         expected = outputs(reference, images, inference_model.preprocessing)
         for one, result in zip(expected, run(images), strict=True):
             difference = _difference(one, result)
@@ -77,8 +79,8 @@ def _difference(expected, result):
     return float(np.abs(expected - result).max())
 
 
-def _images(model, batch, size, *, unsigned):
-    """Random images: grey levels, or normalised values as networks are trained on."""
+def random_images(model, batch, size, *, unsigned=False):
+    """Random images: values from 0 to 255, or normalized ones as networks are trained on."""
     sides = iter(size)
     shape = (next(sides) if side is None else side for side in model.inputs[0].shape[1:])
     random = np.random.default_rng(0)

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_se.graph.rewrite import graph_of, nodes
+from keras_se.graph.walk import graph_of, nodes
 
 CHANNEL_AXIS = {"channels_last": -1, "channels_first": 1}
 # By class name: the sums of keras.ops and of keras.applications' Inception-ResNet have no public

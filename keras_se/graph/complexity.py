@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import keras
 
-from keras_se.graph.rewrite import graph_of, is_graph, nodes, require_functional
+from keras_se.graph.walk import graph_of, is_graph, nodes, require_functional
 from keras_se.layers import SqueezeExcite
 
 # Layers that use each number of their kernel once for every position of their output.

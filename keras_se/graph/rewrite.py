@@ -1,21 +1,29 @@
-"""One walk over the graph of a functional model, on which all surgery is built.
+"""Rebuilds functional Keras models with other calls in place of some, on which all surgery stands.
 
-The walk is a loop in topological order, so the depth of a network does not matter to it. It reads
-what Keras keeps of each call of a layer: a `node` with the layer (`node.operation`), the symbolic
-tensors it took (`node.input_tensors`) and those it gave (`node.outputs`).
+The walk is a loop in topological order, so the depth of a network does not matter to it.
 """
 
 import tempfile
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
-LEGAL_MODEL = (
-    "a built functional or Sequential keras.Model, whose layers and their connections are known"
+from keras_se.graph.walk import (
+    calls_for_training,
+    graph_of,
+    input_structure,
+    is_called,
+    is_graph,
+    layers_within,
+    nodes,
+    output_structure,
+    producer,
+    require_functional,
 )
 
 
-def rewrite(model, rule):
+def rewrite(model: keras.Model, rule: Callable) -> keras.Model:
     """Rebuilds `model` with other calls in place of some, and copies all weights.
 
     Every layer is made anew from its config, once, so that shared layers stay shared; models in
@@ -52,120 +60,137 @@ def rewrite(model, rule):
     require_functional(model)
     if not callable(rule):
         raise ValueError(f"`rule` must be a callable (node, copy). Received: rule={rule!r}")
-    copies = {}
-    new = _copy_of(model, rule, copies)
-    used = [(old, copy) for old, copy in copies.values() if old is not copy]
-    # Models first: the flag of a model would override those of its layers.
-    for old, copy in reversed(used):
-        if is_graph(old) and not old.trainable:
-            copy.trainable = False
-    for old, copy in used:
-        # A layer that the rule replaced was never called, and has nothing to copy.
-        if isinstance(old, keras.layers.Layer) and not is_graph(old) and copy._inbound_nodes:
-            _copy_state(old, copy)
+    copies = _Copies(rule)
+    new = copies.of(model)
+    copies.copy_state()
     return new
 
 
-def require_functional(model):
-    """Raises a ValueError unless the graph of `model` is known and is all that it computes."""
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"`model` must be {LEGAL_MODEL}. Received: {type(model).__name__}")
-    if not is_graph(model):
-        reason = "a Sequential model that is not built" if _is_sequential(model) else "subclassed"
-        raise ValueError(
-            f"`model` must be {LEGAL_MODEL}. Received: {type(model).__name__} {model.name!r}, "
-            f"which is {reason}"
+def inline(model: keras.Model, inputs, start, rule: Callable) -> keras.Model:
+    """Rebuilds `model` on other inputs, with the layers of the models in it as its own.
+
+    Maps get the sizes that follow from the new inputs, in nested models too. A layer whose name is
+    taken by one of another model gets that model's name before its own. A model that is called as
+    in training stays one layer.
+
+    Args:
+        model: Functional `keras.Model`; not changed.
+        inputs: The symbolic input of the new model.
+        start: The symbolic tensor that the layers of `model` take, made of `inputs`.
+        rule: As for `rewrite`.
+
+    Returns:
+        The new functional `keras.Model`, with the name and weights of `model`.
+
+    Raises:
+        ValueError: As `rewrite`; layers raise it too if they do not fit the new inputs.
+
+    Example:
+    >>> inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="conv")])
+    >>> outer = keras.Sequential([keras.Input((8, 8, 3)), inner])
+    >>> images = keras.Input((None, None, 3), name="images")
+    >>> [layer.name for layer in inline(outer, images, images, lambda node, copy: None).layers]
+    ['images', 'conv']
+    """
+    require_functional(model)
+    copies = _Copies(rule, names={producer(one).name for one in (inputs, start)})
+    outputs = copies.inlined(model, [start])
+    outputs = keras.tree.pack_sequence_as(output_structure(model), outputs)
+    new = keras.Model(inputs, outputs, name=model.name)
+    copies.copy_state()
+    return new
+
+
+class _Copies:
+    """The layers of a new model, each made once for the one that it stands for.
+
+    Args:
+        rule: As for `rewrite`.
+        names: Names that are taken in the new model, if nested models are dissolved in it.
+    """
+
+    def __init__(self, rule, names=()):
+        self.rule, self.names = rule, set(names)
+        self.pairs = {}
+
+    def of(self, operation, prefix=None):
+        """The one copy of `operation`; with a `prefix` for its name if that is taken."""
+        if id(operation) not in self.pairs:
+            copy = self._rebuilt(operation) if is_graph(operation) else _fresh(operation)
+            if prefix is not None and copy is not operation:
+                self._rename(copy, prefix)
+            # The original too: it must outlive its id.
+            self.pairs[id(operation)] = operation, copy
+        return self.pairs[id(operation)][1]
+
+    def copy_state(self):
+        """Gives all copies the weights and `trainable` flags of their originals."""
+        used = [(old, copy) for old, copy in self.pairs.values() if old is not copy]
+        # Models first: the flag of a model would override those of its layers.
+        for old, copy in reversed(used):
+            if is_graph(old) and not old.trainable:
+                copy.trainable = False
+        for old, copy in used:
+            # A layer that the rule replaced was never called, and has nothing to copy.
+            if isinstance(old, keras.layers.Layer) and not is_graph(old) and is_called(copy):
+                _copy_state(old, copy)
+
+    def inlined(self, model, tensors):
+        """The outputs of `model` called with `tensors`, layer by layer."""
+        graph = graph_of(model)
+        values = dict(zip(map(id, graph.inputs), tensors, strict=True))
+        for node in nodes(model):
+            if node.is_input:
+                continue
+            if is_graph(node.operation) and not calls_for_training(node):
+                taken = [values[id(tensor)] for tensor in node.input_tensors]
+                outputs = self.inlined(node.operation, taken)
+            else:
+                outputs = self._called(node, self.of(node.operation, model.name), values)
+            values.update(zip(map(id, node.outputs), outputs, strict=True))
+        return [values[id(tensor)] for tensor in graph.outputs]
+
+    def _rebuilt(self, model):
+        """A model of the copies of the layers of `model`, called as the rule says."""
+        values = {}
+        for node in nodes(model):
+            outputs = self._called(node, self.of(node.operation), values)
+            values.update(zip(map(id, node.outputs), outputs, strict=True))
+        inputs, outputs = keras.tree.map_structure(
+            lambda tensor: values[id(tensor)], (input_structure(model), output_structure(model))
         )
+        return keras.Model(inputs, outputs, name=model.name)
 
+    def _called(self, node, copy, values):
+        """The tensors that stand for the outputs of `node`."""
+        if node.is_input:
+            return keras.tree.flatten(copy.output)
+        replacement = self.rule(node, copy)
+        if replacement is not None and not callable(replacement):
+            raise ValueError(
+                f"`rule` must return None or a callable. Received for {node.operation.name!r}: "
+                f"{replacement!r}"
+            )
+        args, kwargs = node.arguments.fill_in(values)
+        outputs = (copy if replacement is None else replacement)(*args, **kwargs)
+        outputs = keras.tree.flatten(outputs)
+        if len(outputs) != len(node.outputs):
+            raise ValueError(
+                f"`rule` must keep the number of tensors that {node.operation.name!r} gives, "
+                f"{len(node.outputs)}. Received: a callable that gives {len(outputs)}"
+            )
+        return outputs
 
-def is_graph(operation):
-    """Whether `operation` is a model whose graph is all that it computes."""
-    if _is_sequential(operation):
-        return operation._functional is not None
-    functional = isinstance(operation, keras.Function) and isinstance(operation, keras.Model)
-    return functional and _own_call(operation) is None
-
-
-def graphs(model):
-    """The graph of `model` and of every model in it, each once, the outer ones first."""
-    found = {id(model): model}
-    pending = [model]
-    while pending:
-        for node in nodes(pending.pop(0)):
-            operation = node.operation
-            if id(operation) not in found and is_graph(operation):
-                found[id(operation)] = operation
-                pending.append(operation)
-    return list(found.values())
-
-
-def nodes(model):
-    """The calls in the graph of `model`, each after those it depends on."""
-    by_depth = graph_of(model)._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-
-
-def calls_for_training(node):
-    """Whether a call is always as in training, whatever the model is called with."""
-    return bool(node.arguments.kwargs.get("training")) or True in node.arguments.args[1:2]
-
-
-def graph_of(model):
-    """The functional model that a Sequential one keeps, or `model`."""
-    return model._functional if _is_sequential(model) else model
-
-
-def _is_sequential(operation):
-    return isinstance(operation, keras.Sequential)
-
-
-def _own_call(model):
-    """The class outside of Keras that overrides `call`: its graph does not tell what it does."""
-    owner = next(one for one in type(model).__mro__ if "call" in vars(one))
-    return None if owner.__module__.partition(".")[0] == "keras" else owner
-
-
-def _copy_of(operation, rule, copies):
-    """The one copy of `operation` in the new model."""
-    if id(operation) not in copies:
-        rebuilt = _rebuilt(operation, rule, copies) if is_graph(operation) else _fresh(operation)
-        # The original too: it must outlive its id.
-        copies[id(operation)] = operation, rebuilt
-    return copies[id(operation)][1]
-
-
-def _rebuilt(model, rule, copies):
-    """A model of the copies of the layers of `model`, called as `rule` says."""
-    graph = graph_of(model)
-    tensors = {}
-    for node in nodes(model):
-        outputs = _called(node, _copy_of(node.operation, rule, copies), rule, tensors)
-        tensors.update(zip(map(id, node.outputs), outputs, strict=True))
-    inputs, outputs = keras.tree.map_structure(
-        lambda tensor: tensors[id(tensor)], (graph._inputs_struct, graph._outputs_struct)
-    )
-    return keras.Model(inputs, outputs, name=model.name)
-
-
-def _called(node, copy, rule, tensors):
-    """The tensors that stand for the outputs of `node`."""
-    if node.is_input:
-        return keras.tree.flatten(copy.output)
-    replacement = rule(node, copy)
-    if replacement is not None and not callable(replacement):
-        raise ValueError(
-            f"`rule` must return None or a callable. Received for {node.operation.name!r}: "
-            f"{replacement!r}"
-        )
-    args, kwargs = node.arguments.fill_in(tensors)
-    outputs = (copy if replacement is None else replacement)(*args, **kwargs)
-    outputs = keras.tree.flatten(outputs)
-    if len(outputs) != len(node.outputs):
-        raise ValueError(
-            f"`rule` must keep the number of tensors that {node.operation.name!r} gives, "
-            f"{len(node.outputs)}. Received: a callable that gives {len(outputs)}"
-        )
-    return outputs
+    def _rename(self, copy, prefix):
+        """Gives a copy a name that no other layer of the new model has."""
+        name = copy.name if copy.name not in self.names else f"{prefix}_{copy.name}"
+        number, free = 0, name
+        while free in self.names:
+            number += 1
+            free = f"{name}_{number}"
+        self.names.add(free)
+        if copy.name != free:
+            copy.name = free
 
 
 def _fresh(operation):
@@ -193,7 +218,7 @@ def _copy_state(old, copy):
             f"`model` has the layer {old.name!r} ({type(old).__name__}), whose config does not "
             f"give the weights that it has. Its shapes: {_shapes(old)}; by config: {_shapes(copy)}"
         )
-    for one, other in zip(old._flatten_layers(), copy._flatten_layers(), strict=True):
+    for one, other in zip(layers_within(old), layers_within(copy), strict=True):
         if hasattr(one, "save_assets"):  # such as a vocabulary that was adapted to data
             with tempfile.TemporaryDirectory() as folder:
                 one.save_assets(folder)

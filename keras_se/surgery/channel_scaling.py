@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_se.graph.ancestors import CHANNEL_AXIS, is_linear
-from keras_se.graph.rewrite import graph_of, graphs, nodes
+from keras_se.graph.walk import graph_of, graphs, nodes
 
 LAST = ("kernel", lambda scale, kernel: scale)
 # Of each type of layer, the weight to scale and the scale laid out along its output channels. By

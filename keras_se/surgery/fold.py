@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from keras_se.graph.rewrite import graphs, nodes, rewrite
+from keras_se.graph.rewrite import rewrite
+from keras_se.graph.walk import graphs, nodes
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.channel_scaling import as_float64, is_affine
 from keras_se.surgery.fold_batch_norm import fold_batch_norm

@@ -3,14 +3,8 @@
 import keras
 import numpy as np
 
-from keras_se.graph.rewrite import (
-    calls_for_training,
-    graphs,
-    is_graph,
-    nodes,
-    require_functional,
-    rewrite,
-)
+from keras_se.graph.rewrite import rewrite
+from keras_se.graph.walk import calls_for_training, graphs, is_graph, nodes, require_functional
 from keras_se.surgery.channel_scaling import Producers, as_float64, channel_axis, followed_by
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import keras
 import numpy as np
 
-from keras_se.graph.rewrite import calls_for_training, graph_of, is_graph, nodes
+from keras_se.graph.walk import calls_for_training, graph_of, is_graph, nodes
 
 # All maps between a tensor and its last use are kept, for so many images at a time.
 BATCH = 16

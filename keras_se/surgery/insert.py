@@ -5,7 +5,8 @@ from typing import NamedTuple
 import keras
 
 from keras_se.graph.ancestors import Ancestors, why_no_map
-from keras_se.graph.rewrite import graphs, is_graph, nodes, require_functional, rewrite
+from keras_se.graph.rewrite import rewrite
+from keras_se.graph.walk import graphs, is_graph, nodes, require_functional
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.auto_placement import automatic
 from keras_se.surgery.selection import chosen, is_chosen, table

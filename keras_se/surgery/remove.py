@@ -7,7 +7,8 @@ from typing import NamedTuple
 import keras
 
 from keras_se.graph.ancestors import CHANNEL_AXIS
-from keras_se.graph.rewrite import graphs, nodes, require_functional, rewrite
+from keras_se.graph.rewrite import rewrite
+from keras_se.graph.walk import graphs, nodes, require_functional
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.channel_scaling import Producers, channel_axis, followed_by
 from keras_se.surgery.gates import mean_gates
