@@ -13,7 +13,7 @@ from generated import image
 from safetensors.numpy import load_file
 
 from keras_se.export import FORMATS, export_model, read_metadata
-from keras_se.export.inference_model import serve
+from keras_se.export.inference_model import make_inference_model
 from keras_se.export.onnx_formats import import_openvino
 from keras_se.export.quantization import HardSwishProduct, for_integers
 from keras_se.weights import load_state_dict
@@ -56,16 +56,18 @@ def served_once():
 
     def serve_once(model, *, fold, preprocessing, calibration=None, fixed_size=False):
         if fixed_size:
-            return serve(model, fold=fold, preprocessing=preprocessing, fixed_size=True)
+            return make_inference_model(
+                model, fold=fold, preprocessing=preprocessing, fixed_size=True
+            )
         if fold not in served:
-            served[fold] = serve(model, fold=fold, preprocessing=preprocessing)
+            served[fold] = make_inference_model(model, fold=fold, preprocessing=preprocessing)
         if calibration is None:
             return served[fold]
         network = for_integers(served[fold].network, calibration)
         return dataclasses.replace(served[fold], network=network)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_se.export.serve", serve_once)
+        patch.setattr("keras_se.export.make_inference_model", serve_once)
         yield
 
 

@@ -88,12 +88,8 @@ def test_any_batch_of_the_one_size(networks, tmp_path):
 
 
 def test_a_network_of_any_size_has_no_one_size(tmp_path):
-    network = build("cifar")
-    images = keras.Input((16, 16, 3))
-    around = keras.Model(images, network(images))
-    for one in (network, around):
-        with pytest.raises(ValueError, match=r"needs a model of one image size.*'sec' of.*None"):
-            export_model(one, tmp_path / "model.onnx", "onnx_fixed")
+    with pytest.raises(ValueError, match="one image size"):
+        export_model(build("cifar"), tmp_path / "model.onnx", "onnx_fixed")
     assert list(tmp_path.iterdir()) == []
 
 
