@@ -143,6 +143,7 @@ import importlib.util, json, os, sys
 answers, sys.stdout = sys.stdout, sys.stderr
 spec = importlib.util.spec_from_file_location("hub", sys.argv[1])
 hub = importlib.util.module_from_spec(spec)
+sys.modules["hub"] = hub
 spec.loader.exec_module(hub)
 if "keras" in sys.argv:
     import keras

@@ -4,10 +4,12 @@
 constants; the tests with a second process set HF_ENDPOINT and HF_HOME for real.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
 import random
+import socket
 import threading
 import time
 import types
@@ -107,8 +109,6 @@ def no_waiting(monkeypatch):
 def failure(source, sha256=None, kind=OSError):
     with pytest.raises(kind) as caught:
         hub.fetch(source, sha256)
-    # Exactly this type: nobody should need the classes of a downloader to catch it.
-    assert type(caught.value) is kind
     assert repr(source) in str(caught.value)
     return str(caught.value)
 
@@ -160,12 +160,28 @@ def test_offline(server, caches, monkeypatch, kind):
 
 
 @both
-def test_nobody_listens(server, caches, no_waiting, kind):
+def test_nobody_listens(server, caches, kind):
+    """In seconds, and with the address to fetch elsewhere."""
     source = sources(server)[kind]
     server.stop()
-    message = failure(source)
-    assert "refused" in message
-    assert "HF_ENDPOINT" in message
+    started = time.monotonic()
+    message = failure(source, kind=hub.Unreachable)
+    assert time.monotonic() - started < 5
+    address = {"release": source, "hub": f"https://huggingface.co{SAFETENSORS}"}[kind]
+    for words in ("refused", "HF_ENDPOINT", address):
+        assert words in message
+
+
+def test_nobody_answers(caches):
+    """Packets get lost, as behind many a firewall; the kernel drops them where a queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        started = time.monotonic()
+        failure(f"http://127.0.0.1:{deaf.getsockname()[1]}/{FILE}", kind=hub.Unreachable)
+        assert time.monotonic() - started < 5
 
 
 @both
@@ -244,7 +260,7 @@ def test_two_processes_at_once(server, caches, second_process, kind):
     assert second_process.path() == path
     assert server.requests[request] == 2
     assert path.read_bytes() == CONTENT
-    assert not list(caches.releases.glob("download-*"))
+    assert not list(caches.releases.glob(".partial-*"))
 
 
 # After the test above, which needs the same process alive.
@@ -260,7 +276,7 @@ def test_killed_download(server, caches, second_process, kind):
     server.halfway = wait
     second_process.begin(source, caches.environment)
     folder, partial = {
-        "release": (caches.releases, f"download-*/{FILE}"),
+        "release": (caches.releases, f".partial-*/{FILE}"),
         "hub": (caches.hub, "**/*.incomplete"),
     }[kind]
     try:
@@ -313,7 +329,7 @@ def test_equal_names_do_not_share_a_file(server, caches):
 
 def test_old_leftovers_are_removed(server, caches):
     day = 24 * 60 * 60
-    for name, age in (("download-old", 1.1 * day), ("download-running", 0.9 * day)):
+    for name, age in ((".partial-old", 1.1 * day), (".partial-running", 0.9 * day)):
         folder = caches.releases / name
         folder.mkdir(parents=True)
         (folder / FILE).write_bytes(b"part")
@@ -321,7 +337,7 @@ def test_old_leftovers_are_removed(server, caches):
         os.utime(folder, (0, 0))
         os.utime(folder / FILE, (time.time() - age,) * 2)
     hub.fetch(server.url + RELEASE)
-    assert sorted(path.name for path in caches.releases.iterdir()) == ["download-running", FILE]
+    assert sorted(path.name for path in caches.releases.iterdir()) == [".partial-running", FILE]
 
 
 # Hub repositories

@@ -11,8 +11,7 @@ from keras_se.weights import hub
 @pytest.fixture
 def no_downloads(monkeypatch):
     # What is wrongly taken for a good source must not reach the Internet.
-    monkeypatch.setattr(hub, "_fetch_release", None)
-    monkeypatch.setattr(hub, "_fetch_from_hub", None)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,37 @@ def test_a_tag_is_downloaded_and_loaded(small, tmp_path, name):
     np.testing.assert_allclose(result, expected["first"], atol=1e-5 * expected["largest"])
 
 
+OFFLINE = """
+import time
+from keras_se.applications import SEResNet50
+started = time.monotonic()
+try:
+    SEResNet50(weights="imagenet")
+except OSError as error:
+    print(error)
+assert time.monotonic() - started < 5
+"""
+
+
+@pytest.mark.parametrize("endpoint", ("http://127.0.0.1:9", "https://huggingface.invalid"))
+def test_without_a_connection_one_paragraph_says_what_works(tmp_path, endpoint):
+    """Nobody listens at the port, or the name has no address."""
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", OFFLINE]
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True, timeout=90
+    )
+    (paragraph,) = done.stdout.splitlines()
+    for words in (
+        endpoint.rpartition("/")[2].partition(":")[0],
+        "https://huggingface.co/timm/seresnet50.ra2_in1k/resolve/main/model.safetensors",
+        "weights=None",
+        "weights='/path/to/model.safetensors'",
+        "SEResNet20(weights='cifar10')",
+    ):
+        assert words in paragraph
+
+
 @pytest.fixture
 def release(tmp_path, monkeypatch):
     """A release page with a legacy checkpoint, in the file format of 2018, and its row."""

@@ -3,16 +3,25 @@
 import errno
 import hashlib
 import os
+import queue
 import re
 import shutil
+import socket
 import tempfile
+import threading
 import time
 import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 _DEFAULT_FILES = ("model.safetensors", "pytorch_model.bin")
-_TEMPORARY_PREFIX = "download-"
+_TEMPORARY_PREFIX = ".partial-"
 _LEFTOVER_SECONDS = 24 * 60 * 60
+# A host answers within milliseconds or, where packets get lost, never. A host has an address of
+# each kind, and one may be out of reach.
+_CONNECT_SECONDS, _CONNECT_SECONDS_OF_ADDRESS = 4.0, 1.9
 
 _NAME = r"\w[\w.-]*"
 _HUB_SOURCE = re.compile(
@@ -44,17 +53,22 @@ _ADVICE = {
 }
 
 
+class Unreachable(OSError):
+    """The server was not asked: there is no connection to it, or offline mode is on."""
+
+
 class _Refusal(OSError):
     """A failure whose text already says what the user can do about it."""
 
 
-def fetch(source, sha256=None):
+def fetch(source: str, sha256: str | None = None) -> Path:
     """Gives the local path of a checkpoint file, and downloads the file if it is not cached.
 
     Hub files live in the cache of `huggingface_hub`, which `HF_HOME`, `HF_ENDPOINT` and `HF_TOKEN`
     configure. Cached ones are used without asking the server, and verified only if `sha256` is
     given. Release files live in `<KERAS_HOME>/keras_se` and are verified on every call. With
-    `HF_HUB_OFFLINE=1` neither is downloaded.
+    `HF_HUB_OFFLINE=1` neither is downloaded. Where there is no connection, a download fails within
+    five seconds; one that is cut is continued.
 
     Args:
         source: Either a Hugging Face hub repository, as `"owner/name"` or
@@ -66,25 +80,131 @@ def fetch(source, sha256=None):
             A few digits tell a damaged file, only the whole sha256 tells a forged one.
 
     Returns:
-        A `pathlib.Path`.
+        The path.
 
     Raises:
-        ValueError: `source` or `sha256` is malformed, or nothing is known to verify a release
+        ValueError: If `source` or `sha256` is malformed, or nothing is known to verify a release
             file with.
-        OSError: The file could not be downloaded, stored or verified. A file with another
+        Unreachable: If there is no connection to the server, or offline mode is on.
+        OSError: If the file could not be downloaded, stored or verified. A file with another
             sha256 than expected is deleted.
     """
     if sha256 is not None and not (isinstance(sha256, str) and _DIGEST.fullmatch(sha256)):
         raise ValueError(f"sha256 must be 8 to 64 hexadecimal digits, not {sha256!r}.")
     digest = sha256.lower() if sha256 else None
-    if isinstance(source, str) and source.lower().startswith(("https://", "http://")):
-        find, place = _fetch_release, _parse_release(source, digest)
-    else:
-        find, place = _fetch_from_hub, (*_parse_hub(source), digest)
+    is_release = isinstance(source, str) and source.lower().startswith(("https://", "http://"))
+    file = _parse_release(source, digest) if is_release else _parse_hub(source, digest)
     try:
-        return find(*place)
+        path = file.cached()
+        if path and not _delete_if_wrong(path, file.digest):
+            return path
+        _refuse_if_offline(file.place())
+        _check_connection(file.url())
+        return file.download()
     except Exception as error:
-        raise OSError(_explain(source, error)) from error
+        kind = Unreachable if isinstance(error, Unreachable) else OSError
+        raise kind(_explain(source, file.address, error)) from error
+
+
+@dataclass(frozen=True)
+class _ReleaseFile:
+    """A file at an address, and what it is called in the cache."""
+
+    address: str
+    name: str
+    digest: str
+
+    def url(self):
+        return self.address
+
+    def place(self):
+        # The rule of Keras for its own downloads, which has no public function.
+        home = Path("~").expanduser()
+        if not os.access(home, os.W_OK):
+            home = Path(tempfile.gettempdir())
+        home = Path(os.environ.get("KERAS_HOME") or home / ".keras").expanduser()
+        return home / "keras_se" / self.name
+
+    def cached(self):
+        path = self.place()
+        return path if path.is_file() else None
+
+    def download(self):
+        # Importing keras takes seconds, and everything but this download does without it.
+        import keras
+
+        from keras_se.files import atomic_path
+
+        path = self.place()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
+        with atomic_path(path) as partial:
+            keras.utils.get_file(self.name, self.address, cache_subdir=str(partial.parent))
+            _refuse_if_wrong(partial, self.digest)
+        return path
+
+
+@dataclass(frozen=True)
+class _HubFile:
+    """The first of some files that a repository of the hub has."""
+
+    repository: str
+    revision: str | None
+    names: tuple[str, ...]
+    digest: str | None
+
+    @property
+    def address(self):
+        """Where the file can be fetched by hand; HF_ENDPOINT may be out of reach there."""
+        return _resolve_url("https://huggingface.co", self)
+
+    def url(self):
+        import huggingface_hub
+
+        return _resolve_url(huggingface_hub.constants.ENDPOINT, self)
+
+    def place(self):
+        import huggingface_hub
+
+        return Path(huggingface_hub.constants.HF_HUB_CACHE)
+
+    def cached(self):
+        import huggingface_hub
+
+        for name in self.names:
+            path = huggingface_hub.try_to_load_from_cache(
+                self.repository, name, revision=self.revision
+            )
+            if isinstance(path, str):
+                return Path(path)
+            # Only a file known to be missing (a marker, not None) allows the next name.
+            if path is None:
+                break
+        return None
+
+    def download(self):
+        import huggingface_hub
+        from huggingface_hub import errors
+
+        for name in self.names:
+            try:
+                path = huggingface_hub.hf_hub_download(
+                    self.repository, name, revision=self.revision
+                )
+            except errors.LocalEntryNotFoundError:
+                # The server was not reached, which says nothing about what the repository has.
+                raise
+            except errors.EntryNotFoundError as error:
+                missing = error
+            else:
+                _refuse_if_wrong(Path(path), self.digest)
+                return Path(path)
+        names = " or ".join(self.names)
+        raise _Refusal(f"the repository has no {names} (HTTP 404)") from missing
+
+
+def _resolve_url(endpoint, file):
+    return f"{endpoint}/{file.repository}/resolve/{file.revision or 'main'}/{file.names[0]}"
 
 
 def _parse_release(source, digest):
@@ -102,10 +222,10 @@ def _parse_release(source, digest):
     # Two releases may use one file name: each needs a cached file of its own.
     if digest[:8] not in name.lower():
         name = f"{digest[:8]}-{name}"
-    return source, name, digest
+    return _ReleaseFile(source, name, digest)
 
 
-def _parse_hub(source):
+def _parse_hub(source, digest):
     match = _HUB_SOURCE.fullmatch(source) if isinstance(source, str) else None
     # Without hf://, "folder/folder/file" is more likely a local path that does not exist.
     malformed = not match or (match["file"] and not match["scheme"])
@@ -116,34 +236,7 @@ def _parse_hub(source):
             "of a local file that exists."
         )
     names = (match["file"],) if match["file"] else _DEFAULT_FILES
-    return match["repository"], match["revision"], names
-
-
-def _fetch_release(url, name, digest):
-    folder = _release_folder()
-    target = folder / name
-    if target.is_file() and not _delete_if_wrong(target, digest):
-        return target
-    _refuse_if_offline(target)
-    # Importing keras takes seconds, and everything but this download does without it.
-    import keras
-
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
-    with tempfile.TemporaryDirectory(prefix=_TEMPORARY_PREFIX, dir=folder) as temporary:
-        downloaded = Path(keras.utils.get_file(name, url, cache_subdir=temporary))
-        _refuse_if_wrong(downloaded, digest)
-        # The last step, and atomic: a file under its final name is always a whole one.
-        downloaded.replace(target)
-    return target
-
-
-def _release_folder():
-    # The rule of Keras for its own downloads, which has no public function.
-    home = Path("~").expanduser()
-    if not os.access(home, os.W_OK):
-        home = Path(tempfile.gettempdir())
-    return Path(os.environ.get("KERAS_HOME") or home / ".keras").expanduser() / "keras_se"
+    return _HubFile(match["repository"], match["revision"], names, digest)
 
 
 def _remove_leftovers(folder):
@@ -159,76 +252,81 @@ def _remove_leftovers(folder):
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _fetch_from_hub(repository, revision, names, digest):
-    import huggingface_hub
-
-    path = _find_in_hub_cache(repository, revision, names)
-    if path and not _delete_if_wrong(path, digest):
-        return path
-    _refuse_if_offline(huggingface_hub.constants.HF_HUB_CACHE)
-    path = _download_from_hub(repository, revision, names)
-    _refuse_if_wrong(path, digest)
-    return path
-
-
-def _find_in_hub_cache(repository, revision, names):
-    import huggingface_hub
-
-    for name in names:
-        found = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
-        if isinstance(found, str):
-            return Path(found)
-        # Only a file known to be missing (a marker, not None) allows the next name.
-        if found is None:
-            break
-    return None
-
-
-def _download_from_hub(repository, revision, names):
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    for name in names:
-        try:
-            return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
-        except errors.LocalEntryNotFoundError:
-            # The server was not reached, which says nothing about what the repository has.
-            raise
-        except errors.EntryNotFoundError as error:
-            missing = error
-    raise _Refusal(f"the repository has no {' or '.join(names)} (HTTP 404)") from missing
-
-
 def _refuse_if_offline(place):
     # The same words that huggingface_hub takes for yes, read at each call.
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        raise _Refusal(f"offline mode, and it is not cached at {place}. Unset HF_HUB_OFFLINE")
+        raise Unreachable(f"offline mode, and it is not cached at {place}. Unset HF_HUB_OFFLINE")
+
+
+def _check_connection(url):
+    """Fails within seconds where no connection can be made: the downloaders try for much longer."""
+    outcome = queue.SimpleQueue()
+    host = _first_host(url)
+    # A thread, since nothing limits the time that looking up a name takes.
+    threading.Thread(target=_connect, args=(*host, outcome), daemon=True).start()
+    try:
+        error = outcome.get(timeout=_CONNECT_SECONDS)
+    except queue.Empty:
+        error = TimeoutError(f"no answer within {_CONNECT_SECONDS:.0f} seconds")
+    if error is not None:
+        raise Unreachable(
+            f"{host[0]} (port {host[1]}) cannot be reached: {error}. Check the connection, the "
+            "proxy and, for the hub, HF_ENDPOINT, which can name a mirror"
+        ) from error
+
+
+def _first_host(url):
+    """The host and port that a request of `url` connects to, which may be a proxy's."""
+    parts = urllib.parse.urlsplit(url)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if proxy and not urllib.request.proxy_bypass(parts.netloc):
+        parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme, 1080)
+
+
+def _connect(host, port, outcome):
+    """Puts `None` if a connection can be made, or else the error."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # The first address of each kind.
+        for family, address in {kind: place for kind, *_, place in reversed(found)}.items():
+            try:
+                with socket.socket(family, socket.SOCK_STREAM) as connection:
+                    connection.settimeout(_CONNECT_SECONDS_OF_ADDRESS)
+                    connection.connect(address)
+                    outcome.put(None)
+                    return
+            except OSError as error:
+                last = error
+        outcome.put(last)
+    except (OSError, UnicodeError) as error:
+        outcome.put(error)
 
 
 def _refuse_if_wrong(path, digest):
-    if found := _delete_if_wrong(path, digest):
+    if actual := _delete_if_wrong(path, digest):
         raise _Refusal(
-            f"its sha256 should start with {digest} but is {found}, so it was deleted. Try again, "
+            f"its sha256 should start with {digest} but is {actual}, so it was deleted. Try again, "
             "and check the expected sha256 if that does not help"
         )
 
 
 def _delete_if_wrong(path, digest):
+    """Deletes a file of another sha256 than `digest`, and gives that one."""
     if digest is None:
         return None
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    if found.hexdigest().startswith(digest):
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual.startswith(digest):
         return None
     # In the hub's cache the path is a link: were its target left, the link would be made again.
     path.resolve().unlink(missing_ok=True)
     path.unlink(missing_ok=True)
-    return found.hexdigest()
+    return actual
 
 
-def _explain(source, error):
+def _explain(source, address, error):
     chain = [error]
     while (deeper := chain[-1].__cause__ or chain[-1].__context__) and deeper not in chain:
         chain.append(deeper)
@@ -237,13 +335,14 @@ def _explain(source, error):
         if isinstance(link, urllib.error.HTTPError):
             link.close()
     reason = f"{error}."
-    if not isinstance(error, _Refusal):
+    if not isinstance(error, _Refusal | Unreachable):
         # The innermost error says what happened, the outer ones what it was mistaken for.
         innermost = str(chain[-1]).strip().partition("\n")[0] or type(chain[-1]).__name__
         reason = f"{innermost}. {_advise(chain)}"
+    name = address.partition("?")[0].rpartition("/")[2]
     return (
-        f"Could not get the checkpoint {source!r}: {reason} You can also download the file by hand "
-        "and pass its local path as weights=."
+        f"Could not get the checkpoint {source!r}: {reason} You can also download {address} "
+        f"elsewhere and give its path: weights='/path/to/{name}'."
     )
 
 

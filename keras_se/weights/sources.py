@@ -10,10 +10,12 @@ from pathlib import Path
 
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
 from keras_se.weights.readers import ENDINGS
-from keras_se.weights.registry import Weights, find
+from keras_se.weights.registry import WEIGHTS, Weights, find
 
 # What the `source` of a file that comes with keras_se begins with.
 PACKAGED = "package:"
+# As many networks as a message names.
+MOST_PACKAGED = 6
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,12 @@ class Download:
 
     def open(self, request: Request) -> Checkpoint:
         """Downloads the file, if it is not cached, and reads it."""
-        from keras_se.weights.hub import fetch
+        from keras_se.weights.hub import Unreachable, fetch
 
-        path = fetch(request.weights, sha256=request.sha256)
+        try:
+            path = fetch(request.weights, sha256=request.sha256)
+        except Unreachable as error:
+            raise OSError(f"{error} {_without_download()}") from error
         return read_checkpoint(path, source=request.weights)
 
 
@@ -146,6 +151,20 @@ def _open(request):
             return source.open(request)
     # Raises: it lists the tags that there are.
     return find(request.weights, request.rows, network=request.network)
+
+
+def _without_download():
+    """What works without a connection."""
+    packaged = [
+        f"{network}(weights={row.tag!r})"
+        for network, rows in WEIGHTS.items()
+        for row in rows
+        if row.source.startswith(PACKAGED)
+    ]
+    return (
+        "Without a download, weights=None gives random weights, and trained ones come with "
+        f"keras_se for {', '.join(packaged[:MOST_PACKAGED])}."
+    )
 
 
 def _hint(text):
