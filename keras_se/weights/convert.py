@@ -55,8 +55,8 @@ def export_state_dict(
     Example:
     >>> from keras_se.applications import SEResNet20
     >>> state = export_state_dict(SEResNet20(weights=None, classes=10))
-    >>> state["layer1.0.se.fc1.weight"].shape
-    (8, 16, 1, 1)
+    >>> state["conv1.weight"].shape
+    (16, 3, 3, 3)
     """
     gates = {
         id(variable)
