@@ -1,4 +1,4 @@
-"""The loader is strict both ways, all or nothing, and executes nothing."""
+"""Loading is strict both ways, all or nothing, and executes nothing of a file."""
 
 import json
 import logging
@@ -8,13 +8,22 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import GOLDENS, run
-from generated import image, state_dict, tensor
+from conftest import run
+from generated import image, tensor
 from safetensors.numpy import load_file, save_file
 
 from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20
 from keras_se.weights import export_state_dict, load_keras_weights, load_state_dict
 from keras_se.weights.checkpoint import read_checkpoint
+
+every_ending = pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+
+
+def save(model, path):
+    """Writes the weights of `model` in the format of the ending of `path`."""
+    writers = {".safetensors": lambda to: export_state_dict(model, to), ".keras": model.save}
+    writers.get(path.suffix, model.save_weights)(path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +89,14 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(small, untouched, chan
 
 
 def test_many_missing_tensors_make_a_short_message(untouched):
-    with pytest.raises(ValueError, match="and 135 more") as raised:
+    with pytest.raises(ValueError, match="missing") as raised:
         load_state_dict(untouched, {})
     assert len(str(raised.value)) < 400
+
+
+def test_two_tensors_for_one_variable_are_refused(untouched):
+    with pytest.raises(ValueError, match="bn1_gamma"):
+        load_keras_weights(untouched, {"bn1/gamma": np.ones(16), "bn1_gamma": np.ones(16)})
 
 
 def test_counters_of_batch_norm_are_ignored(small):
@@ -90,21 +104,23 @@ def test_counters_of_batch_norm_are_ignored(small):
     load_state_dict(model, changed(state, bn1__num_batches_tracked=np.array(7)))
 
 
-@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+@every_ending
 def test_every_kind_of_file_brings_the_weights_back(small, tmp_path, ending):
     model, state = small
-    path = tmp_path / f"model{ending}"
-    if ending == ".safetensors":
-        export_state_dict(model, path)
-        assert load_file(path).keys() == state.keys()
-    else:
-        (model.save_weights if ending == ".weights.h5" else model.save)(path)
+    path = save(model, tmp_path / f"model{ending}")
     loaded = SEResNet20(weights=path, input_shape=(None, None, 3), classes=None)
     for key, value in export_state_dict(loaded).items():
         np.testing.assert_array_equal(value, state[key], err_msg=key)
 
 
-@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+def test_a_state_dict_has_the_mode_of_new_files(small, tmp_path):
+    path = save(small[0], tmp_path / "model.safetensors")
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+    assert load_file(path).keys() == small[1].keys()
+
+
+@every_ending
 @pytest.mark.parametrize(
     ("one", "other", "advice"),
     (
@@ -114,48 +130,23 @@ def test_every_kind_of_file_brings_the_weights_back(small, tmp_path, ending):
 )
 def test_legacy_and_modern_checkpoints_do_not_mix(tmp_path, ending, one, other, advice):
     """They may agree in every shape, and then give logits that are 10 percent off."""
-    model = one(weights=None, classes=10)
-    path = tmp_path / f"model{ending}"
-    save = {".safetensors": lambda to: export_state_dict(model, to), ".keras": model.save}
-    save.get(ending, model.save_weights)(path)
+    path = save(one(weights=None, classes=10), tmp_path / f"model{ending}")
     with pytest.raises(ValueError, match=advice):
         other(weights=path, classes=10)
 
 
-def test_the_same_names_and_shapes_give_other_logits():
-    """Why a loader must not go by shapes: the two kinds of SE-ResNet-50 take each other's."""
-    from keras_se.applications import LegacySEResNet50, SEResNet50
-
-    golden = GOLDENS["legacy_seresnet50"]
-    legacy = LegacySEResNet50(weights=None, input_shape=(128, 128, 3), classifier_activation=None)
-    load_state_dict(legacy, state_dict(golden))
-    renamed = {}
-    for key, value in state_dict(golden).items():
-        for old, new in (("layer0.", ""), ("se_module", "se"), ("last_linear", "fc")):
-            key = key.replace(old, new)
-        renamed[key] = value
-    modern = SEResNet50(weights=None, input_shape=(128, 128, 3), classifier_activation=None)
-    load_state_dict(modern, renamed)
-    expected = run(legacy, image(128, 128))
-    off = np.abs(run(modern, image(128, 128)) - expected).max() / np.abs(expected).max()
-    assert 0.02 < off < 0.5
-
-
 def test_one_channel_sums_the_kernel_of_three(small, tmp_path):
-    model, _ = small
-    path = tmp_path / "model.safetensors"
-    export_state_dict(model, path)
-    grey = SEResNet20(weights=path, input_shape=(None, None, 1), classes=10)
+    path = save(small[0], tmp_path / "model.safetensors")
+    gray = SEResNet20(weights=path, input_shape=(None, None, 1), classes=10)
     images = image(32, 32, 1)
-    expected = run(model, np.repeat(images, 3, axis=3))
-    np.testing.assert_allclose(run(grey, images), expected, rtol=1e-4, atol=1e-6)
+    expected = run(small[0], np.repeat(images, 3, axis=3))
+    np.testing.assert_allclose(run(gray, images), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", (2, 4, 6, 7))
 def test_more_channels_tile_the_kernel_and_keep_its_sum(small, tmp_path, channels):
     model, state = small
-    path = tmp_path / "model.safetensors"
-    export_state_dict(model, path)
+    path = save(model, tmp_path / "model.safetensors")
     wide = SEResNet20(weights=path, input_shape=(None, None, channels), classes=10)
     kernel = export_state_dict(wide)["conv1.weight"]
     for channel in range(channels):
@@ -163,12 +154,10 @@ def test_more_channels_tile_the_kernel_and_keep_its_sum(small, tmp_path, channel
         np.testing.assert_allclose(kernel[:, channel], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+@every_ending
 def test_other_classes_keep_a_fresh_head_and_say_so(small, tmp_path, caplog, ending):
     model, state = small
-    path = tmp_path / f"model{ending}"
-    save = {".safetensors": lambda to: export_state_dict(model, to), ".keras": model.save}
-    save.get(ending, model.save_weights)(path)
+    path = save(model, tmp_path / f"model{ending}")
     with caplog.at_level(logging.WARNING, "keras_se"):
         other = SEResNet20(weights=path, input_shape=(None, None, 3), classes=7)
     (record,) = caplog.records
@@ -182,85 +171,75 @@ def test_other_classes_keep_a_fresh_head_and_say_so(small, tmp_path, caplog, end
 
 def test_without_the_top_the_head_is_left_out(small, tmp_path, caplog):
     model, state = small
-    path = tmp_path / "model.safetensors"
-    export_state_dict(model, path)
-    trunk = SEResNet20(include_top=False, weights=path)
-    loaded = export_state_dict(trunk)
+    path = save(model, tmp_path / "model.safetensors")
+    loaded = export_state_dict(SEResNet20(include_top=False, weights=path))
     assert set(loaded) == set(state) - {"fc.weight", "fc.bias"}
     np.testing.assert_array_equal(loaded["conv1.weight"], state["conv1.weight"])
     assert not caplog.records
 
 
 def test_a_checkpoint_without_a_head_does_not_make_a_random_one(small, tmp_path):
-    _, state = small
     path = tmp_path / "model.safetensors"
-    save_file(changed(state, fc__weight=None, fc__bias=None), path)
-    with pytest.raises(ValueError, match="missing: fc_kernel, fc_bias"):
+    save_file(changed(small[1], fc__weight=None, fc__bias=None), path)
+    with pytest.raises(ValueError, match="fc_kernel"):
         SEResNet20(weights=path, classes=10)
-    with pytest.raises(ValueError, match="no head"):
+    with pytest.raises(ValueError, match="head"):
         SEResNet20(weights=path, classes=None)
 
 
 def test_se_weights_do_not_go_into_a_plain_twin(small, tmp_path):
-    path = tmp_path / "model.safetensors"
-    export_state_dict(small[0], path)
-    with pytest.raises(ValueError, match=r"left over: layer1\.0\.se\.fc1\.bias"):
+    path = save(small[0], tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"layer1\.0\.se\.fc1\.bias"):
         SEResNet20(weights=path, classes=10, se=False)
 
 
-@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
+@every_ending
 def test_damaged_files_are_refused(small, tmp_path, ending):
-    model, _ = small
-    path = tmp_path / f"model{ending}"
-    save = {".safetensors": lambda to: export_state_dict(model, to), ".keras": model.save}
-    save.get(ending, model.save_weights)(path)
-    whole = path.read_bytes()
-    for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
+    path = save(small[0], tmp_path / f"model{ending}")
+    sound = path.read_bytes()
+    for length in (0, 1, 100, len(sound) // 2, len(sound) - 1):
+        path.write_bytes(sound[:length])
         with pytest.raises(ValueError, match=path.name):
-            read_checkpoint(path)
+            SEResNet20(weights=path, classes=10)
     random = np.random.default_rng(0)
     refused = 0
     for position in random.integers(0, 2000, 40):
         # In the first bytes, where all three keep what they describe.
-        damaged = bytearray(whole)
+        damaged = bytearray(sound)
         damaged[position] ^= 0xFF
         path.write_bytes(bytes(damaged))
-        refused += not _harmless(path, small)
+        refused += not harmless(path, small)
     # Keras's own file has its description of the network there, which nobody here reads.
     assert refused >= {".safetensors": 20, ".weights.h5": 5, ".keras": 0}[ending]
 
 
-def _harmless(path, small):
-    """Whether the file brings the right weights; if not, it must say so."""
+def harmless(path, small):
+    """Whether the file brings the right weights; if not, it must say so and change nothing."""
     model, state = small
     try:
         read_checkpoint(path).load_into(model, ("fc",))
+        sound = True
     except (ValueError, OSError) as error:
         assert path.name in str(error)
-        return False
+        sound = False
     for key, value in export_state_dict(model).items():
         np.testing.assert_array_equal(value, state[key], err_msg=key)
-    return True
+    return sound
 
 
 def test_links_in_keras_files_are_refused(small, tmp_path):
-    model, _ = small
-    secret, path = tmp_path / "secret.h5", tmp_path / "model.weights.h5"
+    secret, path = tmp_path / "secret.h5", save(small[0], tmp_path / "model.weights.h5")
     with h5py.File(secret, "w") as file:
         file["0"] = np.ones((3, 3, 3, 16))
-    model.save_weights(path)
     with h5py.File(path, "a") as file:
         del file["layers/conv2d/vars/0"]
         file["layers/conv2d/vars/0"] = h5py.ExternalLink(str(secret), "0")
     with pytest.raises(ValueError, match="link"):
-        read_checkpoint(path)
+        SEResNet20(weights=path, classes=10)
 
 
 def test_a_compressed_keras_file_is_refused(small, tmp_path):
-    model, _ = small
-    path, bomb = tmp_path / "model.keras", tmp_path / "bomb.keras"
-    model.save(path)
+    path, bomb = save(small[0], tmp_path / "model.keras"), tmp_path / "bomb.keras"
     with (
         zipfile.ZipFile(path) as old,
         zipfile.ZipFile(bomb, "w", compression=zipfile.ZIP_DEFLATED) as new,
@@ -268,37 +247,39 @@ def test_a_compressed_keras_file_is_refused(small, tmp_path):
         for name in old.namelist():
             new.writestr(name, old.read(name))
     with pytest.raises(ValueError, match="compressed"):
-        read_checkpoint(bomb)
+        SEResNet20(weights=bomb, classes=10)
 
 
 @pytest.mark.parametrize(
     ("weights", "error", "words"),
     (
-        ("no/such/file.safetensors", FileNotFoundError, ("no/such/file.safetensors",)),
-        (Path("nothing"), FileNotFoundError, ("nothing",)),
-        ("model.onnx", FileNotFoundError, ("model.onnx",)),
-        ("timm/seresnet50.ra2_in1k", FileNotFoundError, ("hf://timm/seresnet50.ra2_in1k",)),
-        ("tests", IsADirectoryError, ("folder",)),
-        ("seresnet20.cifar10", ValueError, ("one of 'cifar10'",)),
-        ("hf://one-part", ValueError, ("hf://one-part",)),
+        ("no/such/file.safetensors", FileNotFoundError, "no/such/file.safetensors"),
+        (Path("nothing"), FileNotFoundError, "nothing"),
+        ("missing.onnx", FileNotFoundError, "missing.onnx"),
+        ("timm/seresnet50.ra2_in1k", FileNotFoundError, "hf://timm/seresnet50.ra2_in1k"),
+        ("folder", IsADirectoryError, "folder"),
+        ("model.onnx", ValueError, ".safetensors"),
+        ("model.h5", ValueError, "save_weights"),
+        ("other.weights.h5", ValueError, "layers"),
+        ("seresnet20.cifar10", ValueError, "'cifar10'"),
+        ("hf://one-part", ValueError, "hf://one-part"),
+        (7, ValueError, "weights=7"),
     ),
 )
-def test_weights_that_are_not_there(weights, error, words):
+def test_what_is_no_checkpoint_is_said_at_once(tmp_path, monkeypatch, weights, error, words):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("model.onnx").touch()
+    Path("model.h5").touch()
+    with h5py.File("other.weights.h5", "w") as file:
+        file["model_weights"] = np.ones(3)
     with pytest.raises(error) as raised:
         SEResNet20(weights=weights, classes=10)
-    for word in words:
-        assert word in str(raised.value)
-
-
-def test_a_file_of_an_unknown_kind_is_refused(tmp_path):
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"\.safetensors.*model\.onnx"):
-        SEResNet20(weights=path, classes=10)
+    assert words in str(raised.value)
 
 
 def test_export_refuses_another_ending_and_leaves_nothing(small, tmp_path):
-    with pytest.raises(ValueError, match=r"\.safetensors.*model\.pth"):
+    with pytest.raises(ValueError, match="safetensors"):
         export_state_dict(small[0], tmp_path / "model.pth")
     assert not list(tmp_path.iterdir())
 
@@ -318,8 +299,3 @@ def test_half_precision_is_widened(small, tmp_path):
     loaded = SEResNet20(weights=path, classes=10)
     for key, value in export_state_dict(loaded).items():
         np.testing.assert_array_equal(value, exact[key], err_msg=key)
-
-
-def test_two_tensors_for_one_variable_are_refused(untouched):
-    with pytest.raises(ValueError, match="two tensors"):
-        load_keras_weights(untouched, {"bn1/gamma": np.ones(16), "bn1_gamma": np.ones(16)})
