@@ -16,11 +16,10 @@ import types
 from pathlib import Path
 
 import huggingface_hub
-import huggingface_hub.file_download
 import keras
 import pytest
 from hub_server import HubServer, SecondProcess
-from huggingface_hub.utils import _http as hub_http
+from huggingface_hub import constants
 
 from keras_se.weights import hub
 
@@ -74,7 +73,6 @@ def server():
 @pytest.fixture
 def caches(monkeypatch, tmp_path, server):
     """The two cache folders, with both downloaders turned to them and to the server."""
-    constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
     template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -84,7 +82,7 @@ def caches(monkeypatch, tmp_path, server):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     # The session keeps connections and the proxies of its first use.
-    hub_http.close_session()
+    huggingface_hub.close_session()
     yield types.SimpleNamespace(
         releases=tmp_path / "keras" / "keras_se",
         hub=tmp_path / "huggingface" / "hub",
@@ -95,15 +93,13 @@ def caches(monkeypatch, tmp_path, server):
             "KERAS_HOME": str(tmp_path / "keras"),
         },
     )
-    hub_http.close_session()
+    huggingface_hub.close_session()
 
 
 @pytest.fixture
 def no_waiting(monkeypatch):
-    """Lets the hub's client try again at once; without it a server that is away costs 20 s."""
-    hasty = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
-    monkeypatch.setattr(hub_http, "time", hasty)
-    monkeypatch.setattr(huggingface_hub.file_download, "time", hasty)
+    """Lets the hub's client try again at once; without it a server that fails costs 20 s."""
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
 def failure(source, sha256=None, kind=OSError):
@@ -411,3 +407,50 @@ def test_nothing_to_find(server, caches, no_waiting):
     assert "model.safetensors or pytorch_model.bin" in message
     server.statuses["/owner/gone/resolve/main/model.safetensors"] = 404
     assert "404" in failure("owner/gone")
+
+
+# What cannot be meant
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    # What is wrongly taken for a good source must not reach the Internet.
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+HOST = "https://127.0.0.1"
+MALFORMED_REPOSITORIES = """
+resnet50 timm/ /timm/resnet ./timm/resnet ../resnet timm/.. timm/a--b timm/name.git timm/name-
+folder/folder/file.safetensors hf:// hf://timm hf://timm/resnet/ hf://timm/resnet@
+hf://timm/resnet@main/ hf://timm/resnet/../../file.safetensors hf://timm/resnet//file.safetensors
+ftp://127.0.0.1/model-01234567.pth file:///tmp/model-01234567.pth
+"""
+MALFORMED_ADDRESSES = """
+/folder-01234567/ /.. :port/model-01234567.pth /folder\u00e9/model-01234567.pth /model.pth
+/model-0123456.pth /model-notdigits.pth /01234567-model.pth /
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    (
+        *(None, 7, Path("timm/resnet"), "", "timm/two words", f"{HOST}/two words-01234567.pth"),
+        *("https://", "https:///model-01234567.pth", HOST),
+        *MALFORMED_REPOSITORIES.split(),
+        *(HOST + path for path in MALFORMED_ADDRESSES.split()),
+    ),
+)
+def test_malformed_sources(offline, source):
+    failure(source, kind=ValueError)
+
+
+def test_unverifiable_address_says_what_to_do(offline):
+    message = failure("https://127.0.0.1/model.pth", kind=ValueError)
+    assert "sha256=" in message
+    assert "local path" in message
+
+
+@pytest.mark.parametrize("sha256", ["", "0123456", "x" * 64, "0" * 65, "sha256:" + "0" * 64, 7])
+def test_malformed_sha256(offline, sha256):
+    with pytest.raises(ValueError, match="hexadecimal"):
+        hub.fetch(REPOSITORY, sha256)

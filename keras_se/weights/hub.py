@@ -159,14 +159,14 @@ class _HubFile:
         return _resolve_url("https://huggingface.co", self)
 
     def url(self):
-        import huggingface_hub
+        from huggingface_hub import constants
 
-        return _resolve_url(huggingface_hub.constants.ENDPOINT, self)
+        return _resolve_url(constants.ENDPOINT, self)
 
     def place(self):
-        import huggingface_hub
+        from huggingface_hub import constants
 
-        return Path(huggingface_hub.constants.HF_HUB_CACHE)
+        return Path(constants.HF_HUB_CACHE)
 
     def cached(self):
         import huggingface_hub
