@@ -69,7 +69,8 @@ def processor_seconds():
     ("words", "status"),
     (
         (("--help",), 0),
-        *(((command, "--help"), 0) for command in COMMANDS if command != "train"),
+        *(((command, "--help"), 0) for command in COMMANDS),
+        (("train", "digit", "--out", "o"), 2),
         ((), 2),
         (("nothing",), 2),
         (("predict",), 2),
@@ -197,10 +198,14 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
         (("export", "nonet50", "out.keras"), ("nonet50", "resnet50")),
         (("export", "m.keras", "o.tflite", "--format", "litert_int8"), ("--calibration",)),
         (("export", "m.keras", "o.keras", "--calibration", "x"), ("litert_int8, not with keras",)),
+        (("train", "--out", "out"), ("RECIPE",)),
+        (("train", "--out", "out", "--resume"), ("out",)),
         (("train", "digit", "--out", "out"), ("digit", "digits")),
         (("train", "digits", "--out", "out", "--set", "epochs=many"), ("epochs", "many")),
         (("train", "digits", "--out", "out", "--set", "epoch=3"), ("epoch", "epochs")),
         (("train", "digits", "--out", "out", "--set", "epochs"), ("epochs", "=")),
+        (("transfer", "--data", "fake", "--out", "out"), ("NETWORK",)),
+        (("transfer", "seresnet20", "--out", "out"), ("--data",)),
     ),
 )
 def test_errors_are_one_line_and_status_two(capsys, monkeypatch, tmp_path, words, parts):

@@ -4,20 +4,26 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_se.cli.command import DATA_HELP, OK, explain
-from keras_se.cli.startup import load_keras
+
+if TYPE_CHECKING:
+    from keras_se.recipes import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `train` to its parser."""
-    # The recipes import Keras.
-    load_keras()
     from keras_se.recipes import describe
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = describe()
-    parser.add_argument("recipe", metavar="RECIPE", help="name of the recipe, such as digits")
+    parser.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        nargs="?",
+        help="name of the recipe, such as digits; not needed with --resume",
+    )
     parser.add_argument("--data", metavar="DATA", help=f"{DATA_HELP} (default: the recipe's)")
     add_run_arguments(parser)
 
@@ -38,7 +44,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace the results of an earlier run in DIR"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in DIR that was stopped"
+        "--resume",
+        action="store_true",
+        help="go on with the run in DIR that was stopped; nothing but --out is needed",
     )
     parser.add_argument(
         "--tensorboard",
@@ -62,28 +70,67 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises a `ValueError` for arguments that do not go together."""
+    """Raises an error, without Keras, for arguments of which no run can be made."""
+    check_resume(options)
+    find_recipe(options)
+
+
+def check_resume(options: argparse.Namespace) -> None:
+    """Raises a `ValueError` for a run that is to go on and to be deleted."""
     if options.resume and options.overwrite:
-        raise ValueError("--resume goes on with a run, --overwrite deletes it: give one of them.")
+        raise ValueError("--resume goes on with a run, --overwrite deletes it: use one of them.")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs `train`; returns the exit status."""
+    return run_recipe(find_recipe(options), options)
+
+
+def find_recipe(options: argparse.Namespace) -> "Recipe":
+    """Returns the recipe that the options name, or that of the run that is to go on.
+
+    Raises:
+        ValueError: If there is no such recipe or field, or a value is not legal.
+        OSError: If there is no run to go on with.
+    """
     from keras_se.recipes import get_recipe
-    from keras_se.recipes.recipe import override
 
-    return run_recipe(override(get_recipe(options.recipe), options.set), options)
+    if options.recipe is None:
+        return changed(resumed_recipe(options, "RECIPE"), options)
+    return changed(get_recipe(options.recipe), options)
 
 
-def run_recipe(recipe, options: argparse.Namespace) -> int:
+def resumed_recipe(options: argparse.Namespace, missing: str) -> "Recipe":
+    """Returns the recipe of the run in `--out`.
+
+    Args:
+        options: Of the command.
+        missing: The argument that may be left out with `--resume` only.
+    """
+    from keras_se.recipes.recipe import recipe_beside
+
+    if not options.resume:
+        raise ValueError(f"{missing} is missing; only --resume goes without.")
+    recipe = recipe_beside(options.out / "recipe.json")
+    if recipe is None:
+        raise FileNotFoundError(f"There is no run in {str(options.out)!r} to go on with.")
+    return recipe
+
+
+def changed(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
+    """Returns the recipe with the changes of `--set` and `--data`."""
+    from keras_se.recipes import override
+
+    data = [f"data={options.data}"] if options.data else []
+    return override(recipe, [*options.set, *data])
+
+
+def run_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
     """Trains by a recipe into `--out`; returns the exit status."""
     from keras_se.distribution.devices import initialize
     from keras_se.distribution.processes import stop_all_on_failure
-    from keras_se.recipes.recipe import override
     from keras_se.training.loop import train
 
-    if options.data:
-        recipe = override(recipe, [f"data={options.data}"])
     share = initialize(options.processes, options.process_id, options.coordinator)
     with stop_all_on_failure(share, _stop):
         train(recipe, options.out, options.overwrite, options.resume, options.tensorboard, share)
