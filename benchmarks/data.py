@@ -40,7 +40,7 @@ def make_folder(root, images, side):
 
 def read_with_pillow(paths, size, seed):
     """What one process does to its share of the files; gives the number of images."""
-    from keras_se.data.images import random_box
+    from keras_se.augmentation.crop import random_box
 
     random = np.random.default_rng(seed)
     for path in paths:

@@ -6,8 +6,8 @@ import pytest
 from tiny import small
 
 from keras_se import augmentation as augment
-from keras_se.augmentation import BatchAugmentation, image_layers
-from keras_se.augmentation import seeds as draws
+from keras_se.augmentation import BatchAugmentation, crop, image_layers
+from keras_se.augmentation.seeds import StepSeeds, fold_in
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.optimizer import loss
 
@@ -62,10 +62,10 @@ def test_changes_are_a_function_of_the_step(fake):
 
 
 def test_draws_count_from_their_first():
-    made = draws.StepSeeds(9, 100)
+    made = StepSeeds(9, 100)
     seeds = [keras.ops.convert_to_numpy(made.next()).tolist() for _ in range(3)]
     assert seeds == [[9, 100], [9, 101], [9, 102]]
-    assert len({draws.fold_in(9, index) for index in range(50)}) == 50
+    assert len({fold_in(9, index) for index in range(50)}) == 50
 
 
 def test_flip_mirrors_half_of_the_images():
@@ -111,12 +111,52 @@ def test_resized_crop_enlarges_a_box():
         assert 0.4 < side.min() < 0.55
         assert 0.95 < side.max() < 1.001
     assert result.min() >= 0 and result.max() <= 1
-    # A box as large as the image leaves it as it is.
-    box = np.array([[0, 0, 1, 1]], "float32")
-    whole = image_layers.ResizedCrop(0.5).transform_images(
-        keras.ops.convert_to_tensor(images[:1]), keras.ops.convert_to_tensor(box)
-    )
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(whole), images[:1], atol=1e-5)
+    # The only box of this area that fits, or the central square, is the image.
+    np.testing.assert_allclose(changed(images, "resized_crop(1)"), images, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def boxes():
+    """Left, top, width and height of 4000 boxes of at least a twelfth, by both functions."""
+    random = np.random.default_rng(0)
+    of_files = np.array([crop.random_box(random, 400, 300, 1 / 12) for _ in range(4000)])
+    of_files[:, 2:] -= of_files[:, :2]
+    of_tensors = crop.random_boxes(4000, 400, 300, 1 / 12, StepSeeds(0, 0))
+    return of_files.T, np.array([keras.ops.convert_to_numpy(one) for one in of_tensors])
+
+
+def test_random_boxes_are_those_of_torchvision(boxes):
+    """Each bound holds for 4000 draws but by a chance below 1e-6, and the seed is fixed."""
+    for left, top, width, height in boxes:
+        for corner, side, limit in ((left, width, 400), (top, height, 300)):
+            assert corner.min() >= 0 and (corner + side).max() <= limit
+            assert (corner == 0).any() and (corner + side == limit).any()
+        area, ratio = width * height / 120000, width / height
+        # Rounding to pixels moves the smallest area by 1 % and the ratios by as much.
+        assert 0.082 < area.min() < 0.09 and area.max() > 0.9
+        assert 0.74 < ratio.min() < 0.76 and 1.32 < ratio.max() < 1.35
+        # Of the areas up to a half all fit, so these are uniform.
+        small = area[area < 0.5]
+        assert abs(small.mean() - (1 / 12 + 0.5) / 2) < 6 * 0.12 / np.sqrt(len(small))
+
+
+def test_both_functions_draw_boxes_of_the_same_distribution(boxes):
+    """Kolmogorov-Smirnov statistics above 0.06 have a chance of 1e-6 each."""
+    for ours, theirs in zip(*boxes, strict=True):
+        values = np.sort(np.concatenate([ours, theirs]))
+        counts = [np.searchsorted(np.sort(x), values, side="right") for x in (ours, theirs)]
+        assert np.abs(counts[0] - counts[1]).max() / len(ours) < 0.06
+
+
+def test_no_box_that_fits_gives_the_central_square():
+    assert crop.random_box(np.random.default_rng(0), 100, 10, 0.9) == (45, 0, 55, 10)
+    of_tensors = crop.random_boxes(2, 100, 10, 0.9, StepSeeds(0, 0))
+    assert [keras.ops.convert_to_numpy(one).tolist() for one in of_tensors] == [
+        [45, 45],
+        [0, 0],
+        [10, 10],
+        [10, 10],
+    ]
 
 
 def test_erase_and_jitter_have_their_probability_and_amount():

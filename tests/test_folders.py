@@ -3,6 +3,7 @@
 And where `keras-se data prepare` may write what it makes of them.
 """
 
+import shutil
 import tempfile
 from types import SimpleNamespace
 
@@ -14,7 +15,6 @@ from tiny import small
 
 from keras_se import augmentation as augment
 from keras_se import cli, data
-from keras_se.data.sources import array as arrays
 from keras_se.distribution import devices
 from keras_se.evaluation import report
 from keras_se.training import loop as fit
@@ -181,16 +181,22 @@ def test_evaluate_measures_the_part_that_is_named(tmp_path, capsys):
 
 @pytest.fixture
 def prepared(tmp_path, capsys, monkeypatch):
-    """A function of OUT that gives what `keras-se data prepare` says; it must decode nothing."""
+    """A function of OUT that returns the error of `keras-se data prepare`, `None` if it decodes."""
     root = folder_of(tmp_path / "set", {"train": RED, "val": GREEN})
 
-    def decode(*_):
-        raise AssertionError("decoding began")
+    class DecodingBegan(BaseException):
+        pass
 
-    monkeypatch.setattr(data.LazyImages, "_read", decode)
+    def decode(*_):
+        raise DecodingBegan
+
+    monkeypatch.setattr("keras_se.data.images.load_image", decode)
 
     def run(out):
-        assert cli.main(["data", "prepare", str(root), str(out), "--size", "8"]) == 2
+        try:
+            assert cli.main(["data", "prepare", str(root), str(out), "--size", "8"]) == 2
+        except DecodingBegan:
+            return None
         return capsys.readouterr().err
 
     return run
@@ -200,13 +206,13 @@ def test_a_bad_file_to_write_is_refused_before_anything_is_decoded(prepared, tmp
     old = tmp_path / "old.npz"
     old.write_text("mine")
     for out, legal in (
-        (tmp_path / "set.zip", "OUT must be a file whose name ends in .npz"),
-        (tmp_path / "missing" / "set.npz", "OUT must be a file in a folder that is there"),
-        (old / "set.npz", "OUT must be a file in a folder that is there and can be written"),
-        (old, "OUT must be a new file"),
+        (tmp_path / "set.zip", ".npz"),
+        (tmp_path / "missing" / "set.npz", "folder that is there"),
+        (old / "set.npz", "folder that is there"),
+        (old, "new file"),
     ):
         error = prepared(out)
-        assert legal in error and repr(str(out)) in error
+        assert "OUT" in error and legal in error and repr(str(out)) in error
     assert old.read_text() == "mine"
     assert sorted(one.name for one in tmp_path.iterdir()) == ["old.npz", "set"]
 
@@ -221,15 +227,14 @@ def test_a_folder_that_cannot_be_written_is_refused(prepared, tmp_path, monkeypa
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     error = prepared(tmp_path / "set.npz")
-    assert "OUT must be a file in a folder" in error and "Permission denied" in error
+    assert "OUT" in error and "Permission denied" in error
 
 
 def test_too_little_space_for_the_arrays_is_refused(prepared, tmp_path, monkeypatch):
     # Four images to train on and four held out, of 8x8 pixels.
     usage = SimpleNamespace(free=8 * 192 - 1)
-    monkeypatch.setattr(arrays.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     error = prepared(tmp_path / "set.npz")
-    assert "OUT must be on a disk with" in error and repr(str(tmp_path / "set.npz")) in error
+    assert "OUT" in error and repr(str(tmp_path / "set.npz")) in error
     usage.free += 1
-    with pytest.raises(AssertionError, match="decoding began"):
-        prepared(tmp_path / "set.npz")
+    assert prepared(tmp_path / "set.npz") is None

@@ -31,7 +31,7 @@ MAY |= {
     "features": {"applications", "layers"},
     "distribution": set(),
     "augmentation": {"preprocessing"},
-    "data": {"preprocessing"},
+    "data": {"augmentation", "preprocessing"},
     "recipes": {"applications", "augmentation", "data", "preprocessing", "weights"},
     "evaluation": {"data", "preprocessing"},
     "export": {"graph", "layers", "preprocessing", "surgery", "weights"},

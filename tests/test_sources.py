@@ -1,5 +1,6 @@
 """Data from folders, array files and TensorFlow Datasets, and the batches made of them."""
 
+import io
 import sys
 import types
 import warnings
@@ -11,9 +12,9 @@ import pytest
 from PIL import Image
 
 from keras_se import cli, data
-from keras_se.data import images as pictures
-from keras_se.data import sources
-from keras_se.data.sources import tfds
+from keras_se.augmentation.crop import random_box
+from keras_se.data.sources import SOURCES
+from keras_se.preprocessing import open_image
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 
@@ -106,15 +107,12 @@ def test_broken_files_are_skipped_and_listed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda root: (root / "test/red").rename(root / "test/green"), "Only to train on: red; .*"),
-        (lambda root: [one.unlink() for one in root.glob("train/red/*")], "no readable.*: red"),
-        (lambda root: [one.write_text("") for one in root.glob("test/red/*")], "no readable.*red"),
-        (lambda root: (root / "test").rename(root / "other"), "val or validation.*Found: none"),
-        (
-            lambda root: [(root / one).mkdir() for one in ("val", "validation")],
-            "one of the other two. Found: val, validation, test",
-        ),
-        (lambda root: (root / "train").rename(root / "test/train"), "no readable|at least two"),
+        (lambda root: (root / "test/red").rename(root / "test/green"), "green"),
+        (lambda root: [file.unlink() for file in root.glob("train/red/*")], "red"),
+        (lambda root: [file.write_text("") for file in root.glob("test/red/*")], "red"),
+        (lambda root: (root / "test").rename(root / "other"), "validation"),
+        (lambda root: [(root / name).mkdir() for name in ("val", "validation")], "validation"),
+        (lambda root: (root / "train").rename(root / "test/train"), "test"),
     ],
 )
 def test_a_folder_that_is_not_sound_is_an_error(tmp_path, break_it, message):
@@ -124,22 +122,22 @@ def test_a_folder_that_is_not_sound_is_an_error(tmp_path, break_it, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("mnist", "'folder:PATH'.*data='mnist'"),
-        ("folder:", "'folder:PATH'.*data='folder:'"),
-        ("digits:x", "must be one of"),
-        ("folder:/nowhere", "no folder '/nowhere'"),
-        ("array:/nowhere.npz", "no '/nowhere.npz'"),
-    ],
+    "name", ["mnist", "folder:", "digits:x", "digits:", "folder:/nowhere", "array:/nowhere.npz"]
 )
-def test_data_that_are_not_there_are_named(name, message):
-    with pytest.raises((ValueError, OSError), match=message):
+def test_data_that_are_not_there_are_named(name):
+    named = name if name.endswith(":") else name.rpartition(":")[-1]
+    with pytest.raises((ValueError, OSError), match=named):
         data.load(name, size=8)
 
 
+def test_every_source_has_a_name_that_can_be_checked():
+    assert len(data.KINDS) == len(SOURCES) == len(set(data.KINDS))
+    for kind in data.KINDS:
+        assert data.check(kind) == kind
+
+
 def test_a_folder_needs_a_size(divided):
-    with pytest.raises(ValueError, match="`size` must be given"):
+    with pytest.raises(ValueError, match="`size`"):
         data.load(f"folder:{divided}")
 
 
@@ -189,37 +187,14 @@ def test_a_broken_picture_in_a_stream_keeps_the_batch_whole(tmp_path):
     assert len(late.all_skipped()) == 2
 
 
-def test_random_boxes_have_the_areas_and_proportions_they_should():
-    random = np.random.default_rng(0)
-    boxes = np.array([pictures.random_box(random, 400, 300, 0.08) for _ in range(3000)])
-    left, top, right, bottom = boxes.T
-    assert left.min() >= 0 and top.min() >= 0 and right.max() <= 400 and bottom.max() <= 300
-    wide, tall = right - left, bottom - top
-    area, ratio = wide * tall / 120000, wide / tall
-    assert 0.079 < area.min() < 0.09 and area.max() > 0.9
-    assert 0.74 < ratio.min() < 0.77 and 1.3 < ratio.max() < 1.35
-    # Uniform areas, but for the largest, which rarely fit: median near the middle.
-    assert 0.4 < np.median(area) < 0.54
-    # The picture is wide, so wide boxes fit more often.
-    assert 0 < np.median(np.log(ratio)) < 0.08
-    np.testing.assert_array_equal(
-        boxes[0], pictures.random_box(np.random.default_rng(0), 400, 300, 0.08)
-    )
-
-
-def test_no_box_that_fits_gives_the_centre():
-    assert pictures.random_box(np.random.default_rng(0), 100, 10, 0.9) == (45, 0, 55, 10)
-
-
 def test_a_random_crop_shows_its_box_whatever_the_decoder_does(tmp_path):
     """A JPEG that is decoded at a fraction of its size gives the same colours."""
     across = np.broadcast_to(np.linspace(0, 255, 256), (256, 256))
     image = np.stack([across, across.T, np.zeros((256, 256))], axis=-1).astype("uint8")
     path = tmp_path / "ramp.jpg"
     Image.fromarray(image).save(path, quality=98)
-    one = data.LazyImages([path], 16)
-    box = pictures.random_box(np.random.default_rng(5), 256, 256, 0.5)
-    images, readable = one.take([0], [np.random.default_rng(5)], 0.5)
+    box = random_box(np.random.default_rng(5), 256, 256, 0.5)
+    images, readable = data.LazyImages([path], 16).take([0], [np.random.default_rng(5)], 0.5)
     assert readable.all()
     left, top, right, bottom = box
     centres = (np.arange(16) + 0.5) / 16
@@ -243,9 +218,8 @@ def test_a_decompression_bomb_is_a_broken_file(divided, monkeypatch, limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     bomb = picture(divided.parent / "bombs" / "a" / "bomb.png", RED, (30, 30))
     small = picture(divided.parent / "bombs" / "a" / "small.png", BLUE, (8, 8))
-    late = data.LazyImages(
-        [small, bomb, lambda: tfds._picture([{"image": bomb.read_bytes()}], 0)], 8
-    )
+    pixels = io.BytesIO(bomb.read_bytes())
+    late = data.LazyImages([small, bomb, lambda: open_image(pixels, "bomb")], 8)
     for randoms in (None, [np.random.default_rng(0) for _ in range(3)]):
         images, readable = late.take([0, 1, 2], randoms, 0.5)
         assert readable.tolist() == [True, False, False]
@@ -295,10 +269,10 @@ def test_prepared_arrays_are_the_folder(divided, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train_labels": None}, "not a file of `keras-se data prepare`"),
-        ({"train_labels": np.array([0])}, "with a label each.*1 labels"),
-        ({"test_labels": np.array([0, 2])}, "test_labels.*from 0 to 1"),
-        ({"test_images": np.zeros((2, 4, 4, 3), "int64")}, "uint8 or float32.*int64"),
+        ({"train_labels": None}, "train_labels"),
+        ({"train_labels": np.array([0])}, "1 labels"),
+        ({"test_labels": np.array([0, 2])}, "from 0 to 1"),
+        ({"test_images": np.zeros((2, 4, 4, 3), "int64")}, "int64"),
     ],
 )
 def test_other_arrays_are_refused(tmp_path, change, message):
@@ -314,7 +288,7 @@ def test_other_arrays_are_refused(tmp_path, change, message):
 def test_a_damaged_array_file_is_refused(tmp_path):
     file = tmp_path / "x.npz"
     file.write_bytes(b"PK\x03\x04 nothing")
-    with pytest.raises(ValueError, match="not a file of `keras-se data prepare`"):
+    with pytest.raises(ValueError, match="keras-se data prepare"):
         data.load(f"array:{file}")
 
 
@@ -371,12 +345,12 @@ def test_tfds_errors_say_what_to_do(monkeypatch):
     with pytest.raises(ValueError, match="pip install tensorflow-datasets"):
         data.load("tfds:colours", size=8)
     fake_tfds(monkeypatch, {})
-    with pytest.raises(ValueError, match=r"not prepared.*tfds build colours"):
+    with pytest.raises(ValueError, match="tfds build colours"):
         data.load("tfds:colours", size=8)
-    with pytest.raises(ValueError, match="has no 'sounds': Dataset sounds not found"):
+    with pytest.raises(ValueError, match="sounds"):
         data.load("tfds:sounds", size=8)
     fake_tfds(monkeypatch, {"train": []}, features=("text", "label"))
-    with pytest.raises(ValueError, match=r"`image` and `label`.*text, label"):
+    with pytest.raises(ValueError, match="text, label"):
         data.load("tfds:colours", size=8)
 
 
@@ -384,7 +358,7 @@ def test_channels_first_reaches_streams_and_arrays(divided):
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
-        for memory in (0, sources.MEMORY):
+        for memory in (0, 2**20):
             loaded = data.load(f"folder:{divided}", size=8, memory=memory)
             assert loaded.image_shape == (3, 8, 8)
             images, labels = data.TrainBatches(loaded.train_images, loaded.train_labels, 12)[0]

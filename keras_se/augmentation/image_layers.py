@@ -1,60 +1,61 @@
-"""Changes of images that Keras does not have, or has only for a whole batch at once."""
-
-import math
+"""Augmentation layers that Keras lacks, or that it applies to all images of a batch alike."""
 
 import keras
 from keras import ops
 from keras.layers import RandomTranslation
 
+from keras_se.augmentation.crop import random_boxes
+from keras_se.data_format import channel_axis, spatial_shape
+
 
 class PadCrop(RandomTranslation):
-    """Moves each image by whole pixels, as padding by zeros and cropping at random do.
+    """Shifts each image by whole pixels, as padding with zeros and cropping at random do.
 
-    Keras's `RandomCrop` cuts all images of a batch at the same place.
+    Keras's `RandomCrop` crops all images of a batch at the same position.
 
     Args:
-        pixels: Largest number of pixels along each axis, each way.
+        pixels: Largest number of pixels along each axis, in both directions.
 
     Reference:
         Section 6.3 of https://arxiv.org/abs/1709.01507: "zero-padded on each side with four
         pixels before a random 32x32 crop".
     """
 
-    def __init__(self, pixels, **keywords):
+    def __init__(self, pixels: float, **keywords):
         super().__init__(0.0, 0.0, fill_mode="constant", interpolation="nearest", **keywords)
         self.pixels = int(pixels)
 
     def get_random_transformation(self, data, training=True, seed=None):
         """Draws, for each image, pixels to the right and down."""
         shape = ops.shape(data)
-        moves = keras.random.randint((shape[0], 2), -self.pixels, self.pixels + 1, seed=seed)
-        return {"translations": ops.cast(moves, "float32"), "input_shape": shape}
+        shifts = keras.random.randint((shape[0], 2), -self.pixels, self.pixels + 1, seed=seed)
+        return {"translations": ops.cast(shifts, "float32"), "input_shape": shape}
 
 
 class Cutout(keras.layers.Layer):
-    """Blackens one square of each image, whose centre is anywhere in the image.
+    """Blackens one square of each image, whose center is anywhere in the image.
 
     Args:
-        pixels: Side of the square; what lies outside the image is lost.
+        pixels: Side of the square, of which parts may lie outside the image.
 
     Reference:
         https://arxiv.org/abs/1708.04552, section 3.2.
     """
 
-    def __init__(self, pixels, **keywords):
+    def __init__(self, pixels: float, **keywords):
         super().__init__(**keywords)
         self.pixels = int(pixels)
 
     def get_random_transformation(self, data, training=True, seed=None):
-        """Draws the centres, `(image, 2)`, in pixels."""
-        height, width = image_sides(data)
+        """Draws the centers, `(image, 2)`, in pixels."""
+        height, width = spatial_shape(ops.shape(data))
         fractions = keras.random.uniform((ops.shape(data)[0], 2), seed=seed)
         return ops.floor(fractions * ops.cast(ops.stack([height, width]), "float32"))
 
     def transform_images(self, images, transformation, training=True):
         """Blackens the squares."""
         inside = []
-        for axis, side in enumerate(image_sides(images)):
+        for axis, side in enumerate(spatial_shape(ops.shape(images))):
             offset = ops.arange(side, dtype="float32") - transformation[:, axis : axis + 1]
             half = self.pixels // 2
             inside.append((offset >= -half) & (offset < self.pixels - half))
@@ -63,51 +64,40 @@ class Cutout(keras.layers.Layer):
 
 
 class ResizedCrop(keras.layers.Layer):
-    """Cuts a box of random area and proportions out of each image and enlarges it to the whole.
-
-    The area is uniform from `min_area` to one, the logarithm of the proportions uniform from 3/4 to
-    4/3; a side that would be longer than the image is cut to the image.
+    """Cuts a random box out of each image and resizes it to the size of the image.
 
     Args:
-        min_area: Fraction of the image's area.
-
-    Reference:
-        https://arxiv.org/abs/1409.4842, section 6.
+        min_area: The smallest area of a box, as a fraction of the image's; see
+            `keras_se.augmentation.crop`.
     """
 
-    def __init__(self, min_area, **keywords):
+    def __init__(self, min_area: float, **keywords):
         super().__init__(**keywords)
         self.min_area = min_area
 
     def get_random_transformation(self, data, training=True, seed=None):
-        """Draws the boxes, `(image, 4)`: top, left, height, width, in fractions of the sides."""
-        count = (ops.shape(data)[0],)
-        area = keras.random.uniform(count, self.min_area, 1.0, seed=seed)
-        limit = math.log(4 / 3)
-        ratio = ops.exp(keras.random.uniform(count, -limit, limit, seed=seed))
-        sides = ops.minimum(ops.sqrt(ops.stack([area / ratio, area * ratio])), 1.0)
-        free = keras.random.uniform((2, count[0]), seed=seed) * (1 - sides)
-        return ops.transpose(ops.concatenate([free, sides]))
+        """Draws the boxes: left, top, width and height in pixels, each `(image,)`."""
+        height, width = spatial_shape(ops.shape(data))
+        return random_boxes(ops.shape(data)[0], width, height, self.min_area, seed)
 
     def transform_images(self, images, transformation, training=True):
-        """Enlarges the boxes to whole images, between pixels by bilinear interpolation."""
-        height, width = (ops.cast(side, "float32") for side in image_sides(images))
-        top, left, tall, wide = ops.unstack(transformation, 4, axis=1)
-        nothing = ops.zeros_like(top)
-        # From the centre of a pixel of the result to where it is in the image.
-        shift_x = left * width + (wide - 1) / 2
-        shift_y = top * height + (tall - 1) / 2
-        rows = [wide, nothing, shift_x, nothing, tall, shift_y, nothing, nothing]
+        """Resizes the boxes by bilinear interpolation."""
+        left, top, box_width, box_height = transformation
+        height, width = spatial_shape(ops.shape(images))
+        scale_x, scale_y, zero = box_width / width, box_height / height, ops.zeros_like(left)
+        # From the center of a pixel of the result to where it is in the image.
+        shift_x, shift_y = left + (scale_x - 1) / 2, top + (scale_y - 1) / 2
+        matrix = [scale_x, zero, shift_x, zero, scale_y, shift_y, zero, zero]
         return ops.image.affine_transform(
-            images, ops.stack(rows, axis=1), "bilinear", fill_mode="nearest"
+            images, ops.stack(matrix, axis=1), "bilinear", fill_mode="nearest"
         )
 
 
 class Equalization(keras.layers.Equalization):
-    """Keras's equalisation of the histogram, of each image instead of the whole batch at once.
+    """Equalizes the histogram of each image; Keras's layer does so for the batch at once.
 
-    Values are counted by one sum over segments: on JAX, Keras writes a sum for each of 256 levels
-    of each channel, which takes a minute to compile.
+    Values are counted by one sum over segments: on JAX, Keras compiles a sum for each of 256 levels
+    of each channel, which takes a minute.
     """
 
     def transform_images(self, images, transformation, training=True):
@@ -118,25 +108,25 @@ class Equalization(keras.layers.Equalization):
         shape = ops.shape(images)
         axis = channel_axis() % 4
         count = shape[0] * shape[axis]
-        rows = [shape[one] if one in (0, axis) else 1 for one in range(4)]
-        # A place for each level of each channel of each image.
-        places = levels + self.bins * ops.reshape(ops.arange(count, dtype="int32"), rows)
-        flat = ops.reshape(places, (-1,))
-        found = ops.segment_sum(ops.ones_like(flat), flat, num_segments=count * self.bins)
-        up_to = ops.cumsum(ops.reshape(found, (count, self.bins)), axis=1)
-        first = ops.min(ops.where(up_to > 0, up_to, up_to[:, -1:]), axis=1, keepdims=True)
-        rest = up_to[:, -1:] - first
-        table = ops.round((up_to - first) * (self.bins - 1) / ops.maximum(rest, 1))
-        spread = ops.take(ops.reshape(table, (-1,)), places) / (self.bins - 1)
-        spread = ops.cast(spread, images.dtype) * (high - low) + low
-        return ops.where(ops.reshape(rest, rows) > 0, spread, images)
+        channels = [shape[dim] if dim in (0, axis) else 1 for dim in range(4)]
+        # A bin for each level of each channel of each image.
+        bins = levels + self.bins * ops.reshape(ops.arange(count, dtype="int32"), channels)
+        flat = ops.reshape(bins, (-1,))
+        counts = ops.segment_sum(ops.ones_like(flat), flat, num_segments=count * self.bins)
+        total = ops.cumsum(ops.reshape(counts, (count, self.bins)), axis=1)
+        first = ops.min(ops.where(total > 0, total, total[:, -1:]), axis=1, keepdims=True)
+        rest = total[:, -1:] - first
+        table = ops.round((total - first) * (self.bins - 1) / ops.maximum(rest, 1))
+        equalized = ops.take(ops.reshape(table, (-1,)), bins) / (self.bins - 1)
+        equalized = ops.cast(equalized, images.dtype) * (high - low) + low
+        return ops.where(ops.reshape(rest, channels) > 0, equalized, images)
 
 
 class RandAugment(keras.layers.RandAugment):
-    """Keras's RandAugment with other operations for each image, not for each batch.
+    """Applies random operations to each image; Keras's layer draws them for the batch.
 
-    The operations are Keras's (shear, translation, rotation, brightness, colour, contrast,
-    sharpness, solarisation, posterisation, contrast stretching, equalisation), each with a strength
+    The operations are Keras's (shear, translation, rotation, brightness, color, contrast,
+    sharpness, solarization, posterization, contrast stretching, equalization), each with a strength
     drawn for each image from zero to `factor`.
 
     Reference:
@@ -164,19 +154,8 @@ class RandAugment(keras.layers.RandAugment):
             changed = images
             for index, name in enumerate(self._AUGMENT_LAYERS):
                 drawn = transformation["transforms"][name]
-                # A copy: on PyTorch, RandomBrightness changes what it is given.
-                one = getattr(self, name).transform_images(ops.copy(images), drawn)
-                changed = ops.where(chosen == index, one, changed)
+                # A copy: on PyTorch, RandomBrightness changes its input.
+                result = getattr(self, name).transform_images(ops.copy(images), drawn)
+                changed = ops.where(chosen == index, result, changed)
             images = changed
         return images
-
-
-def channel_axis():
-    """The axis of the channels of a batch of images."""
-    return 1 if keras.config.image_data_format() == "channels_first" else -1
-
-
-def image_sides(images):
-    """Height and width of a batch of images, in pixels."""
-    shape = ops.shape(images)
-    return shape[2:] if channel_axis() == 1 else shape[1:3]

@@ -1,11 +1,12 @@
-"""The images that networks are trained and tested on: `load("digits")`, `load("folder:PATH")`."""
+"""Loads labeled images, `load("digits")` or `load("folder:PATH")`, and makes batches of them."""
 
 from keras_se.data.batches import EvalBatches, PaddedEvalBatches, TrainBatches
 from keras_se.data.dataset import Dataset, every_of_each_class
 from keras_se.data.images import LazyImages
+from keras_se.data.loading import decode
 from keras_se.data.pipeline import EpochEnds, PrefetchingDataset, stream
-from keras_se.data.sources import KINDS, check, decode, load
-from keras_se.data.sources.array import check_file, prepare, require_space
+from keras_se.data.sources import KINDS, check, load
+from keras_se.data.sources.array import check_file, prepare
 
 __all__ = [
     "KINDS",
@@ -22,6 +23,5 @@ __all__ = [
     "every_of_each_class",
     "load",
     "prepare",
-    "require_space",
     "stream",
 ]

@@ -1,9 +1,12 @@
 """Images with labels, divided into those to train on and those held out."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 
 import numpy as np
+
+from keras_se.data.images import LazyImages
 
 # Every fifth image of each class is held out: a fixed fifth of the data, whatever is trained.
 HELD_OUT_EVERY = 5
@@ -16,47 +19,47 @@ class Dataset:
     Attributes:
         train_images: Array `(image, height, width, channel)`, or `(image, channel, height, width)`
             if Keras is set to channels first: float32 from 0 to 1, or uint8 from 0 to 255. Or
-            `LazyImages`, which are like such an array but are decoded when they are asked for.
+            `LazyImages`, which look like such an array but are decoded when they are indexed.
         train_labels: Integer array `(image,)`, the index of the class in `class_names`.
         test_images: The held-out images, like `train_images`.
         test_labels: Their labels, like `train_labels`.
         class_names: The name of each class.
         skipped: The files that were left out and why, as strings; files that are decoded later
-            join the `skipped` of their `LazyImages`.
+            are added to `LazyImages.skipped`.
     """
 
-    train_images: object
+    train_images: np.ndarray | LazyImages
     train_labels: np.ndarray
-    test_images: object
+    test_images: np.ndarray | LazyImages
     test_labels: np.ndarray
     class_names: tuple
     skipped: tuple = ()
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple:
         """Shape of one image, such as `(8, 8, 1)`, sides in pixels."""
         return tuple(self.train_images.shape[1:])
 
-    def summary(self):
-        """What tells this dataset from another: counts, class names, and a hash of the labels."""
-        labels = hashlib.sha256()
-        for one in (self.train_labels, self.test_labels):
-            labels.update(np.asarray(one, "<i8").tobytes())
+    def summary(self) -> dict:
+        """Returns what identifies the dataset: counts, class names, and a hash of the labels."""
+        digest = hashlib.sha256()
+        for labels in (self.train_labels, self.test_labels):
+            digest.update(np.asarray(labels, "<i8").tobytes())
         return {
             "train_images": len(self.train_labels),
             "test_images": len(self.test_labels),
             "class_names": list(self.class_names),
-            "labels": labels.hexdigest(),
+            "labels": digest.hexdigest(),
         }
 
-    def all_skipped(self):
-        """The files left out so far, those that were only found broken when decoded included."""
-        late = [getattr(one, "skipped", ()) for one in (self.train_images, self.test_images)]
+    def all_skipped(self) -> list:
+        """Returns the files left out so far, those included that were decoded late."""
+        late = [getattr(images, "skipped", ()) for images in (self.train_images, self.test_images)]
         return sorted({*self.skipped, *late[0], *late[1]})
 
 
-def split(images, labels, class_names):
-    """Makes a `Dataset` that holds out every fifth image of each class.
+def split(images: np.ndarray, labels: np.ndarray, class_names: tuple) -> Dataset:
+    """Holds out every fifth image of each class.
 
     Args:
         images: Array with the images along the first axis.
@@ -76,8 +79,8 @@ def split(images, labels, class_names):
     )
 
 
-def every_of_each_class(labels, step):
-    """Marks the last of every `step` images of each class, in the order given.
+def every_of_each_class(labels: np.ndarray, step: int) -> np.ndarray:
+    """Marks the last of every `step` images of each class, in the order of `labels`.
 
     Args:
         labels: Integer array `(image,)`.
@@ -94,3 +97,30 @@ def every_of_each_class(labels, step):
     for label in np.unique(labels):
         marked[np.flatnonzero(labels == label)[step - 1 :: step]] = True
     return marked
+
+
+def check_none_empty(labels: np.ndarray, class_names: tuple, name: str | os.PathLike) -> None:
+    """Requires an image of every class.
+
+    Args:
+        labels: Integer array `(image,)` of the images that can be read.
+        class_names: The name of each class.
+        name: Name of the data, for the message.
+
+    Raises:
+        ValueError: If a class has no image.
+    """
+    empty = [name for index, name in enumerate(class_names) if not np.any(labels == index)]
+    if empty:
+        raise ValueError(f"Classes in {str(name)!r} have no readable image: {first_few(empty)}")
+
+
+def first_few(names: list) -> str:
+    """Joins the first five names, and says how many more there are.
+
+    Example:
+    >>> first_few(["a", "b", "c", "d", "e", "f", "g"])
+    'a, b, c, d, e and 2 more'
+    """
+    text = ", ".join(names[:5]) or "none"
+    return f"{text} and {len(names) - 5} more" if len(names) > 5 else text

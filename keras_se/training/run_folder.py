@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from keras_se import data
+from keras_se.files import check_free_space
 from keras_se.recipes.recipe import from_json
 
 # The model, the history, the best model and the state of the network, and of its plain twin.
@@ -95,7 +95,7 @@ def class_names_beside(path):
 def require_space(folder, parameters):
     """Raises an `OSError` if the files of a run with so many parameters will not fit."""
     needed = parameters * BYTES_PER_PARAMETER + BYTES_BESIDE
-    data.require_space(folder, needed, "`out`")
+    check_free_space(folder, needed, "`out`")
 
 
 @contextlib.contextmanager
