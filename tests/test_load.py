@@ -13,8 +13,8 @@ from generated import image, tensor
 from safetensors.numpy import load_file, save_file
 
 from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20
-from keras_se.weights import export_state_dict, load_keras_weights, load_state_dict
-from keras_se.weights.checkpoint import read_checkpoint
+from keras_se.weights import export_state_dict, load_keras_weights, load_state_dict, sources
+from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
 
 every_ending = pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
 
@@ -276,6 +276,19 @@ def test_what_is_no_checkpoint_is_said_at_once(tmp_path, monkeypatch, weights, e
     with pytest.raises(error) as raised:
         SEResNet20(weights=weights, classes=10)
     assert words in str(raised.value)
+
+
+def test_another_source_is_one_more_class(small, monkeypatch):
+    class Memory:
+        def matches(self, request):
+            return request.weights.startswith("memory:")
+
+        def open(self, request):
+            return Checkpoint(request.weights, small[1])
+
+    monkeypatch.setattr(sources, "SOURCES", (Memory(), *sources.SOURCES))
+    loaded = export_state_dict(SEResNet20(weights="memory:small", classes=10))
+    np.testing.assert_array_equal(loaded["conv1.weight"], small[1]["conv1.weight"])
 
 
 def test_export_refuses_another_ending_and_leaves_nothing(small, tmp_path):

@@ -60,7 +60,7 @@ class Checkpoint:
         values = self.values
         if self.row is not None and self.row.unused:
             values = {k: v for k, v in values.items() if not k.startswith(self.row.unused)}
-        if self.row is not None and self.row.classes == 0:
+        if head is not None and self.row is not None and self.row.classes == 0:
             values = values | _empty_head(model, head[-1])
         load = load_keras_weights if self.keras_names else load_state_dict
         load(model, values, head=head, source=self.source)
