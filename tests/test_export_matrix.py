@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from keras_se.export import FORMATS, export_model, read_metadata
 from keras_se.export.inference_model import make_inference_model
-from keras_se.export.onnx_formats import import_openvino
+from keras_se.export.onnx.formats import import_openvino
 from keras_se.export.quantization import HardSwishProduct, for_integers
 from keras_se.weights import load_state_dict
 

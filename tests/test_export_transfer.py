@@ -12,7 +12,7 @@ from generated import image
 from keras import layers
 
 from keras_se.applications import SEResNet18
-from keras_se.export import FORMATS, export_model, read_metadata
+from keras_se.export import FORMATS, export_model, load_exported, read_metadata
 from keras_se.export.inference_model import TRAINING_ONLY
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -62,7 +62,8 @@ def exported(model, folder, name):
     path = folder / f"model{FORMATS[name].suffix or ''}"
     calibration = {"calibration": images} if FORMATS[name].calibrated else {}
     export_model(model, path, name, **calibration)
-    return FORMATS[name].load(path, None)(images)[0], run(model, images), read_metadata(path)
+    exported = load_exported(path)
+    return exported(images), run(model, images), exported.metadata
 
 
 def assert_close(result, expected, name):
@@ -132,6 +133,13 @@ def test_what_is_left_out_is_logged(tmp_path, caplog):
     assert all(kind in text for kind in ("RandomFlip", "RandomRotation", "GaussianNoise"))
     kinds = {type(one).__name__ for one in keras.saving.load_model(tmp_path / "m.keras").layers}
     assert not kinds & {"RandomFlip", "RandomRotation", "GaussianNoise"}
+
+
+@pytest.mark.skipif(not writable("onnx"), reason="needs onnx")
+def test_adapted_statistics(tmp_path):
+    normalization = layers.Normalization(mean=[1.0, 2, 3], variance=[4.0, 0.5, 1])
+    result, expected, _ = exported(sequential(build("cifar"), normalization), tmp_path, "onnx")
+    assert_close(result, expected, "onnx")
 
 
 def test_augmentation_of_integers(tmp_path):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import each
-from random_statistics import assert_same_outputs, images, randomised
+from random_statistics import assert_same_outputs, images, outputs, randomised
 from shallow import shallow
 
 from keras_se import SqueezeExcite, applications
@@ -185,3 +185,19 @@ def test_half_precision_keeps_its_gates_in_full_precision():
 def test_what_is_not_functional_is_refused():
     with pytest.raises(ValueError, match="`model` must be a built functional"):
         fold(keras.layers.Dense(3))
+
+
+# Keras says of each layer that has no weights that it is left as it is.
+@pytest.mark.filterwarnings("ignore:Layer:UserWarning")
+def test_a_folded_network_quantizes_and_reloads(tmp_path):
+    """Keras's own 8-bit weights: the outputs move by a few steps of 8 bits, and reload exactly."""
+    model = randomised(applications.SEResNet20(weights=None, classes=10, input_shape=(16, 16, 3)))
+    inputs = images(4, 16, 16, 3)
+    (expected,) = outputs(fold(model), inputs)
+    quantized = fold(model)
+    quantized.quantize("int8")
+    (result,) = outputs(quantized, inputs)
+    assert 0 < np.abs(result - expected).max() < 0.1 * np.ptp(expected)
+    quantized.save(tmp_path / "int8.keras")
+    (reloaded,) = outputs(keras.saving.load_model(tmp_path / "int8.keras"), inputs)
+    np.testing.assert_allclose(reloaded, result, rtol=0, atol=1e-6)

@@ -82,15 +82,15 @@ def _add_contents(parser):
 def run(options: argparse.Namespace) -> int:
     """Runs `export`; returns the exit status."""
     from keras_se.export import export_model
-    from keras_se.export.formats import find_format, format_of, require
+    from keras_se.export.formats import find_format
 
-    chosen = find_format(options.format or format_of(options.path))
+    chosen = find_format(options.format, options.path)
     # Before anything is loaded, so that what cannot work costs no time.
     if chosen.calibrated and options.calibration is None:
         raise ValueError(f"--format {chosen.name} needs --calibration FOLDER")
     if options.calibration is not None and not chosen.calibrated:
         raise ValueError(f"--calibration goes with litert_int8, not with {chosen.name}.")
-    require(chosen)
+    chosen.require_environment()
     names = None if options.labels is None else _lines(options.labels)
     preprocessing = _preprocessing(options)
     model, default_names = _model(options)

@@ -21,16 +21,24 @@ out and logged. Keras's own `model.export` writes them, and the file then change
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
+from keras_se.data_format import channel_axis
 from keras_se.export.atomic_output import atomic_output, refuse_to_lose
-from keras_se.export.formats import FORMATS, find_format, require
+from keras_se.export.exported import ExportedModel, load_exported, read_metadata
+from keras_se.export.formats import FORMATS, find_format
 from keras_se.export.inference_model import make_inference_model
-from keras_se.export.metadata import describe, read_metadata
+from keras_se.export.metadata import describe
 from keras_se.export.verify import verify
 
-__all__ = ["FORMATS", "Export", "export_model", "read_metadata"]
+__all__ = [
+    "FORMATS",
+    "Export",
+    "ExportedModel",
+    "export_model",
+    "load_exported",
+    "read_metadata",
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Export:
 def export_model(
     model,
     path,
-    format="saved_model",
+    format=None,
     *,
     fold=True,
     preprocessing=None,
@@ -75,7 +83,8 @@ def export_model(
         path: Where to write. It appears when the export is complete and verified; until then,
             and if the export fails, what was there stays.
         format: `"saved_model"`, `"onnx"`, `"onnx_fixed"`, `"openvino"`, `"litert"`,
-            `"litert_int8"`, `"state_dict"` or `"keras"`; see the module.
+            `"litert_int8"`, `"state_dict"` or `"keras"`; see the module. `None` takes the first one
+            of the ending of `path`; without an ending that is a SavedModel.
         fold: Whether to rewrite the network for inference by `keras_se.fold` first. A state dict
             never is: its names are those of the network as it was trained. 8-bit integers always
             are, since they hold a batch norm as a part of its convolution only.
@@ -95,39 +104,36 @@ def export_model(
         ImportError: If the packages of the format are not installed.
         OSError: If `path` is there already, or cannot be written.
     """
-    chosen = find_format(format)
     path = Path(path).resolve()
-    chosen.require_arguments(path, fold, preprocessing, calibration)
-    require(chosen)
+    format = find_format(format, path)
+    format.require_arguments(fold, preprocessing, calibration)
+    format.require_environment()
     if calibration is not None:
         calibration = _checked(calibration, model, preprocessing)
-    refuse_to_lose(path, chosen, overwrite)
+    refuse_to_lose(path, format, overwrite)
     inference_model = make_inference_model(
         model,
-        fold=fold and chosen.graph,
+        fold=fold and format.graph,
         preprocessing=preprocessing,
         calibration=calibration,
-        fixed_size=chosen.fixed_size,
+        fixed_size=format.fixed_size,
     )
-    metadata = describe(inference_model, chosen.name, class_names)
+    metadata = describe(inference_model, format.name, class_names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path, chosen) as written:
-        options = {} if calibration is None else {"calibration": calibration}
-        chosen.write(inference_model, written, metadata, **options)
+    with atomic_output(path, format) as written:
+        format.write(inference_model, written, metadata, calibration)
         difference, agreement = verify(
-            inference_model, chosen.load(written, inference_model), calibration
+            inference_model, format.load(written, inference_model), calibration
         )
-    return Export(path, chosen.name, difference, agreement)
+    return Export(path, format.name, difference, agreement)
 
 
 def _checked(calibration, model, preprocessing):
     """The calibration images as an array of the kind that the written network takes."""
     images = np.asarray(calibration)
     dtype = "uint8" if preprocessing is not None else model.inputs[0].dtype
-    first = keras.config.image_data_format() == "channels_first"
-    axis = 1 if first else -1
-    channels = model.inputs[0].shape[axis]
-    fits = images.ndim == 4 and images.shape[axis] == channels and len(images) > 0
+    channels = model.inputs[0].shape[channel_axis()]
+    fits = images.ndim == 4 and images.shape[channel_axis()] == channels and len(images) > 0
     if images.dtype != dtype or not fits:
         raise ValueError(
             f"`calibration` must be {dtype} images with four axes and {channels} channels. "

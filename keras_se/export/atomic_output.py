@@ -1,23 +1,26 @@
 """Puts finished exports in place: all of one or nothing."""
 
 import contextlib
-import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from keras_se.export.format import Format
+from keras_se.files import replace
 
-def refuse_to_lose(path, chosen, overwrite):
-    """Raises if writing `path` would remove anything but an export to be replaced.
+
+def refuse_to_lose(path: Path, format: Format, overwrite: bool) -> None:
+    """Refuses to write where anything but an export to be replaced would be lost.
 
     Args:
         path: The file or folder to write.
-        chosen: Its `Format`.
+        format: Its `Format`.
         overwrite: Whether an export of this format may be replaced.
 
     Raises:
         FileExistsError: If so.
     """
-    if chosen.suffix is None:
+    if format.suffix is None:
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
         if not overwrite:
@@ -25,7 +28,7 @@ def refuse_to_lose(path, chosen, overwrite):
         if not (path / "saved_model.pb").is_file():
             raise FileExistsError(f"{str(path)!r} is not a SavedModel, so it is not replaced.")
         return
-    for file in chosen.files(path):
+    for file in format.files(path):
         if file.exists() and not overwrite:
             raise FileExistsError(f"{str(file)!r} is there already.")
         if file.exists() and not file.is_file():
@@ -33,14 +36,20 @@ def refuse_to_lose(path, chosen, overwrite):
 
 
 @contextlib.contextmanager
-def atomic_output(path, chosen):
-    """Gives a temporary path whose files become those of `path` if the block ends well."""
+def atomic_output(path: Path, format: Format) -> Iterator[Path]:
+    """Replaces the files of an export by what the block writes, if the block ends well.
+
+    Args:
+        path: The file or folder to write.
+        format: Its `Format`.
+
+    Yields:
+        A path of the same name to write to instead.
+    """
     # In the same folder, so that the finished export can be renamed into place.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        written = Path(folder) / path.name
-        yield written
-        if chosen.suffix is None and path.exists():
-            shutil.rmtree(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
+        partial = Path(folder) / path.name
+        yield partial
         # The last is the one that runtimes are given: it comes when the rest is there.
-        for file, target in zip(chosen.files(written), chosen.files(path), strict=True):
-            file.replace(target)
+        for file, target in zip(format.files(partial), format.files(path), strict=True):
+            replace(file, target)

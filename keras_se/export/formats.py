@@ -1,173 +1,58 @@
-"""The formats by name: their files, what they need, and who writes and runs them."""
+"""The formats there are, by name and by the ending of a path."""
 
-import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 
-import keras
-
-from keras_se.export import keras_formats, onnx_formats, tensorflow_formats
-
-
-@dataclass(frozen=True)
-class Format:
-    """One way to write a network.
-
-    Attributes:
-        name: What `export_model` calls it.
-        suffix: How its file's name ends, or `None` for a folder.
-        write: Callable of the `InferenceModel`, the path and the metadata that writes it.
-        load: Callable of the path and the `InferenceModel` that gives a callable which runs it,
-            images to a list of output arrays.
-        packages: Names of the modules it needs, with those of their packages.
-        tensorflow: Whether only the TensorFlow backend can write it.
-        beside: Endings of further files, which replace `suffix`.
-        graph: Whether the network itself is written, and not only its weights.
-        calibrated: Whether it needs calibration images.
-        fixed_size: Whether it is for images of the size of the model only.
-    """
-
-    name: str
-    suffix: str | None
-    write: Callable
-    load: Callable
-    packages: tuple = ()
-    tensorflow: bool = False
-    beside: tuple = ()
-    graph: bool = True
-    calibrated: bool = False
-    fixed_size: bool = False
-
-    def files(self, path):
-        """All files or folders of an export at `path`, `path` the last."""
-        return [*(path.with_suffix(one) for one in self.beside), path]
-
-    def require_arguments(self, path, fold, preprocessing, calibration):
-        """Raises a ValueError if the arguments of `export_model` do not go with the format."""
-        if self.suffix is not None and path.suffix != self.suffix:
-            raise ValueError(
-                f"`path` must end in {self.suffix} for format={self.name!r}. "
-                f"Received: path={str(path)!r}"
-            )
-        if not self.graph and preprocessing is not None:
-            raise ValueError(
-                f"`preprocessing` cannot be baked into format={self.name!r}, which holds weights "
-                f"only. Received: preprocessing={preprocessing.tag!r}"
-            )
-        if self.calibrated and not fold:
-            raise ValueError(f"format={self.name!r} needs fold=True. Received: fold={fold!r}")
-        if self.calibrated == (calibration is None):
-            need = "needs" if self.calibrated else "takes no"
-            raise ValueError(
-                f"format={self.name!r} {need} calibration images, which fix the ranges of 8-bit "
-                f"integers. Received: calibration {'missing' if self.calibrated else 'given'}"
-            )
-
+from keras_se.export.format import Format
+from keras_se.export.keras_formats import KerasFile, StateDict
+from keras_se.export.onnx.formats import Onnx, OpenVino
+from keras_se.export.tensorflow_formats import LiteRT, SavedModel
+from keras_se.validation import check_choice
 
 FORMATS = {
-    one.name: one
-    for one in (
-        Format(
-            "saved_model",
-            None,
-            tensorflow_formats.write_saved_model,
-            tensorflow_formats.load_saved_model,
-            tensorflow=True,
+    format.name: format
+    for format in (
+        SavedModel("saved_model", None, tensorflow=True),
+        Onnx("onnx", ".onnx", packages=("onnx", "onnxruntime")),
+        Onnx("onnx_fixed", ".onnx", packages=("onnx", "onnxruntime"), fixed_size=True),
+        OpenVino("openvino", ".xml", packages=("onnx", "openvino"), beside=(".bin",)),
+        LiteRT("litert", ".tflite", packages=("ai_edge_litert",), tensorflow=True),
+        LiteRT(
+            "litert_int8", ".tflite", packages=("ai_edge_litert",), tensorflow=True, calibrated=True
         ),
-        Format(
-            "onnx",
-            ".onnx",
-            onnx_formats.write_onnx,
-            onnx_formats.load_onnx,
-            packages=("onnx", "onnxruntime"),
-        ),
-        Format(
-            "onnx_fixed",
-            ".onnx",
-            onnx_formats.write_onnx,
-            onnx_formats.load_onnx,
-            packages=("onnx", "onnxruntime"),
-            fixed_size=True,
-        ),
-        Format(
-            "openvino",
-            ".xml",
-            onnx_formats.write_openvino,
-            onnx_formats.load_openvino,
-            packages=("onnx", "openvino"),
-            beside=(".bin",),
-        ),
-        Format(
-            "litert",
-            ".tflite",
-            tensorflow_formats.write_litert,
-            tensorflow_formats.load_litert,
-            packages=("ai_edge_litert",),
-            tensorflow=True,
-        ),
-        Format(
-            "litert_int8",
-            ".tflite",
-            tensorflow_formats.write_litert,
-            tensorflow_formats.load_litert,
-            packages=("ai_edge_litert",),
-            tensorflow=True,
-            calibrated=True,
-        ),
-        Format(
-            "state_dict",
-            ".safetensors",
-            keras_formats.write_state_dict,
-            keras_formats.load_state_dict,
-            graph=False,
-        ),
-        Format("keras", ".keras", keras_formats.write_keras, keras_formats.load_keras),
+        StateDict("state_dict", ".safetensors", graph=False),
+        KerasFile("keras", ".keras"),
     )
 }
+# The last of several formats of one ending is the first of the list.
+BY_SUFFIX = {format.suffix: format for format in reversed(FORMATS.values())}
 
 
-def find_format(name):
-    """The `Format` of this name.
+def find_format(name: str | None, path: Path) -> Format:
+    """Returns the format to write at a path.
+
+    Args:
+        name: The format's name, or `None` for the one that the ending of `path` stands for; without
+            an ending, that is a SavedModel.
+        path: Where to write.
 
     Raises:
-        ValueError: If there is none.
-    """
-    if name not in FORMATS:
-        legal = ", ".join(map(repr, FORMATS))
-        raise ValueError(f"`format` must be one of {legal}. Received: format={name!r}")
-    return FORMATS[name]
-
-
-def format_of(path):
-    """Name of the format that the ending of `path` stands for.
+        ValueError: If there is no such format, or the ending is that of another one.
 
     Example:
-    >>> from pathlib import Path
-    >>> format_of(Path("model.onnx")), format_of(Path("models/1"))
+    >>> find_format(None, Path("model.onnx")).name, find_format(None, Path("models/1")).name
     ('onnx', 'saved_model')
     """
-    plain = (one for one in FORMATS.values() if not one.calibrated and not one.fixed_size)
-    names = {one.suffix: one.name for one in plain}
-    return names.get(path.suffix, "saved_model")
-
-
-def require(chosen):
-    """Raises unless the backend and the packages of a format are there.
-
-    Raises:
-        ValueError: If it needs the TensorFlow backend.
-        ImportError: If packages are missing; the message has the command that installs them.
-    """
-    if chosen.tensorflow and keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"Exporting format={chosen.name!r} needs the TensorFlow backend: set "
-            "KERAS_BACKEND=tensorflow and load the model there. Received: the backend "
-            + keras.backend.backend()
-        )
-    missing = [one for one in chosen.packages if importlib.util.find_spec(one) is None]
-    if missing:
-        names = " ".join(one.replace("_", "-") for one in missing)
-        raise ImportError(
-            f"Exporting format={chosen.name!r} needs {', '.join(missing)}, not installed here: "
-            f"pip install {names}"
-        )
+    if name is None:
+        if path.suffix and path.suffix not in BY_SUFFIX:
+            endings = ", ".join(sorted(filter(None, BY_SUFFIX)))
+            raise ValueError(
+                f"`path` must end in {endings}, or have no ending for a SavedModel. "
+                f"Received: path={str(path)!r}"
+            )
+        return BY_SUFFIX[path.suffix or None]
+    format = FORMATS[check_choice("format", name, tuple(FORMATS))]
+    folder_ends = format.suffix is None and path.suffix not in BY_SUFFIX
+    if path.suffix != format.suffix and not folder_ends:
+        legal = f"must end in {format.suffix}" if format.suffix else "is a folder without an ending"
+        raise ValueError(f"`path` {legal} for format={name!r}. Received: path={str(path)!r}")
+    return format

@@ -2,35 +2,49 @@
 
 import keras
 
-from keras_se.export.metadata import KEY, add_to_archive, dump
+from keras_se.export.format import Format
+from keras_se.export.metadata import KEY, add_to_archive, dump, read_from_archive
+from keras_se.export.verify import outputs
 
 
-def write_keras(inference_model, path, metadata):
-    """Writes a `.keras` file with the metadata as a further member of the archive."""
-    inference_model.network.save(path)
-    add_to_archive(path, metadata)
+class KerasFile(Format):
+    """A `.keras` file, with the metadata as a further member of the archive."""
+
+    def write(self, inference_model, path, metadata, calibration=None):
+        """Saves the network."""
+        inference_model.network.save(path)
+        add_to_archive(path, metadata)
+
+    def load(self, path, inference_model=None):
+        """Loads the file into Keras."""
+        model = keras.saving.load_model(path, compile=False)
+        return lambda images: outputs(model, images)
+
+    def read(self, path):
+        """Reads the member of the archive."""
+        return read_from_archive(path)
 
 
-def load_keras(path, inference_model):
-    """Gives a callable that runs the model of a `.keras` file."""
-    from keras_se.export.verify import outputs
+class StateDict(Format):
+    """Weights alone, by the names that timm gives them."""
 
-    model = keras.saving.load_model(path, compile=False)
-    return lambda images: outputs(model, images)
+    def write(self, inference_model, path, metadata, calibration=None):
+        """Writes the weights of the network as it was trained."""
+        from keras_se.weights import export_state_dict
 
+        export_state_dict(inference_model.model, path, metadata={KEY: dump(metadata)})
 
-def write_state_dict(inference_model, path, metadata):
-    """Writes the weights by the names that timm gives them."""
-    from keras_se.weights import export_state_dict
+    def load(self, path, inference_model=None):
+        """Loads the weights into a copy of the network."""
+        from keras_se.weights.checkpoint import read_checkpoint
 
-    export_state_dict(inference_model.model, path, metadata={KEY: dump(metadata)})
+        copy = keras.models.clone_model(inference_model.any_size)
+        read_checkpoint(path).load_into(copy)
+        return lambda images: outputs(copy, images)
 
+    def read(self, path):
+        """Reads the file's own metadata."""
+        from safetensors import safe_open
 
-def load_state_dict(path, inference_model):
-    """Gives a callable that runs a copy of the network with the weights of the file."""
-    from keras_se.export.verify import outputs
-    from keras_se.weights.checkpoint import read_checkpoint
-
-    copy = keras.models.clone_model(inference_model.any_size)
-    read_checkpoint(path).load_into(copy)
-    return lambda images: outputs(copy, images)
+        with safe_open(path, "numpy") as file:
+            return file.metadata()[KEY]

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import activations, layers
 
-from keras_se.export.onnx_blocked import enlarged, summands
+from keras_se.export.onnx.blocked import enlarged, summands
+from keras_se.export.onnx.graph import INWARD, OUTWARD
 from keras_se.layers import ChannelShuffle, PoolToMinimumSize, ShakeShake, SqueezeExcite
 from keras_se.layers.channel_shuffle import AXES
 from keras_se.layers.pool_to_minimum_size import means_of_overlaps
@@ -173,6 +174,19 @@ def _rescaling(graph, node, x):
     return x
 
 
+def _normalization(graph, node, x):
+    layer = node.operation
+    if layer.invert:
+        raise ValueError(f"ONNX cannot hold the layer {layer.name!r}: it has invert=True.")
+    mean = _array(layer.mean)
+    deviation = np.maximum(np.sqrt(_array(layer.variance)), keras.config.epsilon())
+    for kind, value in (("Sub", mean), ("Div", deviation)):
+        value = value.transpose(INWARD) if graph.is_turned(node.outputs[0]) else value
+        constant = graph.constant(value, f"{layer.name}/{kind}")
+        x = graph.node(kind, [x, constant], name=f"{layer.name}_{kind}")
+    return x
+
+
 def _activation(graph, node, x):
     return _activated(graph, node.operation.activation, x, node.outputs[0])
 
@@ -268,8 +282,6 @@ def _squeeze_excite(graph, node, x):
 
 
 def _flatten(graph, node, x):
-    from keras_se.export.onnx_graph import OUTWARD
-
     x = graph.transposed(x, node.input_tensors[0], OUTWARD)
     return graph.node("Flatten", [x], name=node.operation.name, axis=1)
 
@@ -329,6 +341,7 @@ LAYERS = {
     layers.GlobalMaxPooling2D: _global_pool("GlobalMaxPool"),
     layers.MaxPooling2D: _max_pool,
     layers.Multiply: _product,
+    layers.Normalization: _normalization,
     layers.ReLU: _relu,
     layers.Rescaling: _rescaling,
     layers.ZeroPadding2D: _zero_padding,
