@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from keras_se.export import FORMATS, read_metadata
+from keras_se.export import load_exported, read_metadata
 from keras_se.preprocessing import load_image
 
 # Those of photographs; some of Pillow's other readers start programs.
@@ -52,7 +52,7 @@ class Service:
     """Predicts images that come one by one in batches, and answers requests.
 
     Args:
-        run: Callable of uint8 images that gives a list with the probabilities `(image, class)`.
+        run: Callable of uint8 images that gives the probabilities `(image, class)`.
         metadata: What `read_metadata` says of the network.
         options: The numbers of `--help`.
     """
@@ -73,7 +73,7 @@ class Service:
                         batch.append(await self.waiting.get())
             images, futures = zip(*batch, strict=True)
             try:
-                (scores,) = await loop.run_in_executor(thread, self.run, np.stack(images))
+                scores = await loop.run_in_executor(thread, self.run, np.stack(images))
             except Exception as error:
                 for future in futures:
                     future.set_exception(error)
@@ -162,7 +162,7 @@ def main(arguments=None):
     options, metadata = parse(arguments)
     Image.MAX_IMAGE_PIXELS = int(options.megapixels * 1e6)
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    service = Service(FORMATS[metadata["format"]].load(options.model, None), metadata, options)
+    service = Service(load_exported(options.model), metadata, options)
     routes = [
         Route("/predict", service.predict, methods=["POST"]),
         Route("/metadata", lambda _: JSONResponse(metadata)),

@@ -195,6 +195,7 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
         (("export", "none.keras", "out.keras"), ("none.keras",)),
         (("export", "m.keras", "out.keras", "--weights", "x"), ("--weights", ".keras")),
         (("export", "m.keras", "o.keras", "--preprocessing", "a1_in1k"), ("NETWORK.TAG",)),
+        (("export", "m.keras", "o.h5"), (".onnx", "o.h5")),
         (("export", "nonet50", "out.keras"), ("nonet50", "resnet50")),
         (("export", "m.keras", "o.tflite", "--format", "litert_int8"), ("--calibration",)),
         (("export", "m.keras", "o.keras", "--calibration", "x"), ("litert_int8, not with keras",)),

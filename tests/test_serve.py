@@ -276,7 +276,7 @@ def test_images_are_predicted_together_and_an_error_goes_to_its_batch_only(serve
         sizes.append(len(images))
         if (images == 5).any():
             raise ValueError("five")
-        return [10 * images]
+        return 10 * images
 
     async def ask():
         one = service(serve, run)

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         default=None,
         help="what to write (default: by the ending of PATH, .onnx, .xml for OpenVINO, .tflite for "
-        "LiteRT, .keras or .safetensors, and else a SavedModel)",
+        "LiteRT, .keras or .safetensors; without an ending a SavedModel)",
     )
     parser.add_argument(
         "--no-fold",
