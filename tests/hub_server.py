@@ -6,15 +6,13 @@ with the headers `huggingface_hub` reads, and release files behind a redirect to
 
 import collections
 import hashlib
-import json
+import os
 import re
-import signal
 import subprocess
 import sys
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 from keras_se.weights import hub
 
@@ -139,41 +137,18 @@ class _Handler(BaseHTTPRequestHandler):
 # Loads the module by its path, as a process without the package starts in half the time. The answer
 # gets the standard output for itself: progress bars would share its line.
 PROCESS = """
-import importlib.util, json, os, sys
+import importlib.util, sys
 answers, sys.stdout = sys.stdout, sys.stderr
 spec = importlib.util.spec_from_file_location("hub", sys.argv[1])
-hub = importlib.util.module_from_spec(spec)
-sys.modules["hub"] = hub
+sys.modules["hub"] = hub = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(hub)
-if "keras" in sys.argv:
-    import keras
-for line in sys.stdin:
-    task = json.loads(line)
-    os.environ.update(task["environment"])
-    print(hub.fetch(task["source"]), file=answers, flush=True)
+print(hub.fetch(sys.argv[2]), file=answers)
 """
 
 
-class SecondProcess:
-    """A process that fetches what it is told, until it is killed."""
-
-    def __init__(self, *arguments):
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", PROCESS, hub.__file__, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def begin(self, source, environment):
-        task = {"source": source, "environment": environment}
-        self._process.stdin.write(json.dumps(task) + "\n")
-        self._process.stdin.flush()
-
-    def path(self):
-        return Path(self._process.stdout.readline().removesuffix("\n"))
-
-    def kill(self):
-        self._process.send_signal(signal.SIGKILL)
-        # Also closes the pipes.
-        self._process.communicate()
+def fetch_in_another_process(source, environment):
+    """Starts a process that fetches a file and prints its path."""
+    command = [sys.executable, "-c", PROCESS, hub.__file__, source]
+    return subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
+    )

@@ -18,7 +18,7 @@ from pathlib import Path
 import huggingface_hub
 import keras
 import pytest
-from hub_server import HubServer, SecondProcess
+from hub_server import HubServer, fetch_in_another_process
 from huggingface_hub import constants
 
 from keras_se.weights import hub
@@ -31,24 +31,6 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 OTHER = CONTENT[::-1]
 FILE = f"se_resnet50-{DIGEST[:8]}.pth"
 RELEASE = f"/owner/name/releases/download/v0.1-cadene/{FILE}"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def process_with_keras(no_proxies_and_no_tokens):
-    # Begins to import keras while the first tests run.
-    process = SecondProcess("keras")
-    yield process
-    process.kill()
-
-
-@pytest.fixture
-def second_process(kind, request):
-    # The hub's address is read only once in a process, by an import that is quick.
-    process = request.getfixturevalue("process_with_keras") if kind == "release" else None
-    process = process or SecondProcess()
-    yield process
-    if kind == "hub":
-        process.kill()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -240,7 +222,7 @@ def test_cut_connection(server, caches, no_waiting, monkeypatch, kind):
 
 
 @both
-def test_two_processes_at_once(server, caches, second_process, kind):
+def test_two_processes_at_once(server, caches, kind):
     source = sources(server)[kind]
     # The hub's client lets only one process send its GET.
     request = {"release": ("GET", "/storage" + RELEASE), "hub": ("HEAD", SAFETENSORS)}[kind]
@@ -251,17 +233,16 @@ def test_two_processes_at_once(server, caches, second_process, kind):
             time.sleep(0.01)
 
     server.halfway = wait_for_both
-    second_process.begin(source, caches.environment)
+    other = fetch_in_another_process(source, caches.environment)
     path = hub.fetch(source)
-    assert second_process.path() == path
+    assert other.communicate(timeout=60)[0] == f"{path}\n"
     assert server.requests[request] == 2
     assert path.read_bytes() == CONTENT
-    assert not list(caches.releases.glob(".partial-*"))
+    assert files_in(caches.releases) == ([FILE] if kind == "release" else [])
 
 
-# After the test above, which needs the same process alive.
 @both
-def test_killed_download(server, caches, second_process, kind):
+def test_killed_download(server, caches, kind):
     source = sources(server)[kind]
     reached, go_on = threading.Event(), threading.Event()
 
@@ -270,20 +251,11 @@ def test_killed_download(server, caches, second_process, kind):
         go_on.wait(60)
 
     server.halfway = wait
-    second_process.begin(source, caches.environment)
-    folder, partial = {
-        "release": (caches.releases, f".partial-*/{FILE}"),
-        "hub": (caches.hub, "**/*.incomplete"),
-    }[kind]
-    try:
+    with fetch_in_another_process(source, caches.environment) as process:
         assert reached.wait(60)
-        deadline = time.monotonic() + 60
-        while not list(folder.glob(partial)):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    finally:
-        second_process.kill()
-        go_on.set()
+        process.kill()
+    go_on.set()
+    server.halfway = lambda path: None
     assert hub.fetch(source).read_bytes() == CONTENT
 
 

@@ -99,7 +99,7 @@ def fetch(source: str, sha256: str | None = None) -> Path:
         if path and not _delete_if_wrong(path, file.digest):
             return path
         _refuse_if_offline(file.place())
-        _check_connection(file.url())
+        _check_connection(file.server())
         return file.download()
     except Exception as error:
         kind = Unreachable if isinstance(error, Unreachable) else OSError
@@ -114,7 +114,7 @@ class _ReleaseFile:
     name: str
     digest: str
 
-    def url(self):
+    def server(self):
         return self.address
 
     def place(self):
@@ -155,13 +155,14 @@ class _HubFile:
 
     @property
     def address(self):
-        """Where the file can be fetched by hand; HF_ENDPOINT may be out of reach there."""
-        return _resolve_url("https://huggingface.co", self)
+        # Where HF_ENDPOINT leads may be out of reach for whoever fetches by hand.
+        revision = urllib.parse.quote(self.revision or "main", safe="")
+        return f"https://huggingface.co/{self.repository}/resolve/{revision}/{self.names[0]}"
 
-    def url(self):
+    def server(self):
         from huggingface_hub import constants
 
-        return _resolve_url(constants.ENDPOINT, self)
+        return constants.ENDPOINT
 
     def place(self):
         from huggingface_hub import constants
@@ -201,10 +202,6 @@ class _HubFile:
                 return Path(path)
         names = " or ".join(self.names)
         raise _Refusal(f"the repository has no {names} (HTTP 404)") from missing
-
-
-def _resolve_url(endpoint, file):
-    return f"{endpoint}/{file.repository}/resolve/{file.revision or 'main'}/{file.names[0]}"
 
 
 def _parse_release(source, digest):
@@ -276,7 +273,7 @@ def _check_connection(url):
 
 
 def _first_host(url):
-    """The host and port that a request of `url` connects to, which may be a proxy's."""
+    """The host and port that requests of `url` connect to, which may be a proxy's."""
     parts = urllib.parse.urlsplit(url)
     proxies = urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
@@ -288,20 +285,17 @@ def _first_host(url):
 def _connect(host, port, outcome):
     """Puts `None` if a connection can be made, or else the error."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        # The first address of each kind.
-        for family, address in {kind: place for kind, *_, place in reversed(found)}.items():
-            try:
-                with socket.socket(family, socket.SOCK_STREAM) as connection:
-                    connection.settimeout(_CONNECT_SECONDS_OF_ADDRESS)
-                    connection.connect(address)
-                    outcome.put(None)
-                    return
-            except OSError as error:
-                last = error
-        outcome.put(last)
+        found = reversed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
-        outcome.put(error)
+        return outcome.put(error)
+    # The first address of each kind.
+    for address in {family: address for family, *_, address in found}.values():
+        try:
+            socket.create_connection(address[:2], _CONNECT_SECONDS_OF_ADDRESS).close()
+            return outcome.put(None)
+        except OSError as error:
+            last = error
+    return outcome.put(last)
 
 
 def _refuse_if_wrong(path, digest):
