@@ -171,7 +171,8 @@ def test_closed_batches_are_not_prepared_to_the_end(monkeypatch):
     assert batches[0] == 0
     batches.close()
     batches.go.set()
-    batches._pool.shutdown(wait=True)
+    # The two that had begun end at once; what else is queued would begin then.
+    time.sleep(0.5)
     assert len(batches.made) <= 1 + 2
 
 

@@ -60,7 +60,7 @@ def random_boxes(count, width: int, height: int, min_area: float, seed) -> tuple
     area = keras.random.uniform((count, TRIES), min_area, 1.0, seed=seed)
     log_ratio = keras.random.uniform((count, TRIES), *LOG_RATIOS, seed=seed)
     sizes = ops.stack(_box_size(ops, area, log_ratio, width, height))
-    limits = np.array([[[width]], [[height]]], "float32")
+    limits = ops.convert_to_tensor([[[width]], [[height]]], "float32")
     fits = ops.all((sizes > 0) & (sizes <= limits), axis=0)
     # The highest number is that of the first box that fits.
     first = ops.argmax(ops.where(fits, np.arange(TRIES, 0, -1), 0), axis=1)

@@ -122,6 +122,22 @@ class Equalization(keras.layers.Equalization):
         return ops.where(ops.reshape(rest, channels) > 0, equalized, images)
 
 
+# Of RandAugment, its layers that change images, in Keras's order.
+OPERATIONS = (
+    "random_shear",
+    "random_translation",
+    "random_rotation",
+    "random_brightness",
+    "random_color_degeneration",
+    "random_contrast",
+    "random_sharpness",
+    "random_posterization",
+    "solarization",
+    "auto_contrast",
+    "equalization",
+)
+
+
 class RandAugment(keras.layers.RandAugment):
     """Applies random operations to each image; Keras's layer draws them for the batch.
 
@@ -139,10 +155,10 @@ class RandAugment(keras.layers.RandAugment):
 
     def get_random_transformation(self, data, training=True, seed=None):
         """Draws which operations each image gets, and the strength of all operations."""
-        names = self._AUGMENT_LAYERS
-        chosen = keras.random.randint((ops.shape(data)[0], self.num_ops), 0, len(names), seed=seed)
+        shape = (ops.shape(data)[0], self.num_ops)
+        chosen = keras.random.randint(shape, 0, len(OPERATIONS), seed=seed)
         drawn = {}
-        for name in names:
+        for name in OPERATIONS:
             layer = getattr(self, name)
             drawn[name] = layer.get_random_transformation(data, training=training, seed=seed)
         return {"transforms": drawn, "layer_idxes": chosen}
@@ -152,7 +168,7 @@ class RandAugment(keras.layers.RandAugment):
         for turn in range(self.num_ops):
             chosen = transformation["layer_idxes"][:, turn][:, None, None, None]
             changed = images
-            for index, name in enumerate(self._AUGMENT_LAYERS):
+            for index, name in enumerate(OPERATIONS):
                 drawn = transformation["transforms"][name]
                 # A copy: on PyTorch, RandomBrightness changes its input.
                 result = getattr(self, name).transform_images(ops.copy(images), drawn)

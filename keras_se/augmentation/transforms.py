@@ -1,4 +1,4 @@
-"""Random changes of the training images, named in recipes as `"rotate(10)"`."""
+"""Random transforms of the training images, named in recipes as `"rotate(10)"`."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -120,7 +120,7 @@ def parse(text: str) -> Augmentation:
             side, along each axis), `"rotate(10)"` (degrees) or `"zoom(0.1)"` (fraction of the
             side, the same along both axes), each both ways; `"flip"` (left and right, half of the
             images); `"pad_crop(4)"` (pixels); `"resized_crop(0.08)"` (smallest fraction of the
-            area, of the whole picture if the data are files); `"cutout(16)"` (side in pixels);
+            area, of the original image if the data are files); `"cutout(16)"` (side in pixels);
             `"brightness(0.4)"`, `"contrast(0.4)"`, `"saturation(0.4)"`, `"hue(0.1)"`;
             `"erase(0.25)"` (probability); `"randaugment(7)"` (magnitude, of two operations).
 
