@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_se.applications import find
+from keras_se.applications import get_model
 
 BLOCK = re.compile(r"layer\d+_\d+(?=_)")
 
@@ -73,12 +73,12 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, required=True, help=".weights.h5 file to write")
     options = parser.parse_args(arguments)
     trained = keras.saving.load_model(options.trained, compile=False)
-    application, se = find(options.network)
+    application = get_model(options.network)
     shape, classes = trained.input_shape[1:], trained.output_shape[-1]
     policy = keras.config.dtype_policy()
     # Rounded differently, the two would differ.
     keras.config.set_dtype_policy(trained.get_layer("conv1").dtype_policy)
-    deeper = application(weights=None, se=se, input_shape=shape, classes=classes)
+    deeper = application(weights=None, input_shape=shape, classes=classes)
     keras.config.set_dtype_policy(policy)
     blocks = grow(trained, deeper)
     images = np.float32(np.random.default_rng(0).normal(size=(8, *shape)))

@@ -15,7 +15,6 @@ import io
 import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import uvicorn
@@ -27,7 +26,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from keras_se.export import load_exported, read_metadata
-from keras_se.preprocessing import load_image
+from keras_se.preprocessing import Preprocessing
 
 # Those of photographs; some of Pillow's other readers start programs.
 READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -39,7 +38,7 @@ def decode(content, row):
     """Gives the square of an image file that the network is evaluated on."""
     try:
         with Image.open(io.BytesIO(content), formats=READ) as picture:
-            return load_image(picture, row)
+            return row.load_image(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise HTTPException(413, f"The picture has too many pixels: {error}") from error
     except UnidentifiedImageError as error:
@@ -59,7 +58,7 @@ class Service:
 
     def __init__(self, run, metadata, options):
         self.run, self.metadata, self.options = run, metadata, options
-        self.row = SimpleNamespace(**metadata["preprocessing"])
+        self.row = Preprocessing(**metadata["preprocessing"])
         self.waiting, self.accepted = asyncio.Queue(), 0
 
     async def work(self):

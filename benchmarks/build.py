@@ -60,14 +60,14 @@ def builders(name):
     """Functions that build Keras's network, ours, and its plain twin."""
     import keras
 
-    from keras_se.applications import find
+    from keras_se.applications import get_model
 
-    row, _ = find(name)
+    row = get_model(name)
     relative = getattr(keras.applications, RELATIVES[name])
     return {
         f"keras.applications.{RELATIVES[name]}": lambda: relative(weights=None),
         row.name: lambda: row(weights=None),
-        row.twin: lambda: row(weights=None, se=False),
+        row.twin.name: lambda: row(weights=None, se=False),
     }
 
 

@@ -63,12 +63,11 @@ SIDE = 2048  # of the matrices whose product gives the processor's limit
 
 def export(folder, size):
     """Writes the exports that are missing."""
-    from keras_se.applications import find
+    from keras_se.applications import get_model
 
     random = np.random.default_rng(0)
     for name in NETWORKS:
-        application, se = find(name)
-        model = application(weights=None, se=se)
+        model = get_model(name)(weights=None)
         for format, suffix in SUFFIXES.items():
             write(model, folder / f"{name}{suffix}", format)
         if name == MAIN:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from timing import interleave, print_environment
 
-from keras_se.applications import find
+from keras_se.applications import get_model
 
 
 def runner(model, batch):
@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--network", default="seresnet50", help="default: seresnet50")
     parser.add_argument("--rounds", type=int, default=15, help="calls of each (default: 15)")
     options = parser.parse_args()
-    application, _ = find(options.network)
+    application = get_model(options.network)
     models = {
         application.name: application(weights=None),
         application.twin: application(weights=None, se=False),

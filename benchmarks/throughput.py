@@ -16,7 +16,7 @@ import numpy as np
 from timing import interleave, keep_output, print_environment, software_versions, take_turns
 
 from keras_se import data
-from keras_se.applications import find
+from keras_se.applications import get_model
 
 
 def runner(network, se, precision, xla, options):
@@ -70,13 +70,13 @@ def main(arguments=None):
     )
     options = parser.parse_args(arguments)
     output = keep_output() if options.take_turns else None
-    network, _ = find(options.network)
+    network = get_model(options.network)
     runners = {}
     for precision, xla, se in itertools.product(options.precision, options.xla, (True, False)):
-        name = (network.name if se else network.twin, precision, xla)
+        name = (network.name if se else network.twin.name, precision, xla)
         runners[name] = runner(network, se, precision, xla == "on", options)
     if options.take_turns:
-        roles = {network.name: "SE", network.twin: "plain"}
+        roles = {network.name: "SE", network.twin.name: "plain"}
         rows = [(roles[key[0]], *key) for key in runners]
         take_turns(list(runners.values()), rows, options, software_versions(), output)
         return
@@ -85,7 +85,7 @@ def main(arguments=None):
     print(f"{options.size} pixels, batches of {options.batch}")
     images = options.batch * options.steps
     for (name, precision, xla), one in seconds.items():
-        ratio = seconds[network.twin, precision, xla] / one
+        ratio = seconds[network.twin.name, precision, xla] / one
         print(
             f"{name:14} {precision:16} XLA {xla:4} {images / one:9.1f} images/s "
             f"{ratio:6.2f} of the twin"

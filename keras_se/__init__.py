@@ -2,14 +2,54 @@
 
 `keras_se.SqueezeExcite` is the block of the paper (https://arxiv.org/abs/1709.01507) as a layer,
 `keras_se.applications` holds the networks, and `weights=` of their builders loads pretrained
-checkpoints, checked name by name. Importing this package imports Keras and NumPy only.
+checkpoints, checked name by name. Importing this package registers its layers with Keras, so that
+`.keras` files load, and imports Keras and NumPy only; its other modules load on first use.
 """
 
-from keras_se import applications
+import importlib
+from types import ModuleType
+
+from keras_se import applications, layers
+from keras_se.applications import get_model, list_models
 from keras_se.graph.complexity import complexity
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery import fold
 
 __version__ = "0.1.0"
 
-__all__ = ["SqueezeExcite", "__version__", "applications", "complexity", "fold"]
+__all__ = [
+    "SqueezeExcite",
+    "__version__",
+    "applications",
+    "complexity",
+    "fold",
+    "get_model",
+    "layers",
+    "list_models",
+]
+
+# Modules that are attributes of this package without having been imported.
+_LAZY = (
+    "augmentation",
+    "data",
+    "distribution",
+    "evaluation",
+    "export",
+    "features",
+    "graph",
+    "preprocessing",
+    "recipes",
+    "surgery",
+    "training",
+    "weights",
+)
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_LAZY])

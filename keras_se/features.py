@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_se.applications.bricks import channel_axis
+from keras_se.data_format import channel_axis
 
 # The stages of a residual network, as its layers are named.
 STAGE = re.compile(r"(?:layer|stages_)(\d+)_\d+_")

@@ -1,22 +1,43 @@
-"""Turn pictures into the input of a network, and its output into class names.
+"""Turns pictures into the input of a network, and its output into class names.
 
-The order is `load_image` (a file to grey levels), `preprocess_input` (grey levels to the
-normalised values that the weights were trained on) and, behind the network,
-`decode_predictions` (scores to names). What differs from one set of weights to the next is
-read from its row (`keras_se.weights.Weights`).
+A `Preprocessing` says how the images of a checkpoint look: it loads, crops and normalizes them.
+`decode_predictions` gives the scores behind the network their names.
 """
 
+import dataclasses
 import functools
 import importlib.resources
 import math
+import os
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-_CLASSES = 1000
+from keras_se.data_format import image_axis
+from keras_se.validation import check_choice, check_positive
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+ZERO = (0.0, 0.0, 0.0)
+ONE = (1.0, 1.0, 1.0)
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+# Means and standard deviations of the channels, of pixels from 0 to 1, by the names of recipes.
+NORMALIZATIONS = {
+    "none": (ZERO, ONE),
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "half": (HALF, HALF),
+    "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+CROP_MODES = ("center", "squash")
+INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
+IMAGENET_CLASSES = 1000
 
 # Warning filters belong to the whole process, so two threads that change and restore them at
 # the same time could leave ours behind. Only reading a header is done under this lock; the
@@ -24,63 +45,247 @@ _CLASSES = 1000
 _filters_lock = threading.Lock()
 
 
-def load_image(path, weights):
-    """Read one picture, resize its short side and cut out the centre square.
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Says how an image becomes the input of a network, and does it.
 
-    The short side becomes `floor(size / crop)` pixels and the long side keeps the proportions,
-    rounded down; Pillow's antialiased resampling is used, as timm does to evaluate a network.
-    Transparency is dropped, 16-bit grey keeps its high byte, and the orientation that a camera
-    notes in the file is not applied.
-
-    Args:
-        path: a file path, a `PIL.Image.Image` or a uint8 array of grey levels with the axes
-            (height, width, 3) or (height, width).
-        weights: a row with `size` (side of the square, pixels), `crop` (side of the square as
-            a fraction of the resized short side) and `interpolation` ("bicubic", "bilinear"
-            or "nearest").
-
-    Returns:
-        A uint8 array of grey levels 0 to 255 with the axes (size, size, 3), in RGB order.
+    Attributes:
+        size: Side of the square that the network takes, in pixels.
+        crop: Side of the center crop, as a fraction of the resized short side.
+        crop_mode: `"center"` keeps the proportions of the picture and cuts the center out;
+            `"squash"` resizes both sides alike before.
+        interpolation: `"bicubic"`, `"bilinear"` or `"nearest"`.
+        mean: Mean of each channel (red, green, blue), of values from 0 to 1. `None` leaves the
+            pixels from 0 to 255, for a model that normalizes them itself.
+        std: Standard deviation of each channel, of values from 0 to 1; `None` with `mean=None`.
 
     Raises:
-        OSError: the file is missing or cannot be read (`FileNotFoundError`, ...).
-        ValueError: the file is not an image, is damaged or larger than
-            `PIL.Image.MAX_IMAGE_PIXELS`, or the array is not one of those described above.
+        ValueError: If a value is not legal.
 
     Example:
-        >>> import numpy as np
-        >>> from types import SimpleNamespace
-        >>> row = SimpleNamespace(size=224, crop=0.875, interpolation="bicubic")
-        >>> image = load_image(np.full((300, 500, 3), 128, "uint8"), row)
-        >>> image.shape, int(image.min()), int(image.max())
-        ((224, 224, 3), 128, 128)
+    >>> preprocessing = Preprocessing(size=224, crop=0.875)
+    >>> image = preprocessing.load_image(np.full((300, 500, 3), 128, "uint8"))
+    >>> image.shape
+    (224, 224, 3)
+    >>> preprocessing.normalize(image).dtype
+    dtype('float32')
     """
-    from PIL import Image
 
-    if isinstance(path, np.ndarray):
-        return _centre_square(_picture_of(path), weights, "the array")
-    if isinstance(path, Image.Image):
-        return _centre_square(to_rgb(path, "the PIL image"), weights, "the PIL image")
-    with Path(path).open("rb") as stream:
-        picture = to_rgb(open_image(stream, path), path)
-    return _centre_square(picture, weights, path)
+    size: int = 224
+    crop: float = 0.875
+    crop_mode: str = "center"
+    interpolation: str = "bicubic"
+    mean: tuple | None = IMAGENET_MEAN
+    std: tuple | None = IMAGENET_STD
+
+    def __post_init__(self):
+        check_positive("size", self.size, whole=True)
+        check_positive("crop", self.crop)
+        check_choice("crop_mode", self.crop_mode, CROP_MODES)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        if (self.mean is None) != (self.std is None):
+            raise ValueError(
+                "`mean` and `std` must both be given or both be None. "
+                f"Received: mean={self.mean!r}, std={self.std!r}"
+            )
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if values is not None:
+                if len(values) != 3 or (name == "std" and min(values) <= 0):
+                    legal = "three numbers" if name == "mean" else "three positive numbers"
+                    raise ValueError(f"`{name}` must be {legal}. Received: {name}={values!r}")
+                # A list of a JSON file is one value with the tuple that it was.
+                object.__setattr__(self, name, tuple(map(float, values)))
+
+    def replace(self, **changes: Any) -> "Preprocessing":
+        """Returns the same with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict:
+        """Returns the fields by name, for a JSON file; `Preprocessing(**fields)` reads them."""
+        return dataclasses.asdict(self)
+
+    def load_image(self, image: Any) -> np.ndarray:
+        """Reads one picture, resizes it and cuts out the center square.
+
+        With `crop_mode="center"` the short side becomes `floor(size / crop)` pixels and the long
+        side keeps the proportions, rounded down; Pillow's antialiased resampling is used, as timm
+        does to evaluate a network. Transparency is dropped, 16-bit gray keeps its high byte, and
+        the orientation that a camera notes in the file is not applied.
+
+        Args:
+            image: A file path, a `PIL.Image.Image`, or a uint8 array of pixels 0 to 255 with the
+                axes `(height, width, 3)` or `(height, width)`.
+
+        Returns:
+            A uint8 array of pixels 0 to 255 with the axes `(size, size, 3)`, in RGB order.
+
+        Raises:
+            OSError: If the file is missing or cannot be read (`FileNotFoundError`, ...).
+            ValueError: If the file is not an image, is damaged or larger than
+                `PIL.Image.MAX_IMAGE_PIXELS`, or the array is not one of those described above.
+        """
+        from PIL import Image
+
+        if isinstance(image, np.ndarray):
+            return self._cropped(_picture_of(image), "the array")
+        if isinstance(image, Image.Image):
+            return self._cropped(to_rgb(image, "the PIL image"), "the PIL image")
+        _refuse_url(image)
+        with Path(image).open("rb") as stream:
+            picture = to_rgb(open_image(stream, image), image)
+        return self._cropped(picture, image)
+
+    def normalize(self, images: Any, data_format: str | None = None) -> Any:
+        """Normalizes pixels to what the network was trained on.
+
+        Computes `(images / 255 - mean) / std` for each color channel, or only a float32 copy if
+        `mean` is `None`. The input is not changed.
+
+        Args:
+            images: RGB pixels 0 to 255 of any real dtype, as a NumPy array or a tensor of the
+                Keras backend, with the axes `(batch, height, width, 3)` or `(height, width, 3)`;
+                under "channels_first" `(batch, 3, height, width)` or `(3, height, width)`.
+            data_format: "channels_last", "channels_first" or `None`, which stands for
+                `keras.config.image_data_format()`.
+
+        Returns:
+            float32 values of the shape of `images`: an array for an array, else a tensor.
+
+        Raises:
+            ValueError: If `data_format` is not one of the above, or `images` is complex, is not
+                of rank 3 or 4, or does not have 3 channels.
+
+        Example:
+        >>> half = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.25))
+        >>> half.normalize(np.full((1, 1, 3), 255, "uint8")).tolist()
+        [[[1.0, 1.0, 2.0]]]
+        """
+        if not hasattr(images, "shape"):
+            images = np.asarray(images)
+        channel_axis = image_axis(data_format)
+        _check_images(images, channel_axis)
+        array = isinstance(images, np.ndarray)
+        if array:
+            _warn_of_fractions(images)
+        if self.mean is None:
+            return images.astype("float32") if array else keras.ops.cast(images, "float32")
+        channels = (3, 1, 1) if channel_axis == -3 else (3,)
+        mean = np.asarray(self.mean, "float32").reshape(channels)
+        std = np.asarray(self.std, "float32").reshape(channels)
+        if array:
+            return (images.astype("float32") / np.float32(255) - mean) / std
+        unit = keras.ops.divide(keras.ops.cast(images, "float32"), 255.0)
+        return keras.ops.divide(keras.ops.subtract(unit, mean), std)
+
+    def scale_and_offset(self) -> tuple[tuple, tuple]:
+        """Returns the normalization as one product and one sum for each channel.
+
+        Returns:
+            Two tuples of three floats, so that `x * scale + offset` of pixels `x` from 0 to 255
+            is `normalize(x)` up to rounding.
+
+        Example:
+        >>> preprocessing = Preprocessing(mean=(0.5, 0.5, 0.0), std=(0.5, 0.25, 1.0))
+        >>> scale, offset = preprocessing.scale_and_offset()
+        >>> [round(255 * value, 6) for value in scale], offset
+        ([2.0, 4.0, 1.0], (-1.0, -2.0, 0.0))
+        """
+        if self.mean is None:
+            return ONE, ZERO
+        scale = tuple(1.0 / (255.0 * std) for std in self.std)
+        # Subtracting from zero, because negating a mean of 0 would give -0.0.
+        offset = tuple(0.0 - mean / std for mean, std in zip(self.mean, self.std, strict=True))
+        return scale, offset
+
+    def rescaling(self, name: str = "normalization") -> keras.layers.Layer:
+        """Returns the normalization as a layer, for a model that takes pixels from 0 to 255."""
+        scale, offset = map(list, self.scale_and_offset())
+        if image_axis() == -3:
+            scale, offset = ([[[value]] for value in values] for values in (scale, offset))
+        # float32 under mixed precision, which has too few digits for 255 levels and their mean.
+        dtype = keras.config.dtype_policy().variable_dtype
+        return keras.layers.Rescaling(scale, offset, dtype=dtype, name=name)
+
+    def _cropped(self, picture, name):
+        """The center of a resized RGB picture as an array."""
+        from PIL import Image
+
+        short = math.floor(self.size / self.crop)
+        width, height = short, short
+        if self.crop_mode == "center":
+            width, height = (int(short * side / min(picture.size)) for side in picture.size)
+        # A strip of a few pixels by many thousand is a small file that grows huge when its short
+        # side is enlarged.
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and width * height > limit:
+            raise ValueError(
+                f"{name}: {picture.width} x {picture.height} pixels would become "
+                f"{width} x {height}, over the limit of {limit} (PIL.Image.MAX_IMAGE_PIXELS)"
+            )
+        picture = picture.resize((width, height), Image.Resampling[self.interpolation.upper()])
+        # Halves go to the even neighbor, as in torchvision's center crop.
+        left, top = (round((side - self.size) / 2) for side in (width, height))
+        return np.array(picture.crop((left, top, left + self.size, top + self.size)))
+
+
+def normalization_name(mean: tuple, std: tuple) -> str:
+    """Returns the key of `NORMALIZATIONS` that stands for a mean and a standard deviation.
+
+    Raises:
+        ValueError: If there is none.
+
+    Example:
+    >>> normalization_name(HALF, HALF)
+    'half'
+    """
+    for name, statistics in NORMALIZATIONS.items():
+        if statistics == (mean, std):
+            return name
+    raise ValueError(f"There is no name for mean={mean} and std={std}.")
+
+
+def _refuse_url(path):
+    if isinstance(path, str) and path.startswith(("http://", "https://")):
+        raise ValueError(
+            "`image` must be a file, a PIL image or an array, not an address. Download it first: "
+            f"keras.utils.get_file(origin={path!r})"
+        )
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(
+            "`image` must be a file path, a PIL image or a uint8 array. "
+            f"Received: {type(path).__name__}"
+        )
+
+
+def _warn_of_fractions(images):
+    """Warns of pixels that seem to go from 0 to 1: they would be normalized to almost black."""
+    if images.dtype.kind != "f" or not images.size:
+        return
+    low, high = images.min(), images.max()
+    if low >= 0 and high <= 1 and np.any(images % 1):
+        warnings.warn(
+            "`images` seem to be fractions from 0 to 1, but pixels from 0 to 255 are expected: "
+            "multiply them by 255.",
+            stacklevel=4,
+        )
 
 
 def _picture_of(array):
-    """Make an RGB picture of a uint8 array with the axes (height, width[, 3])."""
+    """An RGB picture of a uint8 array with the axes (height, width[, 3])."""
     from PIL import Image
 
-    colour_or_grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    if array.dtype != np.uint8 or not colour_or_grey or array.size == 0:
+    color_or_gray = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    if array.dtype != np.uint8 or not color_or_gray or array.size == 0:
         raise ValueError(
-            "`path`, when it is an array, must be uint8 with the shape (height, width, 3) or "
+            "`image`, when it is an array, must be uint8 with the shape (height, width, 3) or "
             f"(height, width), neither side 0. Received: {array.dtype} {array.shape}"
         )
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
 
 
 def open_image(stream, name):
-    """Read the header of an image file; a picture too large to decode is an error."""
+    """Reads the header of an image file; a picture too large to decode is an error."""
     from PIL import Image, UnidentifiedImageError
 
     with _filters_lock, warnings.catch_warnings():
@@ -96,7 +301,7 @@ def open_image(stream, name):
 
 
 def to_rgb(picture, name):
-    """Decode a picture of any mode to 8-bit RGB."""
+    """Decodes a picture of any mode to 8-bit RGB."""
     try:
         if 0 in picture.size:
             raise ValueError(f"it has no pixels (width and height {picture.size})")
@@ -113,90 +318,17 @@ def to_rgb(picture, name):
 
 
 def _high_byte(picture):
-    """Scale a 16-bit grey picture to 8 bits; Pillow itself would clip it to white."""
+    """Scales a 16-bit gray picture to 8 bits; Pillow itself would clip it to white."""
     from PIL import Image
 
     levels = np.asarray(picture).astype("int64")
     if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError(f"grey levels {levels.min()} to {levels.max()} do not fit 16 bits")
+        raise ValueError(f"gray levels {levels.min()} to {levels.max()} do not fit 16 bits")
     return Image.fromarray((levels >> 8).astype("uint8"))
 
 
-def _centre_square(picture, weights, name):
-    """Resize the short side of an RGB picture, then crop its centre."""
-    from PIL import Image
-
-    short = math.floor(weights.size / weights.crop)
-    width, height = (int(short * side / min(picture.size)) for side in picture.size)
-    # A strip of a few pixels by many thousand is a small file that grows huge when its short
-    # side is enlarged.
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and width * height > limit:
-        raise ValueError(
-            f"{name}: {picture.width} x {picture.height} pixels would become {width} x {height}, "
-            f"over the limit of {limit} (PIL.Image.MAX_IMAGE_PIXELS)"
-        )
-    picture = picture.resize((width, height), Image.Resampling[weights.interpolation.upper()])
-    # Halves go to the even neighbour, as in torchvision's centre crop.
-    left, top = (round((side - weights.size) / 2) for side in (width, height))
-    return np.array(picture.crop((left, top, left + weights.size, top + weights.size)))
-
-
-def preprocess_input(images, weights, data_format=None):
-    """Normalise grey levels to what the weights were trained on.
-
-    Computes `(images / 255 - mean) / std` for each colour channel. The input is not changed.
-
-    Args:
-        images: RGB grey levels 0 to 255 of any real dtype, as a NumPy array or a tensor of the
-            Keras backend, with the axes (batch, height, width, 3) or (height, width, 3); under
-            "channels_first" (batch, 3, height, width) or (3, height, width).
-        weights: a row with `mean` and `std`, three numbers each, of values in [0, 1].
-        data_format: "channels_last", "channels_first" or None, which stands for
-            `keras.config.image_data_format()`.
-
-    Returns:
-        float32 values of the shape of `images`: an array for an array, else a tensor.
-
-    Raises:
-        ValueError: `data_format` is not one of the above, or `images` is complex, is not of
-            rank 3 or 4, or does not have 3 channels.
-
-    Example:
-        >>> import numpy as np
-        >>> from types import SimpleNamespace
-        >>> row = SimpleNamespace(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.25))
-        >>> preprocess_input(np.full((1, 1, 3), 255, "uint8"), row).tolist()
-        [[[1.0, 1.0, 2.0]]]
-    """
-    if not hasattr(images, "shape"):
-        images = np.asarray(images)
-    channel_axis = _channel_axis(data_format)
-    _check_images(images, channel_axis)
-    channels = (3, 1, 1) if channel_axis == -3 else (3,)
-    mean = np.asarray(weights.mean, "float32").reshape(channels)
-    std = np.asarray(weights.std, "float32").reshape(channels)
-    if isinstance(images, np.ndarray):
-        return (images.astype("float32") / np.float32(255) - mean) / std
-    unit = keras.ops.divide(keras.ops.cast(images, "float32"), 255.0)
-    return keras.ops.divide(keras.ops.subtract(unit, mean), std)
-
-
-def _channel_axis(data_format):
-    """Give the axis of the colour channels, counted from the last one."""
-    axes = {"channels_last": -1, "channels_first": -3}
-    if data_format is None:
-        data_format = keras.config.image_data_format()
-    if data_format not in axes:
-        raise ValueError(
-            '`data_format` must be "channels_last", "channels_first" or None. '
-            f"Received: data_format={data_format!r}"
-        )
-    return axes[data_format]
-
-
 def _check_images(images, channel_axis):
-    """Refuse a shape or dtype that would be normalised to nonsense by broadcasting."""
+    """Refuses a shape or dtype that would be normalized to nonsense by broadcasting."""
     if "complex" in str(images.dtype):
         raise ValueError(f"`images` must be of a real dtype. Received: {images.dtype}")
     # In a tf.data pipeline even the rank may be unknown, and such a shape has no length.
@@ -209,63 +341,41 @@ def _check_images(images, channel_axis):
         )
 
 
-def normalization(weights):
-    """Give the normalisation of `preprocess_input` as one product and one sum per channel.
+def decode_predictions(
+    predictions: Any, top: int = 5, class_names: tuple | list | None = None
+) -> list:
+    """Names the best classes of each image, as Keras Applications does.
 
     Args:
-        weights: a row with `mean` and `std`, three numbers each, of values in [0, 1].
-
-    Returns:
-        Two tuples of three floats, `(scale, offset)`, so that `x * scale + offset` of grey
-        levels `x` in [0, 255] is `preprocess_input(x, weights)` up to rounding.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> row = SimpleNamespace(mean=(0.5, 0.5, 0.0), std=(0.5, 0.25, 1.0))
-        >>> scale, offset = normalization(row)
-        >>> [round(255 * value, 6) for value in scale], offset
-        ([2.0, 4.0, 1.0], (-1.0, -2.0, 0.0))
-    """
-    scale = tuple(1.0 / (255.0 * std) for std in weights.std)
-    # Subtracting from zero, because negating a mean of 0 would give -0.0.
-    offset = tuple(0.0 - mean / std for mean, std in zip(weights.mean, weights.std, strict=True))
-    return scale, offset
-
-
-def decode_predictions(predictions, top=5, weights=None):
-    """Name the best classes of each image, as Keras Applications does.
-
-    Args:
-        predictions: scores with the axes (batch, class) as an array or a tensor, in the order of
-            ImageNet-1k's 1000 classes or of those that `weights` name; probabilities or logits,
-            which are returned as they are.
-        top: how many classes to name for each image, at least 1; too many names them all.
-        weights: the row that made the predictions, if its classes are not those of ImageNet-1k
-            or it is to be checked that they have names.
+        predictions: Scores with the axes `(batch, class)` as an array or a tensor; probabilities
+            or logits, which are returned as they are.
+        top: How many classes to name for each image, at least 1; too many names them all.
+        class_names: The names of the classes in the order of the scores; `None` for those of
+            ImageNet-1k.
 
     Returns:
         For each image a list of `(synset, name, score)`, best first; of equal scores the lower
         class number comes first. Only the classes of ImageNet have a synset, others `None`.
 
     Raises:
-        ValueError: `predictions` is not of the shape (batch, class), `top` is not an integer of
-            at least 1, or the classes of `weights` have no names here.
+        ValueError: If `predictions` is not of the shape `(batch, class)` with a class for each
+            name, or `top` is not an integer of at least 1.
 
     Example:
-        >>> import numpy as np
-        >>> decode_predictions(np.eye(1000)[[207]], top=1)
-        [[('n02099601', 'golden_retriever', 1.0)]]
+    >>> decode_predictions(np.eye(1000)[[207]], top=1)
+    [[('n02099601', 'golden_retriever', 1.0)]]
     """
-    own = getattr(weights, "class_names", None)
-    if own is None and weights is not None and weights.classes != _CLASSES:
-        raise ValueError(_no_names(f"the row {weights.tag!r} with {weights.classes} classes"))
     if not isinstance(top, (int, np.integer)) or top < 1:
         raise ValueError(f"`top` must be an integer of at least 1. Received: top={top!r}")
     if not isinstance(predictions, np.ndarray):
         predictions = keras.ops.convert_to_numpy(predictions)
-    names = [(None, name) for name in own] if own else _class_names()
+    names = _imagenet_classes() if class_names is None else [(None, name) for name in class_names]
     if predictions.ndim != 2 or predictions.shape[1] != len(names):
-        raise ValueError(_no_names(f"predictions of the shape {predictions.shape}", len(names)))
+        whose = "ImageNet-1k" if class_names is None else "`class_names`"
+        raise ValueError(
+            f"`predictions` must have the shape (batch, {len(names)}), one score for each class of "
+            f"{whose}. Received: the shape {predictions.shape}. Name other classes by class_names="
+        )
     scores = predictions.astype("float64")
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
@@ -274,38 +384,19 @@ def decode_predictions(predictions, top=5, weights=None):
     ]
 
 
-def class_names(weights):
-    """Name the classes that weights tell apart.
-
-    Args:
-        weights: a row with `classes` and `class_names`.
-
-    Returns:
-        The names in the order of the scores, or None if there are none here: those of a head of
-        other classes than ImageNet-1k's.
+def imagenet_class_names() -> tuple:
+    """Returns the names of the classes of ImageNet-1k, in the order of the scores.
 
     Example:
-        >>> from types import SimpleNamespace
-        >>> class_names(SimpleNamespace(classes=1000, class_names=None))[207]
-        'golden_retriever'
+    >>> imagenet_class_names()[207]
+    'golden_retriever'
     """
-    if weights.class_names is not None:
-        return list(weights.class_names)
-    return [name for _, name in _class_names()] if weights.classes == _CLASSES else None
-
-
-def _no_names(received, classes=_CLASSES):
-    """Say that predictions of so many classes have no names here."""
-    return (
-        f"`predictions` must have the shape (batch, {classes}): keras_se has names for the "
-        f"{_CLASSES} ImageNet-1k classes and those of the weights that come with it, not for those "
-        f"of ImageNet-12k or of a head of your own. Received: {received}"
-    )
+    return tuple(name for _, name in _imagenet_classes())
 
 
 @functools.cache
-def _class_names():
-    """Read the (synset, name) of each ImageNet-1k class, in class order."""
+def _imagenet_classes():
+    """The (synset, name) of each ImageNet-1k class, in class order."""
     table = importlib.resources.files("keras_se").joinpath("imagenet_classes.txt")
     lines = table.read_text(encoding="ascii").splitlines()
     return [tuple(line.split(" ")) for line in lines]

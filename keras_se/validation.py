@@ -18,7 +18,7 @@ def check_positive(argument, value, *, whole=False):
         ValueError: If it is not a positive, finite number.
 
     Example:
-    >>> positive("ratio", 16)
+    >>> check_positive("ratio", 16)
     16
     """
     kind = numbers.Integral if whole else numbers.Real
@@ -43,7 +43,7 @@ def check_choice(argument, value, legal):
         ValueError: If it is none of `legal`.
 
     Example:
-    >>> choice("squeeze", "avg", ("avg", "max"))
+    >>> check_choice("squeeze", "avg", ("avg", "max"))
     'avg'
     """
     # By identity, for 1 is no True; a string by its value.

@@ -18,15 +18,13 @@ PRE = cifar.preactivated_basic
 RESNET = partial(Application, trunk=resnet, depths=SHALLOW)
 V1 = ((1, 64, 1), (2, 128, 2), (2, 256, 1))
 V2 = ((1, 16, (1,)), (2, 24, (6, 6)), (2, 32, (6,)))
+HEAD = partial(vgg_head, hidden=32)
 CIFAR = partial(Application, se=zoo.PAPER_SE, size=32, min_size=4)
 
 
 def shallow(row, **arguments):
     """A row of the zoo with less of the same blocks."""
-    trunk = partial(row._trunk, **arguments)
-    made = Application(f"{row.name}Shallow", trunk, se=row._se, min_size=row.min_size)
-    made._head, made._head_layers = row._head, row._head_layers
-    return made
+    return Application(**row.fields | {"name": f"{row.name}Shallow"} | arguments)
 
 
 # Least size in pixels, and the network: blocks of every family, as few as there can be.
@@ -48,11 +46,10 @@ NETWORKS = {
     "mobilenet_v2": (32, shallow(zoo.SEMobileNetV2, stages=V2, alpha=0.35)),
     "mobilenet_v3": (32, zoo.MobileNetV3Small_050),
     "shufflenet": (32, shallow(zoo.SEShuffleNet, depths=(2, 2, 2), scale=0.5)),
-    "vgg": (32, shallow(zoo.SEVGG11, stages=((16,), (16,), (32,), (32,), (32,)))),
+    "vgg": (32, shallow(zoo.SEVGG11, stages=((16,), (16,), (32,), (32,), (32,)), head=HEAD)),
     "densenet": (32, shallow(zoo.SEDenseNet121, depths=(2, 2, 2, 2))),
 }
 # fmt: on
-NETWORKS["vgg"][1]._head = partial(vgg_head, hidden=32, name="head_fc")
 
 
 def build(name, side=None, activation=None):

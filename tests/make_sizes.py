@@ -5,14 +5,14 @@ from pathlib import Path
 
 import keras
 
-from keras_se.applications import rows
+from keras_se.applications import get_model, list_models
 from keras_se.cli import model_table as catalogue
 
 PATH = Path(catalogue.__file__).parent / catalogue.SIZES
 
 if __name__ == "__main__":
     lines = []
-    for row in rows().values():
+    for row in map(get_model, list_models()):
         lines.append(catalogue.measure(row))
         keras.backend.clear_session(free_memory=True)
         print(lines[-1], flush=True)

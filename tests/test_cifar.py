@@ -15,7 +15,8 @@ import pytest
 from conftest import run
 from generated import SEED, image
 
-from keras_se.applications import SEShakeEven29_2x4x64d, SEShakeShake26_2x96d, find
+from keras_se.applications import SEShakeEven29_2x4x64d, SEShakeShake26_2x96d, get_model
+from keras_se.applications.cifar import preactivated_bottleneck
 from keras_se.graph.complexity import trainable_parameters
 from keras_se.layers import ShakeShake, SqueezeExcite
 from keras_se.weights import load_keras_weights
@@ -40,7 +41,7 @@ def generated(name, kind, shape):
 @pytest.fixture(scope="module", params=GOLDENS)
 def network(request):
     golden = GOLDENS[request.param]
-    row, _ = find(request.param)
+    row = get_model(request.param)
     model = row(weights=None, classes=10, classifier_activation=None)
     shapes = {variable.path: tuple(variable.shape) for variable in model.weights}
     values = {
@@ -80,14 +81,15 @@ def test_a_bias_of_one_gate_moves_the_logits(network):
     ),
 )
 def test_a_depth_that_does_not_divide_is_refused(name, depth, legal):
-    row, _ = find(name)
+    row = get_model(name)
     inputs = keras.Input((32, 32, 3))
     with pytest.raises(ValueError) as raised:
-        row._trunk(inputs, None, depth=depth)
+        row.fields["trunk"](inputs, None, depth=depth, **WIDEN.get(name, {}))
     assert legal in str(raised.value)
     assert str(depth) in str(raised.value)
 
 
+WIDEN = {"SEWideResNet16_8": {"widen": 8}, "SEPreResNet164": {"block": preactivated_bottleneck}}
 BRANCHES = [np.full((64, 3, 3, 2), value, "float32") for value in (1.0, 0.0)]
 
 

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from keras_se.applications import rows
+from keras_se.applications import get_model, list_models
 from keras_se.cli import model_table as catalogue
 from keras_se.graph.complexity import complexity, multiply_adds
 from keras_se.layers import SqueezeExcite
@@ -136,7 +136,7 @@ def test_the_gates_cost_a_quarter_of_a_percent():
 @pytest.mark.parametrize("name", ("SEResNet20", "SEResNet33TS"))
 def test_the_package_file_is_what_measuring_gives(name):
     """All the others are compared where they are built anyway, in test_properties.py."""
-    line = catalogue.measure(rows()[name])
+    line = catalogue.measure(get_model(name))
     assert {field: line[field] for field in catalogue.FIELDS[1:]} == SIZES[name]
 
 
@@ -147,4 +147,4 @@ def test_networks_too_large_to_build_here_have_the_published_parameters():
 
 
 def test_the_package_file_has_every_network():
-    assert list(SIZES) == list(rows())
+    assert list(SIZES) == list_models()

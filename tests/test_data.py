@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 import time
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 
 from keras_se import data
-from keras_se.preprocessing import load_image
+from keras_se.preprocessing import Preprocessing
 
 load_digits = pytest.importorskip("sklearn.datasets").load_digits
 
@@ -256,10 +255,10 @@ def test_pictures_are_resized_as_asked(tmp_path, interpolation):
         folder.mkdir(exist_ok=True)
         Image.fromarray(one).save(folder / f"{index}.png")
     loaded = data.load(f"folder:{tmp_path}", size=12, crop=0.8, interpolation=interpolation)
-    row = SimpleNamespace(size=12, crop=0.8, interpolation=interpolation)
+    row = Preprocessing(size=12, crop=0.8, interpolation=interpolation)
     # The last of either class is held out.
-    expected = [load_image(noise[index], row) for index in (0, 2, 4, 6, 1, 3, 5, 7)]
+    expected = [row.load_image(noise[index]) for index in (0, 2, 4, 6, 1, 3, 5, 7)]
     np.testing.assert_array_equal(loaded.train_images, expected)
     np.testing.assert_array_equal(
-        loaded.test_images, [load_image(noise[8], row), load_image(noise[9], row)]
+        loaded.test_images, [row.load_image(noise[8]), row.load_image(noise[9])]
     )

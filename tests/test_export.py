@@ -23,7 +23,7 @@ from keras_se.weights import WEIGHTS
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 ON_JAX = keras.backend.backend() == "jax"
 needs_tensorflow = pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow writes it")
-ROW = WEIGHTS["ResNet34"][0]  # its mean and deviation are 0.5, which no default is
+ROW = WEIGHTS["ResNet34"][0].preprocessing  # its mean and deviation are 0.5, which no default is
 LABELS = [f"label {index}" for index in range(10)]
 
 
@@ -93,7 +93,6 @@ def test_preprocessing_is_baked_in(small, tmp_path, name):
     export_model(small, path, name, preprocessing=ROW, **calibration_of(name, pixels))
     metadata = read_metadata(path)
     assert metadata["input_dtype"] == "uint8"
-    assert metadata["preprocessing"]["tag"] == ROW.tag
     assert metadata["preprocessing"]["std"] == [0.5, 0.5, 0.5]
     expected = run(small, ((pixels / 255 - 0.5) / 0.5).astype("float32"))
     found = load_exported(path)(pixels)
@@ -401,7 +400,7 @@ def test_agreement_of_integers_is_that_of_both_models(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     network = SEResNet20(weights="cifar10", classes=10)
-    row = SEResNet20.weights[0]
+    row = SEResNet20.preprocessing()
     random = np.random.default_rng(0)
     blots = random.integers(0, 256, (24, 4, 4, 3)).astype("uint8")
     pictures = blots.repeat(8, 1).repeat(8, 2)

@@ -58,7 +58,7 @@ def moved(folded, names):
 
 @pytest.mark.parametrize("name", each(NETWORKS, FAST))
 def test_networks_of_the_zoo(name):
-    row = shallow(applications.find(name)[0])
+    row = shallow(applications.get_model(name))
     side = max(row.min_size, 40)
     axis = keras.config.image_data_format() == "channels_first"
     shape = (3, side, side) if axis else (side, side, 3)

@@ -34,17 +34,15 @@ def picture():
 
 
 def logits(name, model):
-    application, se = applications.find(name)
-    batch = application.preprocess_input(picture(), "cifar10", "channels_last", se=se)
+    application = applications.get_model(name)
+    batch = application.preprocess_input(picture(), data_format="channels_last")
     if keras.config.image_data_format() == "channels_first":
         batch = batch.transpose(0, 3, 1, 2)
     return keras.ops.convert_to_numpy(model(batch, training=False))[0]
 
 
 def build(name, **arguments):
-    application, se = applications.find(name)
-    arguments = {"classes": 10, "classifier_activation": None, "se": se} | arguments
-    return application(weights="cifar10", **arguments)
+    return applications.get_model(name)(**{"classifier_activation": None} | arguments)
 
 
 def test_every_file_of_the_package_has_a_row():
@@ -69,9 +67,15 @@ def test_the_logits_need_every_block(name):
     assert np.abs(logits(name, model) - LOGITS[name]).max() > 0.01
 
 
-def test_the_default_weights_are_still_those_of_imagenet():
-    with pytest.raises(ValueError, match=r"no published ImageNet.*weights='cifar10'"):
-        applications.SEResNet20()
+def test_the_only_checkpoint_of_a_network_is_its_default():
+    model = applications.SEResNet20()
+    assert model.output_shape == (None, 10)
+    assert model.class_names[0] == "airplane"
+    np.testing.assert_allclose(
+        logits("seresnet20", build("SEResNet20")), LOGITS["SEResNet20"], atol=1e-3
+    )
+    with pytest.raises(ValueError, match="cifar10"):
+        applications.SEResNet20(weights="imagenet")
 
 
 def test_predict_names_the_classes_of_cifar(tmp_path, capsys):

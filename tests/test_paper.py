@@ -291,10 +291,10 @@ def test_networks_of_three_stages_have_no_fourth():
 def test_published_weights_are_of_the_published_placement():
     with pytest.raises(ValueError, match="no published ImageNet weights of SEResNet50_pre"):
         applications.SEResNet50(placement="pre")
-    assert not applications.SEResNet50.variant(stages=(1, 2)).weights
+    assert not applications.SEResNet50.replace(stages=(1, 2)).weights
     # Where the gates are is nothing to the plain twin.
-    assert applications.SEResNet50.variant(stages=(1, 2)).pretrained_weights(se=False)
-    assert applications.SEResNet50.variant(placement="standard") is applications.SEResNet50
-    assert applications.MobileNetV3Small_075.variant(alpha=1.0) is applications.MobileNetV3Small
-    small = applications.MobileNetV3Small.variant(alpha=0.75)
+    assert applications.SEResNet50.replace(stages=(1, 2)).twin.weights
+    assert applications.SEResNet50.replace(placement="standard") is applications.SEResNet50
+    assert applications.MobileNetV3Small_075.replace(alpha=1.0) is applications.MobileNetV3Small
+    small = applications.MobileNetV3Small.replace(alpha=0.75)
     assert small.weights == applications.MobileNetV3Small_075.weights != ()

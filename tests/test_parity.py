@@ -6,7 +6,7 @@ from conftest import FAST, GOLDENS, assert_costs, each, run
 from generated import image, state_dict
 from safetensors.numpy import save_file
 
-from keras_se.applications import find
+from keras_se.applications import get_model
 from keras_se.cli.model_table import sizes
 from keras_se.graph.complexity import trainable_parameters
 from keras_se.layers import SqueezeExcite
@@ -20,10 +20,8 @@ def network(request, tmp_path_factory):
     state = state_dict(golden)
     path = tmp_path_factory.mktemp("weights") / "generated.safetensors"
     save_file(state, path)
-    application, se = find(request.param)
-    model = application(
-        weights=path, input_shape=(None, None, 3), classifier_activation=None, se=se
-    )
+    application = get_model(request.param)
+    model = application(weights=path, input_shape=(None, None, 3), classifier_activation=None)
     path.unlink()
     return golden, state, model
 
@@ -46,11 +44,11 @@ def test_logits_are_those_of_timm(network):
 def test_costs_are_those_of_timm_and_of_the_package_file(network):
     golden, _, model = network
     assert trainable_parameters(model) == golden["parameters"]
-    row, se = find(model.name)
-    if se:
-        assert_costs(model, sizes()[row.name], row.size)
+    row = get_model(model.name)
+    if row.is_twin:
+        assert trainable_parameters(model) == sizes()[row.twin.name]["twin_parameters"]
     else:
-        assert trainable_parameters(model) == sizes()[row.name]["twin_parameters"]
+        assert_costs(model, sizes()[row.name], row.size)
 
 
 def test_state_dict_comes_back_equal(network):

@@ -3,41 +3,26 @@ import math
 import threading
 import warnings
 from fractions import Fraction
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_se.preprocessing import (
-    load_image,
-)
+from keras_se.preprocessing import Preprocessing
 
 # Keras 3.15 itself triggers this when it turns a torch tensor into a NumPy 2 array.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def make_row(size=224, crop=0.875, interpolation="bicubic", classes=1000):
-    return SimpleNamespace(
-        tag="in1k",
-        size=size,
-        crop=crop,
-        interpolation=interpolation,
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-        classes=classes,
-    )
-
-
-ROW = make_row()
-NO_CROP = make_row(size=8, crop=1.0, interpolation="nearest")
+ROW = Preprocessing()
+NO_CROP = Preprocessing(size=8, crop=1.0, interpolation="nearest")
 ROWS = [
-    make_row(224, 0.875, "bicubic"),
-    make_row(224, 0.875, "bilinear"),
-    make_row(288, 1.0, "bicubic"),
-    make_row(160, 0.95, "bicubic"),
-    make_row(176, 0.875, "bilinear"),
-    make_row(130, 0.95, "bicubic"),  # 136.8 pixels: rounding down shows.
+    Preprocessing(224, 0.875, interpolation="bicubic"),
+    Preprocessing(224, 0.875, interpolation="bilinear"),
+    Preprocessing(288, 1.0, interpolation="bicubic"),
+    Preprocessing(160, 0.95, interpolation="bicubic"),
+    Preprocessing(176, 0.875, interpolation="bilinear"),
+    Preprocessing(130, 0.95, interpolation="bicubic"),  # 136.8 pixels: rounding down shows.
 ]
 # (height, width): landscape, portrait, square, odd, already the short side, tiny, one pixel.
 SIZES = [(300, 500), (500, 300), (333, 333), (397, 261), (256, 301), (7, 5), (1, 1)]
@@ -98,7 +83,7 @@ def saved(picture, path, **options):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.size}-{row.crop}-{row.interpolation}")
 def test_load_image_is_the_reference_to_one_grey_level(tmp_path, row, size):
     pixels = photo(*size)
-    loaded = load_image(saved(Image.fromarray(pixels), tmp_path / "photo.png"), row)
+    loaded = row.load_image(saved(Image.fromarray(pixels), tmp_path / "photo.png"))
     assert loaded.dtype == np.uint8
     assert loaded.shape == (row.size, row.size, 3)
     difference = np.abs(loaded - reference(pixels, row))
@@ -110,26 +95,26 @@ def test_load_image_is_the_reference_to_one_grey_level(tmp_path, row, size):
 @pytest.mark.parametrize(("width", "left"), [(9, 0), (10, 1), (11, 2), (12, 2), (13, 2), (15, 4)])
 def test_the_crop_rounds_half_a_pixel_to_the_even_offset(width, left):
     pixels = photo(8, width)
-    np.testing.assert_array_equal(load_image(pixels, NO_CROP), pixels[:, left : left + 8])
+    np.testing.assert_array_equal(NO_CROP.load_image(pixels), pixels[:, left : left + 8])
     turned = np.ascontiguousarray(pixels.transpose(1, 0, 2))
-    np.testing.assert_array_equal(load_image(turned, NO_CROP), turned[left : left + 8])
+    np.testing.assert_array_equal(NO_CROP.load_image(turned), turned[left : left + 8])
 
 
 def test_a_path_as_text_a_picture_and_an_array_give_the_same(tmp_path):
     pixels = photo(90, 120)
     path = saved(Image.fromarray(pixels), tmp_path / "photo.png")
-    expected = load_image(path, ROW)
-    np.testing.assert_array_equal(load_image(str(path), ROW), expected)
-    np.testing.assert_array_equal(load_image(Image.fromarray(pixels), ROW), expected)
-    np.testing.assert_array_equal(load_image(pixels, ROW), expected)
+    expected = ROW.load_image(path)
+    np.testing.assert_array_equal(ROW.load_image(str(path)), expected)
+    np.testing.assert_array_equal(ROW.load_image(Image.fromarray(pixels)), expected)
+    np.testing.assert_array_equal(ROW.load_image(pixels), expected)
     assert expected.flags.writeable
 
 
 def test_a_grey_array_and_an_array_of_negative_strides(tmp_path):
     pixels = photo(8, 8)
     grey = np.repeat(pixels[:, :, :1], 3, axis=2)
-    np.testing.assert_array_equal(load_image(pixels[:, :, 0], NO_CROP), grey)
-    np.testing.assert_array_equal(load_image(pixels[::-1, ::-1], NO_CROP), pixels[::-1, ::-1])
+    np.testing.assert_array_equal(NO_CROP.load_image(pixels[:, :, 0]), grey)
+    np.testing.assert_array_equal(NO_CROP.load_image(pixels[::-1, ::-1]), pixels[::-1, ::-1])
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "1", "CMYK", "HSV"])
@@ -139,7 +124,7 @@ def test_other_modes_become_their_rgb(mode):
         picture.putalpha(Image.fromarray(photo(8, 8, seed=1)[:, :, 0]))
     expected = np.asarray(picture.convert("RGB"))
     assert expected.std() > 20
-    np.testing.assert_array_equal(load_image(picture, NO_CROP), expected)
+    np.testing.assert_array_equal(NO_CROP.load_image(picture), expected)
 
 
 def test_a_palette_with_transparency_keeps_its_colours_without_a_warning(tmp_path):
@@ -149,7 +134,7 @@ def test_a_palette_with_transparency_keeps_its_colours_without_a_warning(tmp_pat
     path = saved(picture, tmp_path / "palette.png", transparency=bytes([0, 128, 255, 7]))
     with Image.open(path) as picture:
         assert isinstance(picture.info["transparency"], bytes)
-    loaded = load_image(path, NO_CROP)
+    loaded = NO_CROP.load_image(path)
     np.testing.assert_array_equal(loaded, np.broadcast_to(colours, (8, 8, 3)))
 
 
@@ -158,10 +143,10 @@ def test_16_bit_grey_keeps_its_high_byte(tmp_path, suffix):
     levels = (np.arange(64) * 1040).reshape(8, 8).astype("uint16")
     path = saved(Image.fromarray(levels), tmp_path / f"grey.{suffix}")
     expected = np.repeat((levels // 256).astype("uint8")[:, :, None], 3, axis=2)
-    np.testing.assert_array_equal(load_image(path, NO_CROP), expected)
+    np.testing.assert_array_equal(NO_CROP.load_image(path), expected)
     wide = Image.fromarray(levels.astype("int32"))
     assert wide.mode == "I"
-    np.testing.assert_array_equal(load_image(wide, NO_CROP), expected)
+    np.testing.assert_array_equal(NO_CROP.load_image(wide), expected)
 
 
 def test_the_orientation_of_the_camera_is_not_applied(tmp_path):
@@ -171,14 +156,14 @@ def test_the_orientation_of_the_camera_is_not_applied(tmp_path):
     path = saved(Image.fromarray(pixels), tmp_path / "turned.png", exif=exif)
     with Image.open(path) as picture:
         assert picture.getexif()[0x0112] == 6
-    np.testing.assert_array_equal(load_image(path, NO_CROP), pixels)
+    np.testing.assert_array_equal(NO_CROP.load_image(path), pixels)
 
 
 def test_a_missing_file_and_a_folder_name_themselves(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing_here\.jpg"):
-        load_image(tmp_path / "nothing_here.jpg", ROW)
+        ROW.load_image(tmp_path / "nothing_here.jpg")
     with pytest.raises(OSError, match=tmp_path.name):
-        load_image(tmp_path, ROW)
+        ROW.load_image(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"plain text, no picture", b"\x89PNG\r\n\x1a\n"])
@@ -186,7 +171,7 @@ def test_a_file_that_is_no_image(tmp_path, content):
     path = tmp_path / "broken.png"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"broken\.png: (not an image|cannot be)"):
-        load_image(path, ROW)
+        ROW.load_image(path)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpeg", "gif", "bmp", "tiff", "webp"])
@@ -196,7 +181,7 @@ def test_a_truncated_file(tmp_path, suffix):
     path = tmp_path / f"half.{suffix}"
     path.write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
     with pytest.raises(ValueError, match=rf"half\.{suffix}: (not an image|cannot be)"):
-        load_image(path, ROW)
+        ROW.load_image(path)
 
 
 @pytest.mark.parametrize("limit", [600, 400], ids=["warned about", "refused"])
@@ -208,23 +193,23 @@ def test_a_decompression_bomb_is_an_error_of_ours(tmp_path, monkeypatch, limit):
         pytest.raises(ValueError, match=r"bomb\.png: cannot be read.*\(900 pixels\).*limit"),
     ):
         warnings.simplefilter("always")
-        load_image(path, NO_CROP)
+        NO_CROP.load_image(path)
     assert leaked == []
 
 
 def test_a_strip_that_would_grow_huge_is_an_error(monkeypatch):
     strip = photo(1, 3000)
     with pytest.raises(ValueError, match="3000 x 1 pixels would become 1536000 x 512"):
-        load_image(strip, make_row(size=448))
+        Preprocessing(size=448).load_image(strip)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    assert load_image(strip, make_row(size=8)).shape == (8, 8, 3)
+    assert Preprocessing(size=8).load_image(strip).shape == (8, 8, 3)
 
 
 def test_loading_in_threads_leaves_the_warning_filters_alone(tmp_path):
     path = saved(Image.fromarray(photo(8, 8)), tmp_path / "photo.png")
     before = list(warnings.filters)
     threads = [
-        threading.Thread(target=lambda: [load_image(path, NO_CROP) for _ in range(50)])
+        threading.Thread(target=lambda: [NO_CROP.load_image(path) for _ in range(50)])
         for _ in range(8)
     ]
     for thread in threads:
@@ -244,8 +229,8 @@ def test_loading_in_threads_leaves_the_warning_filters_alone(tmp_path):
     ],
 )
 def test_arrays_that_are_no_picture(array, received):
-    with pytest.raises(ValueError, match=rf"`path`.*must be uint8.*Received: {received}"):
-        load_image(array, ROW)
+    with pytest.raises(ValueError, match=rf"`image`.*must be uint8.*Received: {received}"):
+        ROW.load_image(array)
 
 
 @pytest.mark.parametrize(
@@ -253,10 +238,10 @@ def test_arrays_that_are_no_picture(array, received):
     [
         (Image.new("F", (8, 8)), "floating point"),
         (Image.new("RGB", (0, 8)), "no pixels"),
-        (Image.new("I", (8, 8), 65536), "grey levels 65536 to 65536 do not fit 16 bits"),
-        (Image.new("I", (8, 8), -1), "grey levels -1 to -1 do not fit 16 bits"),
+        (Image.new("I", (8, 8), 65536), "gray levels 65536 to 65536 do not fit 16 bits"),
+        (Image.new("I", (8, 8), -1), "gray levels -1 to -1 do not fit 16 bits"),
     ],
 )
 def test_pictures_without_a_sensible_rgb(picture, reason):
     with pytest.raises(ValueError, match=f"the PIL image: cannot be decoded: .*{reason}"):
-        load_image(picture, ROW)
+        ROW.load_image(picture)

@@ -5,11 +5,6 @@ import numpy as np
 import pytest
 from test_preprocess import ROW
 
-from keras_se.preprocessing import (
-    normalization,
-    preprocess_input,
-)
-
 # Keras 3.15 itself triggers this when it turns a torch tensor into a NumPy 2 array.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -23,7 +18,7 @@ def normalised(images, row=ROW):
 def test_preprocess_input_of_arrays(dtype, shape):
     images = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
     images.setflags(write=False)
-    result = preprocess_input(images, ROW)
+    result = ROW.normalize(images)
     assert isinstance(result, np.ndarray)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-6)
@@ -32,14 +27,14 @@ def test_preprocess_input_of_arrays(dtype, shape):
 def test_preprocess_input_of_known_levels():
     black_and_white = np.array([[[0, 0, 0], [255, 255, 255]]], "uint8")
     expected = [[[-2.117904, -2.035714, -1.804444], [2.248908, 2.428571, 2.64]]]
-    np.testing.assert_allclose(preprocess_input(black_and_white, ROW), expected, atol=1e-6)
-    np.testing.assert_allclose(preprocess_input(black_and_white.tolist(), ROW), expected, atol=1e-6)
+    np.testing.assert_allclose(ROW.normalize(black_and_white), expected, atol=1e-6)
+    np.testing.assert_allclose(ROW.normalize(black_and_white.tolist()), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "float16", "float32", "bfloat16"])
 def test_preprocess_input_of_tensors(dtype):
     images = np.random.default_rng(1).integers(0, 256, (2, 5, 4, 3))
-    result = preprocess_input(keras.ops.convert_to_tensor(images, dtype), ROW)
+    result = ROW.normalize(keras.ops.convert_to_tensor(images, dtype))
     assert keras.ops.is_tensor(result)
     assert keras.backend.standardize_dtype(result.dtype) == "float32"
     result = keras.ops.convert_to_numpy(result)
@@ -56,12 +51,12 @@ def test_channels_first_by_argument_and_by_setting(batched):
         first, expected = first[0], expected[0]
     tensor = keras.ops.convert_to_tensor(first)
     close = {"rtol": 0, "atol": 1e-5}
-    np.testing.assert_allclose(preprocess_input(first, ROW, "channels_first"), expected, **close)
+    np.testing.assert_allclose(ROW.normalize(first, "channels_first"), expected, **close)
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
-        np.testing.assert_allclose(preprocess_input(first, ROW), expected, **close)
-        result = keras.ops.convert_to_numpy(preprocess_input(tensor, ROW))
+        np.testing.assert_allclose(ROW.normalize(first), expected, **close)
+        result = keras.ops.convert_to_numpy(ROW.normalize(tensor))
     finally:
         keras.config.set_image_data_format(before)
     np.testing.assert_allclose(result, expected, **close)
@@ -69,7 +64,7 @@ def test_channels_first_by_argument_and_by_setting(batched):
 
 def test_preprocess_input_inside_a_model():
     inputs = keras.Input((6, 6, 3), dtype="uint8")
-    model = keras.Model(inputs, preprocess_input(inputs, ROW))
+    model = keras.Model(inputs, ROW.normalize(inputs))
     images = np.random.default_rng(3).integers(0, 256, (2, 6, 6, 3)).astype("uint8")
     result = model.predict(images, verbose=0)
     np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-5)
@@ -82,7 +77,7 @@ def test_preprocess_input_in_a_tf_data_pipeline():
 
     images = np.random.default_rng(4).integers(0, 256, (4, 6, 6, 3)).astype("uint8")
     pipeline = tf.data.Dataset.from_tensor_slices(images).batch(2)
-    pipeline = pipeline.map(lambda batch: preprocess_input(batch, ROW))
+    pipeline = pipeline.map(lambda batch: ROW.normalize(batch))
     result = np.concatenate(list(pipeline.as_numpy_iterator()))
     np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-5)
 
@@ -94,7 +89,7 @@ def test_a_tensor_of_unknown_rank_or_channels_is_an_error():
 
     for shape in (None, (None, None, None)):
         trace = tf.function(
-            lambda images: preprocess_input(images, ROW),
+            lambda images: ROW.normalize(images),
             input_signature=[tf.TensorSpec(shape, "uint8")],
         )
         with pytest.raises(ValueError, match="its rank and number of channels known"):
@@ -107,7 +102,7 @@ def test_preprocess_input_in_a_jitted_function():
     import jax
 
     images = np.random.default_rng(5).integers(0, 256, (2, 6, 6, 3)).astype("uint8")
-    result = jax.jit(lambda images: preprocess_input(images, ROW))(images)
+    result = jax.jit(lambda images: ROW.normalize(images))(images)
     np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-5)
 
 
@@ -118,27 +113,27 @@ def test_images_of_another_shape_are_an_error(shape, as_tensor):
     given = keras.ops.convert_to_tensor(images) if as_tensor else images
     numbers = ", ".join(str(side) for side in shape)
     with pytest.raises(ValueError, match=rf"`images` must.*width, 3\).*\W{numbers}\W"):
-        preprocess_input(given, ROW)
+        ROW.normalize(given)
 
 
 def test_channels_last_images_are_an_error_under_channels_first():
     with pytest.raises(ValueError, match=r"`images` must have the shape \(3, height, width\)"):
-        preprocess_input(np.zeros((4, 4, 3)), ROW, data_format="channels_first")
+        ROW.normalize(np.zeros((4, 4, 3)), data_format="channels_first")
 
 
 def test_complex_images_and_an_unknown_data_format_are_errors():
     with pytest.raises(ValueError, match=r"`images` must be of a real dtype.*complex64"):
-        preprocess_input(np.zeros((4, 4, 3), "complex64"), ROW)
+        ROW.normalize(np.zeros((4, 4, 3), "complex64"))
     with pytest.raises(ValueError, match=r"`data_format` must be .*'channels_middle'"):
-        preprocess_input(np.zeros((4, 4, 3)), ROW, data_format="channels_middle")
+        ROW.normalize(np.zeros((4, 4, 3)), data_format="channels_middle")
 
 
 def test_normalization_is_preprocess_input():
-    scale, offset = normalization(ROW)
+    scale, offset = ROW.scale_and_offset()
     np.testing.assert_allclose(scale, [0.017124754, 0.017507003, 0.017429194], rtol=1e-6)
     np.testing.assert_allclose(offset, [-2.117904, -2.035714, -1.804444], rtol=1e-6)
     levels = np.repeat(np.arange(256.0)[:, None, None], 3, axis=2)
     np.testing.assert_allclose(levels * scale + offset, normalised(levels), rtol=0, atol=1e-12)
     layer = keras.layers.Rescaling(list(scale), list(offset))
     result = keras.ops.convert_to_numpy(layer(levels[None].astype("float32")))
-    np.testing.assert_allclose(result, preprocess_input(levels[None], ROW), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(result, ROW.normalize(levels[None]), rtol=0, atol=2e-6)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from conftest import IN_GOLDENS, assert_costs, each, run
 from generated import image, tensor
-from shallow import shallow
+from shallow import shallow, shallow_fields
 
 from keras_se import applications
 from keras_se.cli.model_table import sizes
 from keras_se.layers import SqueezeExcite
 from keras_se.weights import export_state_dict, load_state_dict
 
-ROWS = applications.rows()
+ROWS = {name: applications.get_model(name) for name in applications.list_models()}
 # One of each kind of trunk; those of the others are in the fast tier of the tests of parity.
 FAST = (
     "SEResNet18",
@@ -60,8 +60,9 @@ def distinct():
     """The names of the rows whose shallow networks differ: 50, 101 and 152 layers become one."""
     first = {}
     for name in (one for one in ROWS if one not in COMBINED):
-        one = shallow(ROWS[name])
-        first.setdefault(repr((one._trunk, one._se, one._head)), name)
+        fields = shallow_fields(ROWS[name])
+        same = {key: value for key, value in fields.items() if key not in ("name", "size")}
+        first.setdefault(repr(same), name)
     return list(first.values())
 
 
@@ -113,7 +114,7 @@ def test_one_channel_an_input_tensor_and_no_top(row, model):
         pooling="avg",
         input_tensor=keras.layers.Rescaling(0.5)(images),
     )
-    load_state_dict(trunk, export_state_dict(model), head=row._head_layers)
+    load_state_dict(trunk, export_state_dict(model), head=row.fields["head_layers"])
     last = model.get_layer(trunk.layers[-2].name)
     features = keras.Model(model.input, keras.layers.GlobalAveragePooling2D()(last.output))
     grey = image(side, wider, 1)
@@ -316,10 +317,11 @@ def test_bad_arguments_are_named(arguments, words):
 def test_every_row_is_bound_to_its_name():
     for name, row in ROWS.items():
         assert getattr(applications, name) is row
-        assert applications.find(name) == (row, True)
-        assert applications.find(row.twin) == (row, False)
+        assert applications.get_model(name) is row
+        assert applications.get_model(row.twin.name) is row.twin
+        assert row.twin.twin is row
 
 
 def test_an_unknown_network_offers_the_nearest():
     with pytest.raises(ValueError, match=r"'resnet_50x'.*resnet50"):
-        applications.find("resnet_50x")
+        applications.get_model("resnet_50x")

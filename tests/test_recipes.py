@@ -12,13 +12,13 @@ from tiny import small
 
 from keras_se import applications, data
 from keras_se.augmentation import BatchAugmentation
+from keras_se.surgery.drop_path import add_drop_path
 from keras_se.training import DIGITS, RECIPES, override, smoke
 from keras_se.training import loop as fit
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.checkpoint import Checkpoint
 from keras_se.training.phases import phase_ends
 from keras_se.training.state import State
-from keras_se.training.stochastic_depth import drop_branches
 
 pytest.importorskip("sklearn")
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
@@ -309,7 +309,7 @@ def test_every_recipe_runs_in_its_smallest_size(name, fake, tmp_path):
 
 def test_stochastic_depth_leaves_whole_branches_out_and_keeps_the_mean():
     model = applications.SEResNet20(weights=None, classes=10, input_shape=(8, 8, 3))
-    deep = drop_branches(model, 0.8, seed=3)
+    deep = add_drop_path(model, 0.8, seed=3)
     drops = [layer for layer in deep.layers if layer.name.endswith("_add_drop")]
     assert [layer.name for layer in drops][:2] == ["layer1_1_add_drop", "layer1_2_add_drop"]
     np.testing.assert_allclose([layer.rate for layer in drops], np.arange(1, 9) / 10)
@@ -325,7 +325,7 @@ def test_stochastic_depth_leaves_whole_branches_out_and_keeps_the_mean():
 
 def test_stochastic_depth_draws_as_the_dropout_of_keras():
     model = applications.SEResNet20(weights=None, classes=10, input_shape=(8, 8, 3))
-    deep = drop_branches(model, 0.5, seed=3)
+    deep = add_drop_path(model, 0.5, seed=3)
     drop = deep.get_layer("layer2_1_add_drop")
     ones = keras.ops.ones((64, 2, 2, 3))
     plain = keras.layers.Dropout(drop.rate, noise_shape=(None, 1, 1, 1), seed=3 + 4)
@@ -342,7 +342,7 @@ import keras, numpy as np, tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from keras_se.distribution import devices
-from keras_se.training.stochastic_depth import drop_branches
+from keras_se.surgery.drop_path import add_drop_path
 
 inputs = keras.Input((2, 2, 1))
 sums = inputs
@@ -350,7 +350,7 @@ with devices.distribution_scope(64):
     for index in range(2):
         branch = keras.layers.Activation("linear")(sums)
         sums = keras.layers.Add(name=f"sum{index}")([sums, branch])
-    network = drop_branches(keras.Model(inputs, sums), 0.5, seed=3)
+    network = add_drop_path(keras.Model(inputs, sums), 0.5, seed=3)
 strategy = devices._mirrored()
 
 @tf.function
@@ -384,4 +384,4 @@ def test_stochastic_depth_draws_for_each_replica():
 def test_stochastic_depth_needs_branches():
     model = applications.SEVGG11(weights=None, input_shape=(32, 32, 3), include_top=False)
     with pytest.raises(ValueError, match="`stochastic_depth` must be 0 for sevgg11"):
-        drop_branches(model, 0.1, seed=0)
+        add_drop_path(model, 0.1, seed=0)

@@ -59,7 +59,9 @@ def exports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports")
     for format, name in PATHS.items():
         names = ROW.class_names
-        export_model(model, folder / name, format, preprocessing=ROW, class_names=names)
+        export_model(
+            model, folder / name, format, preprocessing=ROW.preprocessing, class_names=names
+        )
     images = [SEResNet20.load_image(Image.open(io.BytesIO(one)), "cifar10") for one in FILES]
     batch = SEResNet20.preprocess_input(np.stack(images), "cifar10")
     return folder, model.predict(batch, verbose=0)

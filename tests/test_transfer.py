@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se import applications, cli, data
 from keras_se import augmentation as augment
+from keras_se import cli, data
 from keras_se.evaluation.evaluate import evaluate_network
 from keras_se.training import RECIPES
 from keras_se.training import loop as fit
@@ -29,17 +29,21 @@ def transferred(monkeypatch, tmp_path, capsys):
     return run
 
 
-ROWS = {(row.mean, row.std): (network, row) for network, rows in WEIGHTS.items() for row in rows}
+ROWS = {
+    (row.preprocessing.mean, row.preprocessing.std): (network, row)
+    for network, rows in WEIGHTS.items()
+    for row in rows
+}
 
 
 @pytest.mark.parametrize(("network", "row"), ROWS.values(), ids=[one for one, _ in ROWS.values()])
 def test_images_are_normalised_as_those_of_the_weights(transferred, network, row):
     recipe = transferred(network, "--weights", row.tag)
-    assert (recipe.size, recipe.crop) == (row.size, row.crop)
-    assert recipe.interpolation == row.interpolation
+    looks = row.preprocessing
+    assert (recipe.size, recipe.crop) == (looks.size, looks.crop)
+    assert recipe.interpolation == looks.interpolation
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), "uint8")
-    application, se = applications.find(network)
-    expected = application.preprocess_input(images, row.tag, se=se)
+    expected = looks.normalize(images)
     actual = augment.BatchAugmentation(recipe, 10).unchanged(images)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(actual), expected, atol=1e-6)
 
@@ -99,6 +103,7 @@ def test_evaluation_resizes_as_the_weights_want_it(monkeypatch):
     row = next(row for row in WEIGHTS["SEResNet50"] if row.tag == "ra2_in1k")
     with pytest.raises(LoadedError) as caught:
         evaluate_network("seresnet50", "ra2_in1k", "digits")
-    wanted = {"size": row.size, "crop": row.crop, "interpolation": row.interpolation}
+    looks = row.preprocessing
+    wanted = {"size": looks.size, "crop": looks.crop, "interpolation": looks.interpolation}
     wanted["decode_train"] = False
     assert caught.value.args == (wanted,)

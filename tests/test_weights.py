@@ -28,7 +28,7 @@ LICENSES = ("apache-2.0", "bsd-3-clause", "cc-by-nc-4.0", None)
 
 @pytest.mark.parametrize(("name", "row"), EVERY, ids=[f"{name}.{row.tag}" for name, row in EVERY])
 def test_every_row_is_well_formed(name, row):
-    assert applications.find(name)
+    assert applications.get_model(name).name == name
     if row.source.startswith("https://"):
         file = row.source.rsplit("/", 1)[-1]
         assert re.fullmatch(r"[\w-]+-([0-9a-f]{8,})\.pth", file)
@@ -36,13 +36,13 @@ def test_every_row_is_well_formed(name, row):
     else:
         network, tag = row.source.removeprefix("timm/").split(".")
         assert tag == row.tag
-        found, se = applications.find(network)
-        assert name == (found.name if se else found.twin)
-    assert 128 <= row.size <= 512
-    assert row.size % 16 == 0 or row.size == 299  # Inception's
-    assert row.test_size is None or row.test_size > row.size
-    assert 0.8 <= row.crop <= 1.0
-    assert row.interpolation in ("bicubic", "bilinear")
+        assert name == applications.get_model(network).name
+    looks = row.preprocessing
+    assert 128 <= looks.size <= 512
+    assert looks.size % 16 == 0 or looks.size == 299  # Inception's
+    assert row.test_size is None or row.test_size > looks.size
+    assert 0.8 <= looks.crop <= 1.0
+    assert looks.interpolation in ("bicubic", "bilinear")
     assert row.classes in (0, 1000, 11221, 11821)
     assert row.license in LICENSES
     if row.top1 is not None:
@@ -62,7 +62,7 @@ def test_tags_are_unique_and_no_published_row_is_lost():
 def test_what_imagenet_means():
     assert applications.SEResNet50.weights[0].tag == "ra2_in1k"
     assert applications.SEResNet50.weights[0].top1 == 80.26
-    assert applications.SEResNet50.pretrained_weights(se=False)[0].tag == "a1_in1k"
+    assert applications.SEResNet50.twin.weights[0].tag == "a1_in1k"
     for name in dict(EVERY):
         rows = WEIGHTS[name]
         assert rows[0].classes == 1000, name
@@ -78,7 +78,7 @@ def test_an_unknown_tag_lists_those_there_are():
     assert "SEResNet50" in message
     assert "'ra2'" in message
     with pytest.raises(ValueError, match=r"its? has no published|no published"):
-        weights.find("imagenet", (), network="Nothing")
+        weights.find_weights("imagenet", (), network="Nothing")
 
 
 def test_networks_without_weights_name_the_nearest_that_have_some():
@@ -104,7 +104,7 @@ def test_the_readme_has_the_table_of_the_zoo():
 
 
 def test_lists_are_complete():
-    assert len(catalogue.networks().splitlines()) == 1 + len(applications.rows())
+    assert len(catalogue.networks().splitlines()) == 1 + len(applications.list_models())
     lines = catalogue.checkpoints().splitlines()
     assert len(lines) == 1 + sum(map(len, WEIGHTS.values()))
     assert any(re.match(r"SEResNet50 +ra2_in1k +224 +1000 +80\.26 +95\.07 ", one) for one in lines)

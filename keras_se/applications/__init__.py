@@ -1,17 +1,20 @@
 """Every network of keras_se, one row each; the row is the builder: `SEResNet50(weights=...)`.
 
 The name is the paper's in Keras's case, with timm's suffixes. `se=False` gives the plain twin of
-any of them, whose name is the same without `SE`. `find("seresnet50")` finds a row, or the twin of
-one, by the name in lower case; `rows()` gives them all.
+any of them, whose name is the same without `SE`. `get_model("seresnet50")` returns a network, or the
+twin of one, by its name in any case; `list_models()` lists the names.
 """
 
-import difflib
+import fnmatch
+import sys
 from functools import partial
+from typing import NoReturn
 
 from keras_se.applications import cifar
 from keras_se.applications import legacy_senet as legacy
 from keras_se.applications.application import Application
 from keras_se.applications.densenet import densenet
+from keras_se.applications.hints import explain_missing_in, explain_name
 from keras_se.applications.inception import bn_inception, inception_resnet_v2, inception_v3
 from keras_se.applications.legacy_senet import legacy_senet
 from keras_se.applications.mobilenet import (
@@ -135,10 +138,10 @@ SEBNInception       = Application("SEBNInception",       bn_inception,        se
 
 SEMobileNet          = Application("SEMobileNet",      **MOBILE, trunk=mobilenet_v1, stages=V1_STAGES)
 SEMobileNetV2        = Application("SEMobileNetV2",    **MOBILE, trunk=mobilenet_v2, stages=V2_STAGES)
-MobileNetV3Large     = Application("MobileNetV3Large", **V3, stages=LARGE, head=partial(mobilenet_v3_head, filters=1280), twin="PlainMobileNetV3Large")
-MobileNetV3Small     = Application("MobileNetV3Small", **V3, stages=SMALL, head=partial(mobilenet_v3_head, filters=1024), twin="PlainMobileNetV3Small")
-MobileNetV3Small_075 = MobileNetV3Small.variant(alpha=0.75)
-MobileNetV3Small_050 = MobileNetV3Small.variant(alpha=0.5)
+MobileNetV3Large     = Application("MobileNetV3Large", **V3, stages=LARGE, head=partial(mobilenet_v3_head, filters=1280), twin_name="PlainMobileNetV3Large")
+MobileNetV3Small     = Application("MobileNetV3Small", **V3, stages=SMALL, head=partial(mobilenet_v3_head, filters=1024), twin_name="PlainMobileNetV3Small")
+MobileNetV3Small_075 = MobileNetV3Small.replace(alpha=0.75)
+MobileNetV3Small_050 = MobileNetV3Small.replace(alpha=0.5)
 
 SEShuffleNet = Application("SEShuffleNet", shufflenet, se=PAPER_SE, depths=(4, 8, 4), options=("groups", "scale"))
 
@@ -162,34 +165,75 @@ ALIASES = {
 }
 
 
-def rows():
-    """Every row of the zoo by its name, in the order of this file."""
-    return {row.name: row for row in globals().values() if isinstance(row, Application)}
-
-
-def find(name):
-    """Finds a network by its name in any case.
+def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
+    """Lists the names of the networks, in the order of the table.
 
     Args:
-        name: The name of a row, such as `"seresnet50"`, or of a twin, such as `"resnet50"`.
+        pattern: What the names must match, in any case, such as `"*resnext*"`.
+        pretrained: Whether to list only networks with published weights.
 
     Returns:
-        The row and its `se` argument: `(SEResNet50, True)` or `(SEResNet50, False)`.
+        The names, each an attribute of this module and legal for `get_model`.
+
+    Example:
+    >>> list_models("seresnet50*")
+    ['SEResNet50', 'SEResNet50D', 'SEResNet50T']
+    """
+    matching = (
+        row for row in _all_rows().values() if fnmatch.fnmatch(row.name.lower(), pattern.lower())
+    )
+    return [row.name for row in matching if row.weights or not pretrained]
+
+
+def get_model(name: str) -> Application:
+    """Returns a network by its name in any case, or the plain twin of one.
+
+    Args:
+        name: The name of a network, such as `"seresnet50"`, or of a twin, such as `"resnet50"`;
+            timm's names of these work too.
+
+    Returns:
+        The `Application`, which builds the network when it is called.
 
     Raises:
         ValueError: If there is no such network; the message offers the nearest names.
 
     Example:
-    >>> find("resnet50")
-    (keras_se.applications.SEResNet50, False)
+    >>> get_model("resnet50")
+    keras_se.applications.ResNet50
+    >>> get_model("resnet50").twin
+    keras_se.applications.SEResNet50
     """
-    names = {row.name.lower(): (row, True) for row in rows().values()}
-    names |= {row.twin.lower(): (row, False) for row in rows().values()}
+    names = {row.name: row for row in _all_rows().values()}
+    names |= {row.twin.name: row.twin for row in _all_rows().values()}
     # timm writes legacy_seresnet50 and wide_resnet50_2.
-    plain = {one.replace("_", ""): found for one, found in names.items()}
-    plain |= {alias.replace("_", ""): plain[one] for alias, one in ALIASES.items()}
-    wanted = str(name).lower()
-    if wanted.replace("_", "") not in plain:
-        near = difflib.get_close_matches(wanted, names, 3, 0.5) or sorted(names)
-        raise ValueError(f"There is no network {name!r}. The nearest are: {', '.join(near)}")
-    return plain[wanted.replace("_", "")]
+    plain = {key.lower().replace("_", ""): row for key, row in names.items()}
+    plain |= {alias.replace("_", ""): plain[key] for alias, key in ALIASES.items()}
+    key = str(name).lower().replace("_", "")
+    if key not in plain:
+        raise ValueError(explain_name(name, names))
+    return plain[key]
+
+
+def _all_rows():
+    """Every network by its name, those included that were added to this module later."""
+    return {row.name: row for row in globals().values() if isinstance(row, Application)}
+
+
+def __dir__() -> list[str]:
+    return sorted([*list_models(), "get_model", "list_models"])
+
+
+def __getattr__(name: str) -> NoReturn:
+    twins = {row.twin.name: row.name for row in _all_rows().values()}
+    if name in twins:
+        # An AttributeError would be replaced by Python's own message of imports.
+        raise ImportError(
+            f"keras_se.applications has no {name}: it is {twins[name]}(se=False), or "
+            f"get_model({name.lower()!r})"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+for _name in [_name for _name in sys.modules if _name.startswith(f"{__name__}.")]:
+    explain_missing_in(sys.modules[_name])

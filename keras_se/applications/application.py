@@ -1,21 +1,30 @@
 """A row of the zoo, called as a builder of Keras Applications is called."""
 
-import copy
 import difflib
 import inspect
-import numbers
-from functools import partial
+import sys
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
 
 import keras
 
-from keras_se.applications.bricks import channel_axis, classifier
+from keras_se.applications.bricks import classifier
+from keras_se.applications.hints import explain_options
+from keras_se.applications.image_input import image_input, is_size
 from keras_se.layers import SqueezeExcite
+from keras_se.preprocessing import Preprocessing, decode_predictions
+from keras_se.validation import check_choice
+from keras_se.weights import WEIGHTS, Weights, find_weights
 
 # timm's rounding of the bottleneck; at the widths of ResNet-50 it is the paper's C / 16.
 TIMM_SE = partial(SqueezeExcite, ratio=16, divisor=8)
 
 # Options that say where gates go, and so change nothing in the plain twin.
 GATE_OPTIONS = ("placement", "stages")
+POOLS = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+# What stands for the default of an argument that differs between networks.
+DEFAULT = "default"
 
 
 class Application:
@@ -24,7 +33,7 @@ class Application:
     Args:
         name: The network's name, as the papers write it in Keras's case.
         trunk: A function of a Keras tensor and the SE factory that gives the last feature map.
-        twin: The plain twin's name; by default the same without `SE`.
+        twin_name: The plain twin's name; by default the same without `SE`.
         se: The SE factory as published: a callable with a `name` argument that makes a layer.
         head: A function of the feature map, the classes and the activation, and of `name` and
             `dropout`, that gives the predictions.
@@ -33,53 +42,78 @@ class Application:
         size: Default side of the square input, in pixels.
         min_size: Least legal side of the input, in pixels.
         options: Names of the `arguments` that may also be given when the network is built.
+        is_twin: Whether this is a plain network, without SE.
         **arguments: What the trunk takes to become this network.
+
+    Attributes:
+        name: The network's name.
+        fields: All arguments of this class by name; `Application(**fields)` is the same network.
     """
 
     def __init__(  # noqa: PLR0913 (the columns of the table)
         self,
-        name,
-        trunk,
+        name: str,
+        trunk: Callable,
         *,
-        twin=None,
-        se=TIMM_SE,
-        head=classifier,
-        head_layers=("fc",),
-        dropout=0.0,
-        size=224,
-        min_size=32,
-        options=(),
-        **arguments,
+        twin_name: str | None = None,
+        se: Callable = TIMM_SE,
+        head: Callable = classifier,
+        head_layers: tuple = ("fc",),
+        dropout: float = 0.0,
+        size: int = 224,
+        min_size: int = 32,
+        options: tuple = (),
+        is_twin: bool = False,
+        **arguments: Any,
     ):
-        self.name = name
-        # What a variant is one of, and the options that make it that.
-        self._origin, self._chosen = self, {}
-        self.twin = twin or name.replace("SE", "", 1)
-        self.size = size
-        self.min_size = min_size
-        self.options = options
-        self._trunk = partial(trunk, **arguments)
-        self._se = se
-        self._head = partial(head, dropout=dropout, name=head_layers[-1])
-        self._head_layers = head_layers
+        own = {key: value for key, value in locals().items() if key not in ("self", "arguments")}
+        self.fields = own | arguments
+        self.name = self.__name__ = name
+        self.size, self.min_size, self.options = size, min_size, options
+        self.is_twin = is_twin
+        self._arguments = arguments
+        self._twin_name = twin_name or name.replace("SE", "", 1)
+        # What this network is a variant of, and the options that make it that.
+        self._base, self._changed = self, {}
         self.__signature__ = self._signature()
+        self.__doc__ = self._documentation()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"keras_se.applications.{self.name}"
 
+    def _signature(self):
+        """What calling this network takes, its own options by name."""
+        call = inspect.signature(type(self).__call__)
+        trunk = inspect.signature(partial(self.fields["trunk"], **self._arguments)).parameters
+        usual = {"weights": self.default_weights, "se": not self.is_twin}
+        own = [
+            one.replace(default=usual.get(one.name, one.default))
+            for one in call.parameters.values()
+            if one.name not in ("self", "options")
+        ]
+        own += [trunk[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in self.options]
+        return call.replace(parameters=own)
+
     @property
-    def weights(self):
-        """The published checkpoints, best documented first; `weights="imagenet"` is the first."""
-        return self.pretrained_weights()
+    def weights(self) -> tuple[Weights, ...]:
+        """The published checkpoints; `weights="imagenet"` is the first that ImageNet trained."""
+        return WEIGHTS.get(self.name, ())
 
-    def pretrained_weights(self, se=True):
-        """The published checkpoints of this network, or of its plain twin if `se` is false."""
-        from keras_se.weights import WEIGHTS
+    @property
+    def default_weights(self) -> str:
+        """The `weights` that the network is built with if none are named."""
+        return self.weights[0].tag if len(self.weights) == 1 else "imagenet"
 
-        return WEIGHTS.get(self.twin if se is False else self.name, ())
+    @cached_property
+    def twin(self) -> "Application":
+        """The same network without SE, or with SE if this one is without."""
+        names = {"name": self._twin_name, "twin_name": self.name, "is_twin": not self.is_twin}
+        twin = Application(**self.fields | names)
+        twin.twin = self
+        return twin
 
-    def variant(self, **options):
-        """The network that other `options` make, with weights of its own if there are any.
+    def replace(self, **options: Any) -> "Application":
+        """Returns the network that other options make, with weights of its own if there are any.
 
         Args:
             **options: Values of what `.options` names.
@@ -92,261 +126,310 @@ class Application:
 
         Example:
         >>> from keras_se.applications import SEResNet50
-        >>> SEResNet50.variant(placement="pre")
+        >>> SEResNet50.replace(placement="pre")
         keras_se.applications.SEResNet50_pre
         """
         unknown = options.keys() - set(self.options)
         if unknown:
-            legal = ", ".join(self.options) or "none"
-            raise TypeError(
-                f"{self.name} has no option {', '.join(sorted(unknown))}. Its options: {legal}"
-            )
-        origin = self._origin
-        usual = inspect.signature(origin._trunk).parameters
-        chosen = self._chosen | options
-        changed = {name: one for name, one in chosen.items() if one != usual[name].default}
+            raise TypeError(explain_options(self.name, unknown, self.options))
+        if self.is_twin:
+            return self.twin.replace(**options).twin
+        base = self._base
+        usual = inspect.signature(base.fields["trunk"]).parameters
+        changed = {
+            name: value
+            for name, value in (self._changed | options).items()
+            if value != base._arguments.get(name, usual[name].default)
+        }
         if not changed:
-            return origin
-        variant = copy.copy(origin)
-        variant._chosen = changed
-        variant._trunk = partial(origin._trunk, **changed)
-        variant.name += "".join(map(_label, changed.values()))
+            return base
         # Where the gates are makes no difference to a network without any.
-        whole = [one for name, one in changed.items() if name not in GATE_OPTIONS]
-        variant.twin += "".join(map(_label, whole))
-        variant.__signature__ = variant._signature()
+        of_twin = [value for name, value in changed.items() if name not in GATE_OPTIONS]
+        names = {
+            "name": base.name + "".join(map(_label, changed.values())),
+            "twin_name": base._twin_name + "".join(map(_label, of_twin)),
+        }
+        variant = Application(**base.fields | changed | names)
+        variant._base, variant._changed = base, changed
         return variant
 
-    def preprocess_input(self, images, weights="imagenet", data_format=None, *, se=True):
-        """Normalises `images` (0 to 255) as the named checkpoint wants them.
+    def preprocessing(self, weights: str = DEFAULT) -> Preprocessing:
+        """Returns how an image becomes the input that a checkpoint was trained on.
 
-        See `keras_se.preprocessing.preprocess_input`; `se=False` names the plain twin's
-        checkpoints.
+        Args:
+            weights: `"imagenet"` or a tag of `.weights`; by default those that the network is
+                built with.
+
+        Raises:
+            ValueError: If there is no such checkpoint.
+
+        Example:
+        >>> from keras_se.applications import SEResNet50
+        >>> SEResNet50.preprocessing().size
+        224
         """
-        from keras_se.preprocessing import preprocess_input
+        return self._published(weights).preprocessing
 
-        return preprocess_input(images, self._row(weights, se), data_format=data_format)
+    def preprocess_input(
+        self, images: Any, weights: str = DEFAULT, data_format: str | None = None
+    ) -> Any:
+        """Normalizes pixels from 0 to 255 as a checkpoint wants them.
 
-    def load_image(self, image, weights="imagenet", *, se=True):
-        """Decodes, resizes and crops an image file as the named checkpoint wants it.
-
-        See `keras_se.preprocessing.load_image`; `se=False` names the plain twin's checkpoints.
+        See `keras_se.preprocessing.Preprocessing.normalize`; `.twin` has the plain twin's own.
         """
-        from keras_se.preprocessing import load_image
+        return self.preprocessing(weights).normalize(images, data_format=data_format)
 
-        return load_image(image, self._row(weights, se))
+    def load_image(self, image: Any, weights: str = DEFAULT) -> Any:
+        """Decodes, resizes and crops an image file as a checkpoint wants it.
 
-    def decode_predictions(self, predictions, top=5, weights="imagenet", *, se=True):
-        """Gives the `top` classes of each prediction as (synset, name, score).
-
-        See `keras_se.preprocessing.decode_predictions`; the synset is `None` for weights of another
-        dataset than ImageNet.
+        See `keras_se.preprocessing.Preprocessing.load_image`; `.twin` has the plain twin's own.
         """
-        from keras_se.preprocessing import decode_predictions
+        return self.preprocessing(weights).load_image(image)
 
-        row = None if weights == "imagenet" else self._row(weights, se)
-        return decode_predictions(predictions, top=top, weights=row)
+    def decode_predictions(self, predictions: Any, top: int = 5, weights: str = DEFAULT) -> list:
+        """Names the `top` classes of each prediction as `(synset, name, score)`.
+
+        See `keras_se.preprocessing.decode_predictions`; the synset is `None` for weights of
+        another dataset than ImageNet.
+        """
+        names = None
+        if weights != DEFAULT or self.weights:
+            checkpoint = self._published(weights)
+            if checkpoint.labels is None:
+                raise ValueError(
+                    f"The {checkpoint.classes} classes of {checkpoint.tag} of {self.name} have no "
+                    "names here: use keras_se.preprocessing.decode_predictions with class_names="
+                )
+            names = checkpoint.class_names
+        return decode_predictions(predictions, top=top, class_names=names)
 
     def __call__(  # noqa: PLR0913 (the contract of Keras Applications, and `se`)
         self,
-        include_top=True,
-        weights="imagenet",
-        input_tensor=None,
-        input_shape=None,
-        pooling=None,
-        classes=1000,
-        classifier_activation="softmax",
-        name=None,
+        include_top: bool = True,
+        weights: Any = DEFAULT,
+        input_tensor: Any = None,
+        input_shape: tuple | None = None,
+        pooling: str | None = None,
+        classes: int | None = None,
+        classifier_activation: str | Callable | None = "softmax",
+        name: str | None = None,
         *,
-        se=True,
-        **options,
-    ):
+        se: Any = None,
+        include_preprocessing: bool = False,
+        preprocessing: Preprocessing | None = None,
+        dropout: float | None = None,
+        drop_path: float = 0.0,
+        **options: Any,
+    ) -> keras.Model:
         """Builds the network, with the contract of Keras Applications.
 
         Args:
             include_top: Whether to end in global average pooling and a classifier.
             weights: `None` (random), `"imagenet"` (the first published checkpoint), a tag of
                 `.weights`, `"hf://owner/repo"`, or the path of a `.safetensors`, `.pth`,
-                `.pth.tar`, `.weights.h5` or `.keras` file.
+                `.pth.tar`, `.weights.h5` or `.keras` file. By default the only checkpoint of a
+                network that has one, else `"imagenet"`.
             input_tensor: Keras tensor to use as the image input.
             input_shape: Shape of one image, `(height, width, channels)` or, channels first,
                 `(channels, height, width)`, in pixels; sizes may be `None`. By default the
                 network's own size with the top and any size without. With weights for 3 channels
                 any other number works too: the first kernel is summed or tiled, as timm does.
             pooling: Without the top, `"avg"`, `"max"` or `None` for the feature map.
-            classes: Number of classes, or `None` for as many as the weights have. If the weights
-                have another number, the trunk is loaded, the head is left random, and a log line
-                says so.
+            classes: Number of classes; by default as many as the weights have, 1000 without
+                weights. If the weights have another number, the trunk is loaded, the head is left
+                random, and a log line says so.
             classifier_activation: Activation of the head; `None` gives logits.
             name: The model's name; by default the network's in lower case.
             se: `True` for SE as published, `False` for the plain twin, or a factory: a callable
                 with a `name` argument that makes a layer, such as
                 `functools.partial(SqueezeExcite, ratio=8)`.
+            include_preprocessing: Whether the model takes pixels from 0 to 255 and normalizes
+                them itself.
+            preprocessing: How images become the input, for weights that are not published and
+                for `weights=None` with `include_preprocessing`.
+            dropout: Fraction of the features that the head drops in training; by default that of
+                the paper.
+            drop_path: Fraction of images for which training leaves out the last residual branch,
+                rising linearly from zero for the first (stochastic depth).
             **options: What `.options` names: `placement` and `stages` of the gates, `alpha` or
-                `scale` of the widths, `groups`. See the trunk's module; `.variant(**options)` is
+                `scale` of the widths, `groups`. See the trunk's module; `.replace(**options)` is
                 the network they make.
 
         Returns:
-            A functional `keras.Model`.
+            A functional `keras.Model`. Its attributes `preprocessing` and `class_names` say what
+            its weights want and tell apart, or are `None` if that is not known.
 
         Raises:
             ValueError: If an argument is not legal, there are no such weights, or they do not fit.
             TypeError: If the network has no such option.
             OSError: If weights can be neither read nor downloaded.
         """
+        call = {key: value for key, value in locals().items() if key not in ("self", "options")}
         if options:
-            given = (include_top, weights, input_tensor, input_shape, pooling, classes)
-            return self.variant(**options)(*given, classifier_activation, name, se=se)
-        factory = self._factory(se)
-        self._check(include_top, weights, pooling, classes)
-        rows = self.pretrained_weights(se)
-        if weights == "imagenet" and all(row.class_names for row in rows):
-            raise ValueError(self._no_weights(se))
-        source = None
-        if weights is not None:
-            from keras_se.weights.sources import open_weights
-
-            # Before the network is built, so that a wrong name or file costs no time.
-            source = open_weights(weights, rows, network=self._network_name(se))
-            classes = classes or source.classes(self._head_layers)
-        inputs = self._inputs(input_tensor, input_shape, include_top)
-        x = self._trunk(inputs, factory)
-        if include_top:
-            x = self._head(x, classes, classifier_activation)
-        elif pooling:
-            pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPool2D}
-            x = pool[pooling](name=f"{pooling}_pool")(x)
-        if input_tensor is not None:
-            inputs = keras.utils.get_source_inputs(input_tensor)
-            # A list of one would make every call of the model with one tensor warn.
-            inputs = inputs[0] if len(inputs) == 1 else inputs
-        model = keras.Model(inputs, x, name=name or self._network_name(se).lower())
+            return self.replace(**options)(**call)
+        if (se is False) != self.is_twin and se is not None:
+            return self.twin(**call)
+        _check(include_top, pooling, classes)
+        factory = None if self.is_twin else self._factory(se)
+        published, source = self._checkpoint(weights)
+        preprocessing = preprocessing or (published and published.preprocessing)
+        if classes is None and include_top:
+            classes = source.classes(self.fields["head_layers"]) if source else 1000
+        side = self.size if include_top else None
+        inputs = image_input(input_tensor, input_shape, side, self.min_size, self.name)
+        x = inputs
+        if include_preprocessing:
+            x = _required(preprocessing, weights).rescaling()(x)
+        x = self._trunk()(x, factory)
+        x = self._top(x, include_top, classes, classifier_activation, pooling, dropout)
+        model = keras.Model(_source(input_tensor, inputs), x, name=name or self.name.lower())
         if source is not None:
-            source.load_into(model, self._head_layers)
-        return model
+            source.load_into(model, self.fields["head_layers"])
+        if drop_path:
+            model = _with_drop_path(model, drop_path, input_tensor)
+        return _described(model, preprocessing, include_preprocessing, published)
 
-    def _signature(self):
-        """What calling this network takes, its own options by name."""
-        call = inspect.signature(type(self).__call__)
-        trunk = inspect.signature(self._trunk).parameters
-        kept = [one for one in call.parameters.values() if one.name not in ("self", "options")]
-        own = [trunk[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in self.options]
-        return call.replace(parameters=kept + own)
+    def _top(self, x, include_top, classes, activation, pooling, dropout):
+        """What follows the last feature map."""
+        if include_top:
+            dropout = self.fields["dropout"] if dropout is None else dropout
+            name = self.fields["head_layers"][-1]
+            return self.fields["head"](x, classes, activation, dropout=dropout, name=name)
+        return POOLS[pooling](name=f"{pooling}_pool")(x) if pooling else x
 
-    def _network_name(self, se):
-        return self.twin if se is False else self.name
+    def _trunk(self):
+        return partial(self.fields["trunk"], **self._arguments)
 
-    def _row(self, weights, se):
-        from keras_se.weights import find
-
-        name = self._network_name(se)
-        if not self.pretrained_weights(se):
-            has = f"its plain twin: se=False of {self.name}"
-            has = (
-                has
-                if self.pretrained_weights(se=False)
-                else "a network that has, such as SEResNet50"
-            )
+    def _factory(self, se):
+        """What makes the gates: a function of their layer's name and, in some families, width."""
+        if se in (None, True):
+            return self.fields["se"]
+        if isinstance(se, keras.layers.Layer) or not callable(se):
+            hint = ""
+            if isinstance(se, keras.layers.Layer):
+                kind = type(se).__name__
+                hint = f". A layer would be shared by all blocks: give {kind} or functools.partial"
             raise ValueError(
-                f"{name} has no published weights, and so no preprocessing of its own. Use that of "
-                f"{has}."
+                "`se` must be True (SE as published), False (the plain twin) or a callable with a "
+                f"`name` argument that makes a layer. Received: se={se!r}{hint}"
             )
-        return find(weights, self.pretrained_weights(se), network=name)
+        return partial(_checked_layer, se)
 
-    def _no_weights(self, se):
-        from keras_se.weights import WEIGHTS
+    def _checkpoint(self, weights):
+        """The row of the registry that `weights` names, and the checkpoint, or `None`."""
+        if weights is None:
+            return None, None
+        from keras_se.weights.sources import open_weights
 
-        if self._chosen:
+        weights = self.default_weights if weights is DEFAULT else weights
+        if weights == "imagenet" and all(row.class_names for row in self.weights):
+            raise ValueError(self._no_weights())
+        # Before the network is built, so that a wrong name or file costs no time.
+        source = open_weights(weights, self.weights, network=self.name)
+        return source.row, source
+
+    def _published(self, weights):
+        weights = self.default_weights if weights is DEFAULT else weights
+        if not self.weights:
+            has = f"keras_se.applications.get_model({self.twin.name.lower()!r})"
+            has = has if self.twin.weights else "a network that has, such as SEResNet50"
+            raise ValueError(
+                f"{self.name} has no published weights, and so no preprocessing of its own. Use "
+                f"that of {has}."
+            )
+        return find_weights(weights, self.weights, network=self.name)
+
+    def _no_weights(self):
+        if self._changed:
             # An option that is not legal has no weights either, but that is not what is wrong.
-            self._trunk(self._inputs(None, None, False), None)
-        name = self._network_name(se)
-        trained = [one for one, rows in WEIGHTS.items() if not rows[0].class_names]
-        near = difflib.get_close_matches(name, trained, 3, 0.5)
-        hints = [f"weights={one.tag!r}" for one in self.pretrained_weights(se)]
+            self._trunk()(image_input(None, None, None, self.min_size, self.name), None)
+        trained = [name for name, rows in WEIGHTS.items() if not rows[0].class_names]
+        near = difflib.get_close_matches(self.name, trained, 3, 0.5)
+        hints = [f"weights={row.tag!r}" for row in self.weights]
         hints += [f"or a network that has some, such as {', '.join(near)}"] if near else []
-        if se is not False and not self._chosen and self.pretrained_weights(se=False):
+        if not self.is_twin and not self._changed and self.twin.weights:
             hints.append(
                 f"or put gates into the trained plain twin: "
                 f"keras_se.surgery.insert_se({self.name}(se=False))"
             )
         return (
-            f"There are no published ImageNet weights of {name}. Use `weights=None` for random "
-            f"weights, the path of a file, {', '.join(hints)}".rstrip(", ")
+            f"There are no published ImageNet weights of {self.name}. Use `weights=None` for "
+            f"random weights, the path of a file, {', '.join(hints)}".rstrip(", ")
             + "."
         )
 
-    def _factory(self, se):
-        if se is True:
-            return self._se
-        if se is False:
-            return None
-        if not callable(se):
-            raise ValueError(
-                "`se` must be True (SE as published), False (the plain twin) or a callable with a "
-                f"`name` argument that makes a layer. Received: se={se!r}"
-            )
-        return partial(_checked_layer, se)
-
-    def _check(self, include_top, weights, pooling, classes):
-        if include_top not in (True, False):
-            raise ValueError(f"`include_top` must be a bool. Received: include_top={include_top!r}")
-        if pooling not in (None, "avg", "max"):
-            raise ValueError(
-                f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
-            )
-        if include_top and not (_is_size(classes) or (classes is None and weights is not None)):
-            raise ValueError(
-                "`classes` must be a positive integer, or None for as many as `weights` have. "
-                f"Received: classes={classes!r}"
-            )
-
-    def _inputs(self, input_tensor, input_shape, include_top):
-        """The tensor that the trunk begins with."""
-        if input_tensor is not None:
-            if not keras.utils.is_keras_tensor(input_tensor):
-                raise ValueError(
-                    "`input_tensor` must be a Keras tensor, such as keras.Input(...) gives. "
-                    f"Received: {type(input_tensor).__name__}"
-                )
-            shape = tuple(input_tensor.shape[1:])
-            self._check_shape("input_tensor", shape)
-            if input_shape is not None and tuple(input_shape) != shape:
-                raise ValueError(
-                    "`input_shape` must be that of `input_tensor`, or None. Received: "
-                    f"input_shape={input_shape} with an input_tensor of {shape}"
-                )
-            return input_tensor
-        if input_shape is None:
-            side = self.size if include_top else None
-            input_shape = (side, side)
-            input_shape = (*input_shape, 3) if channel_axis() == -1 else (3, *input_shape)
-        self._check_shape("input_shape", input_shape)
-        return keras.Input(tuple(input_shape))
-
-    def _check_shape(self, argument, shape):
-        axis = channel_axis()
-        legal = "(height, width, channels)" if axis == -1 else "(channels, height, width)"
-        triple = isinstance(shape, tuple | list) and len(shape) == 3
-        if not triple or not all(size is None or _is_size(size) for size in shape):
-            raise ValueError(f"`{argument}` must have the shape {legal}. Received: {shape}")
-        channels = shape[-1 if axis == -1 else 0]
-        sides = shape[:-1] if axis == -1 else shape[1:]
-        if channels is None:
-            raise ValueError(f"`{argument}` must have known channels, {legal}. Received: {shape}")
-        if any(side is not None and side < self.min_size for side in sides):
-            raise ValueError(
-                f"`{argument}` must be at least {self.min_size} pixels high and wide for "
-                f"{self.name}. Received: {shape}"
-            )
+    def _documentation(self):
+        """What `help` and notebooks show: what the network is, its weights and arguments."""
+        what = f"Builds {self.name}, "
+        what += f"{self._twin_name} without SE." if self.is_twin else "with SE."
+        module = sys.modules[self.fields["trunk"].__module__].__doc__ or ""
+        lines = [what, "", inspect.cleandoc(module), "", "Published weights:"]
+        for weights in self.weights:
+            accuracy = "" if weights.top1 is None else f"top-1 {weights.top1:.2f} %, "
+            size = f"{weights.preprocessing.size} pixels"
+            lines.append(f"    {weights.tag!r}: {accuracy}{size}, {weights.license}")
+        if not self.weights:
+            lines.append("    none, so weights=None is needed")
+        call = inspect.cleandoc(type(self).__call__.__doc__)
+        return "\n".join([*lines, "", call[call.index("Args:") :]])
 
 
-def _is_size(size):
-    return isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0
+def _check(include_top, pooling, classes):
+    check_choice("include_top", include_top, (True, False))
+    check_choice("pooling", pooling, (None, "avg", "max"))
+    if include_top and classes is not None and not is_size(classes):
+        raise ValueError(
+            "`classes` must be a positive integer, or None for as many as `weights` have. "
+            f"Received: classes={classes!r}"
+        )
 
 
-def _checked_layer(factory, name):
+def _required(preprocessing, weights):
+    if preprocessing is None:
+        raise ValueError(
+            "`include_preprocessing=True` needs published weights or `preprocessing=`, a "
+            f"keras_se.preprocessing.Preprocessing. Received: weights={weights!r}"
+        )
+    return preprocessing
+
+
+def _described(model, preprocessing, included, published):
+    """The model, with what its weights want and tell apart as attributes."""
+    model.preprocessing = preprocessing
+    if included:
+        model.preprocessing = preprocessing.replace(mean=None, std=None)
+    labels = published and published.labels
+    model.class_names = labels if labels and model.output_shape[-1] == len(labels) else None
+    return model
+
+
+def _source(input_tensor, inputs):
+    """What a model begins with that was built on `input_tensor`."""
+    if input_tensor is None:
+        return inputs
+    sources = keras.utils.get_source_inputs(input_tensor)
+    # A list of one would make every call of the model with one tensor warn.
+    return sources[0] if len(sources) == 1 else sources
+
+
+def _with_drop_path(model, drop_path, input_tensor):
+    if input_tensor is not None:
+        raise ValueError(
+            "`drop_path` goes with `input_shape`, not with `input_tensor`: the network is rebuilt. "
+            f"Received: drop_path={drop_path!r}"
+        )
+    from keras_se.surgery.drop_path import add_drop_path
+
+    return add_drop_path(model, drop_path, seed=None)
+
+
+def _checked_layer(factory, name, units=None):
     """What `factory` makes, if it is a layer: a forgotten `return` must not remove SE silently."""
-    layer = factory(name=name)
+    if units is not None and inspect.isfunction(factory):
+        takes = "units" in inspect.signature(factory).parameters
+        layer = factory(name=name, units=units) if takes else factory(name=name)
+    else:
+        layer = factory(name=name)
     if not isinstance(layer, keras.layers.Layer):
         raise ValueError(
             f"`se` must be a callable that makes a Keras layer. It made {layer!r} for {name!r}"

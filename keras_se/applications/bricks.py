@@ -9,18 +9,13 @@ name of the layer before them and a suffix.
 import keras
 from keras import layers
 
+from keras_se.data_format import channel_axis
+
 EPSILON = 1e-5
 # Inception-v3 and Inception-ResNet-v2 came from TensorFlow, where this was the default.
 INCEPTION_EPSILON = 1e-3
 # The fraction of the old statistics that is kept; PyTorch's `momentum=0.1` is the other fraction.
 MOMENTUM = 0.9
-# Of the Keras channel axes, in the order of Keras's own `data_format` names.
-CHANNEL_AXIS = {"channels_last": -1, "channels_first": 1}
-
-
-def channel_axis():
-    """The axis of the channels in the image data format that Keras is set to."""
-    return CHANNEL_AXIS[keras.config.image_data_format()]
 
 
 def conv(x, filters, kernel_size, *, strides=1, groups=1, padding="same", use_bias=False, name):

@@ -16,8 +16,9 @@ from functools import partial
 
 import keras
 
-from keras_se.applications.bricks import activate, add, channel_axis, concat, conv, norm
+from keras_se.applications.bricks import activate, add, concat, conv, norm
 from keras_se.applications.resnet import basic, bottleneck, gates, residual_stages, shortcut
+from keras_se.data_format import channel_axis
 from keras_se.layers import ShakeShake
 
 FILTERS = (16, 32, 64)

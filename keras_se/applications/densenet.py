@@ -7,7 +7,8 @@ transition, after its pooling.
 
 from keras import layers
 
-from keras_se.applications.bricks import channel_axis, concat, conv, max_pool_positive, norm
+from keras_se.applications.bricks import concat, conv, max_pool_positive, norm
+from keras_se.data_format import channel_axis
 from keras_se.validation import check_positive
 
 

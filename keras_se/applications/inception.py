@@ -16,7 +16,6 @@ from keras_se.applications.bricks import (
     INCEPTION_EPSILON,
     add,
     average_window,
-    channel_axis,
     concat,
     conv,
     max_pool_ceil,
@@ -24,6 +23,7 @@ from keras_se.applications.bricks import (
     max_pool_valid,
     norm,
 )
+from keras_se.data_format import channel_axis
 
 average_with_zeros = partial(average_window, zeros=True)
 

@@ -11,12 +11,12 @@ from keras import layers
 from keras_se.applications.bricks import (
     activate,
     add,
-    channel_axis,
     classifier,
     conv,
     depthwise,
     norm,
 )
+from keras_se.data_format import channel_axis
 from keras_se.validation import check_positive
 
 # fmt: off

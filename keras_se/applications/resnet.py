@@ -19,11 +19,11 @@ from functools import partial
 from keras_se.applications.bricks import (
     add,
     average_pool,
-    channel_axis,
     conv,
     max_pool_positive,
     norm,
 )
+from keras_se.data_format import channel_axis
 
 FILTERS = (64, 128, 256, 512)
 PLACEMENTS = ("standard", "pre", "post", "identity", "inside")

@@ -3,7 +3,8 @@
 They were trained with timm, whose `byobnet.py` is their only description; names are its own.
 """
 
-from keras_se.applications.bricks import add, channel_axis, conv, max_pool, norm
+from keras_se.applications.bricks import add, conv, max_pool, norm
+from keras_se.data_format import channel_axis
 
 
 def resnet_ts(x, se, *, depths, filters, group_width=None, pooled, last=None):

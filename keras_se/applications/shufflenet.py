@@ -12,13 +12,13 @@ from keras import layers
 from keras_se.applications.bricks import (
     activate,
     add,
-    channel_axis,
     concat,
     conv,
     depthwise,
     max_pool_positive,
     norm,
 )
+from keras_se.data_format import channel_axis
 from keras_se.layers import ChannelShuffle
 from keras_se.validation import check_positive
 

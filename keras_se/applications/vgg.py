@@ -7,7 +7,8 @@ convolutions, so that images of any size will do.
 
 from keras import layers
 
-from keras_se.applications.bricks import activate, channel_axis, classifier, conv, norm
+from keras_se.applications.bricks import activate, classifier, conv, norm
+from keras_se.data_format import channel_axis
 from keras_se.layers import PoolToMinimumSize
 
 # The filters of the convolutions of each stage: configurations A, B, D and E of the paper.

@@ -3,7 +3,6 @@
 from keras_se.augmentation.batch_augmentation import BatchAugmentation
 from keras_se.augmentation.mixing import Mixing
 from keras_se.augmentation.transforms import (
-    NORMALIZATIONS,
     TRANSFORMS,
     Augmentation,
     normalization,
@@ -13,7 +12,6 @@ from keras_se.augmentation.transforms import (
 )
 
 __all__ = [
-    "NORMALIZATIONS",
     "TRANSFORMS",
     "Augmentation",
     "BatchAugmentation",

@@ -9,27 +9,11 @@ from keras import layers, ops
 
 from keras_se.augmentation import image_layers
 from keras_se.augmentation.seeds import StepSeeds, fold_in
-from keras_se.weights.registry import (
-    CIFAR10_MEAN,
-    CIFAR10_STD,
-    HALF,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    ONE,
-    ZERO,
-)
+from keras_se.preprocessing import NORMALIZATIONS
 
 # Keras looks at two batches before it trains on TensorFlow. When the layers still counted their
 # draws themselves, as they did for the published results of the digits, these two counted.
 FIRST_STEP = 2
-# Means and standard deviations of the channels, of pixels from 0 to 1.
-NORMALIZATIONS = {
-    "none": (ZERO, ONE),
-    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
-    "half": (HALF, HALF),
-    "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
-    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-}
 
 
 @dataclass(frozen=True)

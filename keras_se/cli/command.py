@@ -40,25 +40,24 @@ def add_weights(parser, metavar="TAG_OR_FILE"):
     )
 
 
-def registry_row(application, se, weights, preprocessing):
-    """The registry's row whose preprocessing to use.
+def find_preprocessing(application, weights, preprocessing):
+    """The row of the registry whose preprocessing to use.
 
     That is `preprocessing`, `NETWORK.TAG` or a tag of this network; else that of `weights`, if it
     is a tag; else, for the weights of a file, the network's first.
     """
-    from keras_se import applications
-    from keras_se.weights import find
+    from keras_se.applications import get_model
+    from keras_se.weights import find_weights
 
     if preprocessing and "." in preprocessing:
         network, _, preprocessing = preprocessing.partition(".")
-        application, se = applications.find(network)
-    rows = application.pretrained_weights(se)
-    name = application.name if se else application.twin
-    tag = preprocessing or weights
+        application = get_model(network)
+    rows, name = application.weights, application.name
+    tag = preprocessing or weights or application.default_weights
     if preprocessing or tag == "imagenet" or tag in {row.tag for row in rows}:
-        return find(tag, rows, network=name)
+        return find_weights(tag, rows, network=name)
     if not (tag.startswith("hf://") or Path(tag).is_file()):
-        find(tag, rows, network=name)
+        find_weights(tag, rows, network=name)
     if not rows:
         raise ValueError(
             f"{name} has no published weights, so its images have no known size: name those of "

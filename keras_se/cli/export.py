@@ -8,9 +8,9 @@ from pathlib import Path
 from keras_se.cli.command import (
     OK,
     add_weights,
+    find_preprocessing,
     load_model,
     one_line,
-    registry_row,
 )
 
 FORMATS = (
@@ -123,14 +123,10 @@ def _model(options):
 
         return load_model(options), class_names_beside(options.model)
     from keras_se import applications
-    from keras_se.preprocessing import class_names
 
-    application, se = applications.find(options.model)
-    weights = options.weights or "imagenet"
-    model = application(weights=weights, classes=None, se=se)
-    rows = application.pretrained_weights(se)
-    row = next((one for one in rows if weights in ("imagenet", one.tag)), None)
-    return model, row and class_names(row)
+    application = applications.get_model(options.model)
+    model = application(weights=options.weights or application.default_weights)
+    return model, model.class_names
 
 
 def _lines(path):
@@ -140,8 +136,6 @@ def _lines(path):
 def _calibration(options, model, preprocessing):
     """The images of the folder, as the written network takes them."""
     import numpy as np
-
-    from keras_se.preprocessing import load_image, preprocess_input
 
     row = preprocessing or _own_row(options)
     sides = {side for side in model.inputs[0].shape[1:-1] if side is not None}
@@ -154,13 +148,13 @@ def _calibration(options, model, preprocessing):
     images = []
     for file in files:
         try:
-            images.append(load_image(file, row))
+            images.append(row.load_image(file))
         except (ValueError, OSError) as error:
             print(f"keras-se: skipped {file}: {one_line(error)}", file=sys.stderr)
     if not images:
         raise ValueError(f"--calibration: there are no images in {str(options.calibration)!r}")
     images = np.stack(images)
-    return images if preprocessing else preprocess_input(images, row, data_format="channels_last")
+    return images if preprocessing else row.normalize(images, data_format="channels_last")
 
 
 def _own_row(options):
@@ -172,8 +166,8 @@ def _own_row(options):
             "--calibration of a .keras file goes with --preprocessing NETWORK.TAG, which says how "
             "images become its input"
         )
-    application, se = applications.find(options.model)
-    return registry_row(application, se, options.weights or "imagenet", None)
+    application = applications.get_model(options.model)
+    return find_preprocessing(application, options.weights, None).preprocessing
 
 
 def _preprocessing(options):
@@ -185,6 +179,6 @@ def _preprocessing(options):
     if options.model.endswith(".keras"):
         if "." not in options.preprocessing:
             raise ValueError("--preprocessing of a .keras file must name weights: NETWORK.TAG")
-        return registry_row(None, None, None, options.preprocessing)
-    application, se = applications.find(options.model)
-    return registry_row(application, se, options.weights or "imagenet", options.preprocessing)
+        return find_preprocessing(None, None, options.preprocessing).preprocessing
+    application = applications.get_model(options.model)
+    return find_preprocessing(application, options.weights, options.preprocessing).preprocessing

@@ -4,7 +4,8 @@ import csv
 import importlib.resources
 import io
 
-from keras_se.applications import rows
+from keras_se.applications import get_model, list_models
+from keras_se.formatting import text_table
 
 SIZES = "sizes.csv"
 FIELDS = ("network", "parameters", "multiply_adds", "twin_parameters", "twin_multiply_adds")
@@ -52,7 +53,7 @@ def networks():
     """
     known = sizes()
     table = [("network", "pixels", "parameters", "GMACs", "top-1 %", "license", "weights")]
-    for row in rows().values():
+    for row in map(get_model, list_models()):
         cost, best = known[row.name], row.weights[0] if row.weights else None
         table.append(
             (
@@ -65,7 +66,7 @@ def networks():
                 ", ".join(one.tag for one in row.weights) or "-",
             )
         )
-    return aligned(table, "<>>>><<")
+    return text_table(table, "<>>>><<")
 
 
 def checkpoints():
@@ -75,13 +76,13 @@ def checkpoints():
         A text of aligned columns.
     """
     table = [("network", "weights", "pixels", "classes", "top-1 %", "top-5 %", "license", "source")]
-    for row in rows().values():
-        for name, se in ((row.name, True), (row.twin, False)):
-            for one in row.pretrained_weights(se):
+    for row in map(get_model, list_models()):
+        for network in (row, row.twin):
+            for one in network.weights:
                 measured = (_accuracy(one.top1), _accuracy(one.top5), one.license or "none named")
-                size = (str(one.size), str(one.classes))
-                table.append((name, one.tag, *size, *measured, one.source))
-    return aligned(table, "<<>>>><<")
+                size = (str(one.preprocessing.size), str(one.classes))
+                table.append((network.name, one.tag, *size, *measured, one.source))
+    return text_table(table, "<<>>>><<")
 
 
 def markdown():
@@ -95,29 +96,17 @@ def markdown():
         "| network | pixels | parameters | of them SE | GMACs | weights | top-1 % | twin's |",
         "|---|---:|---:|---:|---:|---|---:|---:|",
     ]
-    for row in rows().values():
+    for row in map(get_model, list_models()):
         cost = known[row.name]
         added = cost["parameters"] - cost["twin_parameters"]
         tags = ", ".join(f"`{one.tag}`" for one in row.weights) or "-"
-        best = [checkpoints[:1] for checkpoints in (row.weights, row.pretrained_weights(se=False))]
+        best = [checkpoints[:1] for checkpoints in (row.weights, row.twin.weights)]
         accuracies = [_accuracy(one[0].top1) if one else "-" for one in best]
         lines.append(
             f"| `{row.name}` | {row.size} | {cost['parameters']:,} | {added:,} "
             f"| {cost['multiply_adds'] / 1e9:.3f} | {tags} | {' | '.join(accuracies)} |"
         )
     return "\n".join(lines)
-
-
-def aligned(table, directions):
-    """Lines up the columns of `table`, rows of texts, to the left (`<`) or the right (`>`)."""
-    widths = [max(len(line[column]) for line in table) for column in range(len(directions))]
-    return "\n".join(
-        "  ".join(
-            f"{text:{direction}{width}}"
-            for text, direction, width in zip(line, directions, widths, strict=True)
-        ).rstrip()
-        for line in table
-    )
 
 
 def _accuracy(value):

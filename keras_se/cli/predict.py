@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from keras_se.cli.command import OK, SOME_SKIPPED, one_line, registry_row
+from keras_se.cli.command import OK, SOME_SKIPPED, find_preprocessing, one_line
 
 BATCH = 16
 
@@ -19,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="TAG_OR_FILE",
-        default="imagenet",
-        help="a tag of `keras-se list --weights`, hf://owner/repo or a file (default: imagenet)",
+        default=None,
+        help="a tag of `keras-se list --weights`, hf://owner/repo or a file (default: the "
+        "network's only ones, or imagenet)",
     )
     parser.add_argument(
         "--preprocessing",
@@ -44,13 +45,14 @@ def run(options: argparse.Namespace) -> int:
     """Runs `predict`; returns the exit status."""
     from keras_se import applications
 
-    application, se = applications.find(options.network)
-    row = registry_row(application, se, options.weights, options.preprocessing)
+    application = applications.get_model(options.network)
+    weights = options.weights or application.default_weights
+    row = find_preprocessing(application, weights, options.preprocessing)
     # Before the model is loaded, so that a typing error costs no download.
     readable = _load_images(options.images, row)
     if readable:
-        model = application(weights=options.weights, input_shape=_any_size(), classes=None, se=se)
-        row = _with_own_names(row, options.weights, model.output_shape[-1])
+        model = application(weights=weights, input_shape=_any_size())
+        row = _with_own_names(row, weights, model.output_shape[-1])
         for start in range(0, len(readable), BATCH):
             _print_predictions(model, readable[start : start + BATCH], row, options.top)
     return OK if len(readable) == len(options.images) else SOME_SKIPPED
@@ -70,20 +72,17 @@ def _with_own_names(row, weights, classes):
 
 def _any_size():
     """Three channels: the size of the images is that of their preprocessing, not the network's."""
-    import keras
+    from keras_se.data_format import image_shape
 
-    first = keras.config.image_data_format() == "channels_first"
-    return (3, None, None) if first else (None, None, 3)
+    return image_shape(None, None)
 
 
 def _load_images(paths, row):
     """The decoded images that can be read, with their paths; reports the others."""
-    from keras_se.preprocessing import load_image
-
     images = []
     for path in paths:
         try:
-            images.append((path, load_image(path, row)))
+            images.append((path, row.preprocessing.load_image(path)))
         except (ValueError, OSError) as error:
             print(f"keras-se: skipped {path}: {one_line(error)}", file=sys.stderr)
     return images
@@ -93,15 +92,15 @@ def _print_predictions(model, images, row, top):
     import keras
     import numpy as np
 
-    from keras_se.preprocessing import decode_predictions, preprocess_input
+    from keras_se.preprocessing import decode_predictions
 
     pixels = np.stack([image for _, image in images])
-    batch = preprocess_input(pixels, row, data_format="channels_last")
+    batch = row.preprocessing.normalize(pixels, data_format="channels_last")
     if keras.config.image_data_format() == "channels_first":
         batch = batch.transpose(0, 3, 1, 2)
     predictions = model.predict(batch, verbose=0)
     if predictions.shape[1] == len(row.class_names or range(1000)):
-        named = decode_predictions(predictions, top=top, weights=row if row.class_names else None)
+        named = decode_predictions(predictions, top=top, class_names=row.class_names)
     else:
         named = [_numbered(scores, top) for scores in predictions]
     for (path, _), best in zip(images, named, strict=True):

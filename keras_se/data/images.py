@@ -6,13 +6,12 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
 from keras_se.augmentation.crop import random_box
 from keras_se.data_format import channel_axis, image_shape
-from keras_se.preprocessing import load_image, open_image, to_rgb
+from keras_se.preprocessing import Preprocessing, open_image, to_rgb
 
 
 class LazyImages:
@@ -38,7 +37,7 @@ class LazyImages:
     ):
         self.sources = list(sources)
         self.size = size
-        self._row = SimpleNamespace(size=size, crop=crop, interpolation=interpolation)
+        self._row = Preprocessing(size=size, crop=crop, interpolation=interpolation)
         self.skipped, self.broken = set(), set()
         self._lock = threading.Lock()
 
@@ -101,7 +100,7 @@ class LazyImages:
         try:
             image = source() if callable(source) else source
             if random is None:
-                return load_image(image, self._row)
+                return self._row.load_image(image)
             return _random_crop(image, self._row, random, min_area)
         except Exception as error:  # Pillow's decoders raise almost anything on damaged files.
             with self._lock:

@@ -133,20 +133,17 @@ def evaluate_network(name, weights, data_name, batch_size=64, size=None):
         ValueError: If there is no such network, weights or data, or the classes do not fit.
         OSError: If the weights or the data cannot be read.
     """
-    from keras_se.weights import find
-
-    application, se = applications.find(name)
+    application = applications.get_model(name)
     data.check(data_name)
-    network_name = application.name if se else application.twin
-    row = find(weights, application.pretrained_weights(se), network=network_name)
-    size = row.size if size is None else size
-    resized = {"size": size, "crop": row.crop, "interpolation": row.interpolation}
+    looks = application.preprocessing(weights)
+    size = looks.size if size is None else size
+    resized = {"size": size, "crop": looks.crop, "interpolation": looks.interpolation}
     dataset = data.load(data_name, **resized, decode_train=False)
-    network = application(weights=weights, input_shape=dataset.image_shape, classes=None, se=se)
+    network = application(weights=weights, input_shape=dataset.image_shape)
     return _measured(
         network,
         dataset,
-        lambda images: application.preprocess_input(255 * images, weights, se=se),
+        lambda images: looks.normalize(255 * images),
         batch_size,
     )
 

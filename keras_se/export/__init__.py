@@ -88,8 +88,8 @@ def export_model(
         fold: Whether to rewrite the network for inference by `keras_se.fold` first. A state dict
             never is: its names are those of the network as it was trained. 8-bit integers always
             are, since they hold a batch norm as a part of its convolution only.
-        preprocessing: A `keras_se.weights.Weights` whose normalisation is baked in: the input is
-            then `uint8`, values 0 to 255, resized by the caller. `None` for none.
+        preprocessing: A `Preprocessing` whose normalization is baked in: the input is then
+            `uint8`, values 0 to 255, resized by the caller. `None` for none.
         class_names: Names of the classes in the order of the output, for the metadata.
         calibration: For `"litert_int8"`, images as the written network takes them, which fix the
             ranges of its integers; some hundreds that look like those it will see.

@@ -165,18 +165,10 @@ def _as_trained(images, preprocessing):
     """Images as the network itself takes them."""
     if preprocessing is None:
         return images
-    from keras_se.preprocessing import preprocess_input
-
-    return preprocess_input(images, preprocessing)
+    return preprocessing.normalize(images)
 
 
 def _normalized(network, preprocessing):
     """`network` of values from 0 to 255."""
-    from keras_se.preprocessing import normalization
-
-    scale, offset = normalization(preprocessing)
-    if channel_axis() == 1:
-        scale, offset = ([[[value]] for value in values] for values in (scale, offset))
     images = keras.Input(tuple(network.inputs[0].shape[1:]), dtype="uint8", name=INPUT)
-    x = keras.layers.Rescaling(scale, offset, name="normalization")(images)
-    return inline(network, images, x, lambda node, copy: None)
+    return inline(network, images, preprocessing.rescaling()(images), lambda node, copy: None)

@@ -50,9 +50,7 @@ def verify(inference_model, run, calibration=None):
 def outputs(model, images, preprocessing=None):
     """What `model` gives for `images`, as a list of arrays."""
     if preprocessing is not None:
-        from keras_se.preprocessing import preprocess_input
-
-        images = preprocess_input(images, preprocessing)
+        images = preprocessing.normalize(images)
     results = keras.tree.flatten(model(images, training=False))
     return [keras.ops.convert_to_numpy(one) for one in results]
 

@@ -49,7 +49,7 @@ class PoolToMinimumSize(layers.Layer):
     >>> x = ops.reshape(ops.arange(2, dtype="float32"), (1, 1, 2, 1))
     >>> tuple(PoolToMinimumSize(3)(x).shape)
     (1, 3, 3, 1)
-    >>> [float(one) for one in Enlarge(3)(x)[0, 0, :, 0]]
+    >>> [float(one) for one in PoolToMinimumSize(3)(x)[0, 0, :, 0]]
     [0.0, 0.5, 1.0]
     """
 

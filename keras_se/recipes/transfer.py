@@ -54,9 +54,9 @@ def preprocessing(recipe: Recipe) -> dict | None:
     Raises:
         ValueError: If the weights are neither a tag nor `hf://` nor a file.
     """
-    from keras_se.applications import find
-    from keras_se.augmentation import NORMALIZATIONS
-    from keras_se.weights import find as find_row
+    from keras_se.applications import get_model
+    from keras_se.preprocessing import normalization_name
+    from keras_se.weights import find_weights
 
     weights = recipe.weights
     if not weights:
@@ -64,15 +64,17 @@ def preprocessing(recipe: Recipe) -> dict | None:
     if Path(weights).is_file():
         before = recipe_beside(weights)
         return before and {name: getattr(before, name) for name in FIELDS}
-    application, se = find(recipe.network)
-    rows = application.pretrained_weights(se)
+    application = get_model(recipe.network)
+    rows = application.weights
     if weights.startswith("hf://"):
         row = next((row for row in rows if weights == f"hf://{row.source}"), None)
     else:
-        row = find_row(weights, rows, network=application.name if se else application.twin)
-    names = {statistics: name for name, statistics in NORMALIZATIONS.items()}
-    resized = row and {name: getattr(row, name) for name in FIELDS[1:]}
-    return row and {"normalize": names[row.mean, row.std], **resized}
+        row = find_weights(weights, rows, network=application.name)
+    if row is None:
+        return None
+    looks = row.preprocessing
+    resized = {name: getattr(looks, name) for name in FIELDS[1:]}
+    return {"normalize": normalization_name(looks.mean, looks.std), **resized}
 
 
 def require_normalization(recipe: Recipe) -> None:

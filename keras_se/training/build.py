@@ -2,9 +2,9 @@
 
 import keras
 
-from keras_se.applications import find
+from keras_se.applications import get_model
+from keras_se.surgery.drop_path import add_drop_path
 from keras_se.training.phases import classifier
-from keras_se.training.stochastic_depth import drop_branches
 
 
 def build(recipe, dataset, se=True):
@@ -24,7 +24,7 @@ def build(recipe, dataset, se=True):
         ValueError: If the images are too small for the network, or the weights do not fit.
         OSError: If the weights cannot be read or downloaded.
     """
-    application, _ = find(recipe.network)
+    application = get_model(recipe.network)
     keras.utils.set_random_seed(recipe.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.precision)
@@ -39,7 +39,7 @@ def build(recipe, dataset, se=True):
         if recipe.weights and recipe.head_epochs:
             _draw(classifier(network))
         if recipe.stochastic_depth:
-            network = drop_branches(network, recipe.stochastic_depth, recipe.seed)
+            network = add_drop_path(network, recipe.stochastic_depth, recipe.seed)
         return network
     finally:
         keras.config.set_dtype_policy(policy)
@@ -63,8 +63,8 @@ def build_all(recipe, dataset):
         A dictionary from their names to pairs of a network, made by `build`, and its `se`: first
         the recipe's own, then its twin if it is wanted.
     """
-    application, se = find(recipe.network)
-    wanted = {application.name if se else application.twin: se}
+    application = get_model(recipe.network)
+    wanted = {application.name: not application.is_twin}
     if recipe.twin:
-        wanted[application.twin] = False
+        wanted[application.twin.name] = False
     return {name: (build(recipe, dataset, se), se) for name, se in wanted.items()}

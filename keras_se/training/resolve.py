@@ -1,8 +1,9 @@
 """What a recipe's names stand for, looked up once before anything is built."""
 
 from keras_se import data
-from keras_se.applications import find
-from keras_se.augmentation import NORMALIZATIONS, parse
+from keras_se.applications import get_model
+from keras_se.augmentation import parse
+from keras_se.preprocessing import NORMALIZATIONS
 from keras_se.recipes.recipe import Recipe, illegal
 from keras_se.recipes.transfer import require_normalization
 
@@ -22,7 +23,6 @@ def check_names(recipe: Recipe) -> None:
         parse(text)
     if recipe.normalize not in NORMALIZATIONS:
         raise illegal("normalize", recipe.normalize, f"one of {', '.join(NORMALIZATIONS)}")
-    _, se = find(recipe.network)
-    if recipe.twin and not se:
+    if recipe.twin and get_model(recipe.network).is_twin:
         raise illegal("twin", recipe.twin, f"false for {recipe.network!r}, a twin itself")
     require_normalization(recipe)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
 from keras_se.weights.readers import ENDINGS
-from keras_se.weights.registry import WEIGHTS, Weights, find
+from keras_se.weights.registry import WEIGHTS, Weights, find_weights
 
 # What the `source` of a file that comes with keras_se begins with.
 PACKAGED = "package:"
@@ -44,7 +44,7 @@ class PublishedTag:
 
     def open(self, request: Request) -> Checkpoint:
         """Reads the checkpoint from the source that its row names."""
-        row = find(request.weights, request.rows, network=request.network)
+        row = find_weights(request.weights, request.rows, network=request.network)
         # The registry names repositories of the hub as timm does.
         address = row.source if ":" in row.source else f"hf://{row.source}"
         checkpoint = _open(Request(address, network=request.network, sha256=row.sha256))
@@ -150,7 +150,7 @@ def _open(request):
         if source.matches(request):
             return source.open(request)
     # Raises: it lists the tags that there are.
-    return find(request.weights, request.rows, network=request.network)
+    return find_weights(request.weights, request.rows, network=request.network)
 
 
 def _without_download():

@@ -3,10 +3,10 @@
 import keras
 
 from keras_se.augmentation.seeds import draw_for_each_replica
-from keras_se.surgery import rewrite
+from keras_se.graph.rewrite import rewrite
 
 
-def drop_branches(network, rate, seed):
+def add_drop_path(network, rate, seed):
     """Puts a dropout of whole branches before each residual sum.
 
     For each image, training leaves a branch out with a probability that rises linearly from zero,

@@ -1,0 +1,71 @@
+"""What users are told who ask for something that is elsewhere, or called otherwise."""
+
+import difflib
+import types
+from collections.abc import Iterable
+from typing import NoReturn
+
+# Arguments of timm, torchvision and older Keras, and what they are called here.
+ARGUMENTS = {
+    "activation": "classifier_activation",
+    "class_names": "classes",
+    "drop_path_rate": "drop_path",
+    "drop_rate": "dropout",
+    "global_pool": "pooling",
+    "in_chans": "input_shape=(height, width, channels)",
+    "num_classes": "classes",
+    "pretrained": "weights",
+    "stochastic_depth": "drop_path",
+}
+DTYPE = (
+    "keras.config.set_dtype_policy('mixed_bfloat16') before the network is built sets the precision"
+)
+# Families that are asked for and not here.
+ELSEWHERE = {
+    "convnext": "keras.applications has ConvNeXt",
+    "ecaresnet": "timm has the networks with ECA, in PyTorch",
+    "efficientnetv2": "keras.applications has EfficientNetV2",
+    "efficientnet": "keras.applications has EfficientNet",
+    "regnet": "timm has RegNetY, in PyTorch",
+    "vit": "KerasHub has vision transformers",
+}
+# What Keras's own modules of applications have beside their networks.
+OF_BUILDERS = ("preprocess_input", "decode_predictions")
+
+
+def explain_options(network: str, unknown: Iterable[str], options: Iterable[str]) -> str:
+    """Returns what to say of arguments that a builder does not have."""
+    unknown = sorted(unknown)
+    hints = [f"{name} is {ARGUMENTS[name]} here" for name in unknown if name in ARGUMENTS]
+    hints += [DTYPE] if "dtype" in unknown else []
+    options = ", ".join(options) or "none"
+    text = f"{network} has no argument {', '.join(unknown)}. Its own options: {options}"
+    return ". ".join([text, *hints])
+
+
+def explain_name(name: str, networks: Iterable[str]) -> str:
+    """Returns what to say of a network that does not exist, the nearest names first."""
+    lower = {network.lower(): network for network in networks}
+    family = next((text for key, text in ELSEWHERE.items() if key in str(name).lower()), None)
+    near = difflib.get_close_matches(str(name).lower(), lower, 3, 0.5) or sorted(lower)
+    text = f"There is no network {name!r}. The nearest are: {', '.join(near)}"
+    return f"{text}. {family}" if family else text
+
+
+def explain_missing_in(module: types.ModuleType) -> None:
+    """Makes a module of a family say where the functions are that Keras's own modules have.
+
+    Args:
+        module: A module of `keras_se.applications`, changed in place.
+    """
+
+    def missing(name: str) -> NoReturn:
+        if name in OF_BUILDERS:
+            # An AttributeError would be replaced by Python's own message of imports.
+            raise ImportError(
+                f"{module.__name__} has no {name}: it depends on the weights, so every network has "
+                f"its own, such as keras_se.applications.SEResNet50.{name}"
+            )
+        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+    module.__getattr__ = missing
