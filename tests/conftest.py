@@ -20,7 +20,7 @@ gc.collect()
 gc.freeze()
 
 # Needs timm; doctests would import it.
-collect_ignore = ["make_goldens.py"]
+collect_ignore = ["try_package.py", "make_goldens.py"]
 
 GOLDENS = json.loads(gzip.decompress((Path(__file__).parent / "goldens.json.gz").read_bytes()))
 # The smallest of each family, one plain twin among them: these run on every backend.

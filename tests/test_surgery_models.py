@@ -177,18 +177,18 @@ def test_a_backbone_of_keras_hub(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "pretrained_weights"),
+    ("name", "published"),
     [
         # Millions of parameters of the network and with SE: section 4 and tables 2 and 3.
         pytest.param("ResNet50", 2.5, marks=pytest.mark.slow),
         ("MobileNet", 4.7 - 4.2),
     ],
 )
-def test_what_blocks_cost_is_what_the_paper_says(name, pretrained_weights):
+def test_what_blocks_cost_is_what_the_paper_says(name, published):
     rows = placements(getattr(keras.applications, name)(weights=None))
     # Two kernels and two biases.
     added = sum((2 * row.channels + 1) * row.units + row.channels for row in rows)
-    np.testing.assert_allclose(added / 1e6, pretrained_weights, atol=0.05)
+    np.testing.assert_allclose(added / 1e6, published, atol=0.05)
 
 
 @pytest.mark.slow
