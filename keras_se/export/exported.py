@@ -93,8 +93,8 @@ def read_metadata(path: str | os.PathLike) -> dict:
         A dictionary: `keras_se`, the version that wrote it; `format`; `network`, its name;
         `input_size`, height and width in pixels that the Keras model took, `None` for any;
         `input_shape`, `input_dtype` and `data_format` of what the export takes; `folded`;
-        `preprocessing`, what is part of it, with `tag`, `size` and `crop`, `interpolation`, `mean`
-        and `std` as in `keras_se.weights.Weights`, or `None`; and `class_names`, a list or `None`.
+        `preprocessing`, what is part of it, the fields of a `Preprocessing`, or `None`; and
+        `class_names`, a list or `None`.
 
     Raises:
         ValueError: If there is no such metadata in it.
