@@ -200,9 +200,9 @@ def test_a_release_file_of_2018_is_downloaded_once_and_loaded(release):
     """By its tag or its address."""
     hub, path = release
     golden = GOLDENS["legacy_seresnet18"]["logits"]["128x128"]
-    for weights in ("imagenet", hub.url + path):
+    for source in ("imagenet", hub.url + path):
         model = applications.LegacySEResNet18(
-            weights=weights, input_shape=(128, 128, 3), classifier_activation=None
+            weights=source, input_shape=(128, 128, 3), classifier_activation=None
         )
         result = run(model, image(128, 128))[0][:64]
         np.testing.assert_allclose(result, golden["first"], atol=1e-5 * golden["largest"])
