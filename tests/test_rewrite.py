@@ -1,6 +1,8 @@
 """Rewriting graphs of models with every kind of connection."""
 
+import ast
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -23,6 +25,8 @@ from surgery_subjects import (
     two_images,
 )
 
+import keras_se
+from keras_se.graph.walk import PRIVATE_NAMES
 from keras_se.surgery import fold_batch_norm, insert_se, placements, remove_se, rewrite
 
 
@@ -145,7 +149,7 @@ def test_networks_deeper_than_the_recursion_limit():
             branch = layers.Identity(name=f"identity{i}_{j}")(branch)
         x = layers.Add(name=f"add{i}")([x, branch])
     model = randomised(keras.Model(inputs, x))
-    assert len(model._nodes_by_depth) > sys.getrecursionlimit()
+    assert len(model.layers) > sys.getrecursionlimit()
     new = rewrite(model, keep)
     given = (outputs(one, images(2, 2), exactly=True) for one in (model, new))
     np.testing.assert_array_equal(*given)
@@ -182,3 +186,40 @@ def test_rules_that_are_not_legal_say_so():
         rewrite(model, lambda node, copy: 7)
     with pytest.raises(ValueError, match=r"number of tensors that 'dense' gives, 1.*gives 2"):
         rewrite(model, lambda node, copy: lambda x: (copy(x), x))
+
+
+PACKAGE = Path(keras_se.__file__).parent
+WALK = PACKAGE / "graph" / "walk.py"
+# Named tuples, and the end of a process.
+PUBLIC_IN_PYTHON = {"_fields", "_exit"}
+# What seeds are made of, which Keras has nowhere else.
+MAY_USE_SRC = {PACKAGE / "augmentation" / "seeds.py"}
+
+
+def private_names(tree):
+    """The private attributes of anything but `self` and `cls`."""
+    for node in ast.walk(tree):
+        own = isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "cls")
+        if isinstance(node, ast.Attribute) and node.attr[0] == "_" != node.attr[1] and not own:
+            yield node.attr
+
+
+def names_defined(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+def test_one_module_reads_what_keras_keeps_private():
+    trees = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+    defined = {name for tree in trees.values() for name in names_defined(tree)}
+    for path, tree in trees.items():
+        used = set(private_names(tree))
+        if path == WALK:
+            assert used == set(PRIVATE_NAMES)
+        else:
+            assert not used - defined - PUBLIC_IN_PYTHON, path
+        if path not in MAY_USE_SRC:
+            assert "keras.src" not in path.read_text(), path

@@ -5,7 +5,7 @@ import numpy as np
 from keras import activations
 
 from keras_se.graph.rewrite import rewrite
-from keras_se.graph.walk import graphs, nodes
+from keras_se.graph.walk import all_nodes, producer
 from keras_se.layers import HardSwishProduct
 
 # Of the numbers before the activation, what its results must reach, or the bottleneck is silent.
@@ -19,7 +19,7 @@ def for_integers(network, images):
 
     Args:
         network: What `keras_se.fold` gave.
-        images: The calibration images, normalised.
+        images: The calibration images, normalized.
 
     Returns:
         `network`, or a new model.
@@ -29,9 +29,7 @@ def for_integers(network, images):
 
 def _with_products(network):
     """`network` without the operator for hard swish."""
-    if not any(
-        _is_hard_swish(node.operation) for graph in graphs(network) for node in nodes(graph)
-    ):
+    if not any(_is_hard_swish(node.operation) for node in all_nodes(network)):
         return network
     products = {}
 
@@ -66,7 +64,7 @@ def with_ranges(network, images):
 
     Args:
         network: What `keras_se.fold` gave.
-        images: The calibration images, normalised.
+        images: The calibration images, normalized.
 
     Returns:
         `network`, or a new model if it has silent bottlenecks.
@@ -81,8 +79,7 @@ def with_ranges(network, images):
             kernel, bias = map(_array, (layer.kernel, layer.bias))
             kernel = np.concatenate([kernel, np.zeros_like(kernel[..., :1])], axis=-1)
             return _pointwise(layer, kernel, np.append(bias, pairs[layer.name]))
-        before = getattr(node.input_tensors[0], "_keras_history", None)
-        if before is not None and before.operation.name in pairs:
+        if producer(node.input_tensors[0]).name in pairs:
             kernel, bias = map(_array, (layer.kernel, layer.bias))
             kernel = np.concatenate([kernel, np.zeros_like(kernel[:, :, :1])], axis=2)
             return _pointwise(layer, kernel, bias)
@@ -93,21 +90,20 @@ def with_ranges(network, images):
 
 def _silent(network, images):
     """The largest number before the activation by the name of each silent bottleneck."""
-    layers = [node.operation for graph in graphs(network) for node in nodes(graph)]
-    found = [one for one in layers if _is_bottleneck(one)]
-    if not found:
+    layers = [node.operation for node in all_nodes(network) if _is_bottleneck(node.operation)]
+    if not layers:
         return {}
-    pooled = keras.Model(network.input, [layer.input for layer in found])
-    most = np.zeros((2, len(found)))
+    pooled = keras.Model(network.input, [layer.input for layer in layers])
+    most = np.zeros((2, len(layers)))
     for start in range(0, len(images), BATCH):
         results = keras.tree.flatten(pooled(images[start : start + BATCH], training=False))
-        for index, (layer, x) in enumerate(zip(found, results, strict=True)):
+        for index, (layer, x) in enumerate(zip(layers, results, strict=True)):
             x = _array(x).reshape(-1, layer.kernel.shape[2])
             x = x @ _array(layer.kernel)[0, 0] + _array(layer.bias)
             most[:, index] = np.maximum(most[:, index], (x.max(), np.abs(x).max()))
     return {
         layer.name: float(size)
-        for layer, (high, size) in zip(found, most.T, strict=True)
+        for layer, (high, size) in zip(layers, most.T, strict=True)
         if high < SILENT * size
     }
 
@@ -116,7 +112,7 @@ def _is_bottleneck(layer):
     return (
         isinstance(layer, keras.layers.Conv2D)
         and layer.activation is keras.activations.relu
-        and isinstance(layer.input._keras_history.operation, POOLS)
+        and isinstance(producer(layer.input), POOLS)
     )
 
 

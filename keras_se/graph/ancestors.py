@@ -2,9 +2,9 @@
 
 import keras
 
+from keras_se.data_format import channel_axis, spatial_shape
 from keras_se.graph.walk import graph_of, nodes
 
-CHANNEL_AXIS = {"channels_last": -1, "channels_first": 1}
 # By class name: the sums of keras.ops and of keras.applications' Inception-ResNet have no public
 # class.
 SUMS = {"Add", "CustomScaleLayer"}
@@ -33,9 +33,11 @@ class Ancestors:
 
     def __init__(self, model):
         self.nodes = nodes(model)
-        number = {id(one): i for i, node in enumerate(self.nodes) for one in node.outputs}
-        self.parents = [[number[id(one)] for one in node.input_tensors] for node in self.nodes]
-        self.outputs = {number[id(one)] for one in graph_of(model).outputs}
+        number = {id(tensor): i for i, node in enumerate(self.nodes) for tensor in node.outputs}
+        self.parents = [
+            [number[id(tensor)] for tensor in node.input_tensors] for node in self.nodes
+        ]
+        self.outputs = {number[id(tensor)] for tensor in graph_of(model).outputs}
         self.children = [[] for _ in self.nodes]
         self.upstream, self.formats, self.maps = [], [], []
         self.kernels = 0
@@ -70,12 +72,11 @@ class Ancestors:
 
     def space(self, i):
         """The spatial sizes of the map that a call gives."""
-        first = self.formats[i] == "channels_first"
-        return self.shape(i)[2:] if first else self.shape(i)[1:-1]
+        return spatial_shape(self.shape(i), self.formats[i])
 
     def channels(self, i):
         """The number of channels that a call gives."""
-        return self.shape(i)[CHANNEL_AXIS[self.formats[i]]]
+        return self.shape(i)[channel_axis(self.formats[i])]
 
     def own(self, several):
         """For each of `several`, what it depends on and not all of them do, as bits.
@@ -105,8 +106,8 @@ class Ancestors:
         activation = getattr(self.nodes[i].operation, "activation", None)
         return self.name(i) in ACTIVATIONS and activation is not keras.activations.linear
 
-    def normalises(self, i):
-        """Whether a call is that of a normalisation of features."""
+    def normalizes(self, i):
+        """Whether a call is that of a normalization of features."""
         name = self.name(i)
         # "Normalization" alone is Keras's preprocessing of inputs.
         return name != "Normalization" and name.endswith(("Normalization", "Norm"))
@@ -119,7 +120,7 @@ class Ancestors:
         """Whether a call gives a map of another size than it takes."""
         strides = getattr(self.nodes[i].operation, "strides", 1)
         strides = strides if isinstance(strides, tuple | list) else (strides or 1,)
-        return self.enlarges(i) or any(one > 1 for one in strides)
+        return self.enlarges(i) or any(stride > 1 for stride in strides)
 
 
 def has_kernel(operation):
@@ -145,6 +146,6 @@ def why_no_map(node, data_format):
     shape = tuple(tensor.shape)
     if len(shape) not in (3, 4, 5):
         return f"gives the shape {shape}, without a spatial axis"
-    if shape[CHANNEL_AXIS[data_format]] is None:
+    if shape[channel_axis(data_format)] is None:
         return f"gives the shape {shape}, of unknown channels ({data_format})"
     return ""

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import keras
 
-from keras_se.graph.walk import graph_of, is_graph, nodes, require_functional
+from keras_se.data_format import spatial_shape
+from keras_se.formatting import text_table
+from keras_se.graph.walk import graph_of, is_graph, nodes, require_functional, trainable_variables
 from keras_se.layers import SqueezeExcite
 
 # Layers that use each number of their kernel once for every position of their output.
@@ -68,27 +70,21 @@ class Complexity(NamedTuple):
         Returns:
             A text of aligned columns.
         """
-        costly = [one for one in self.layers if one.parameters or one.multiply_adds]
+        costly = [cost for cost in self.layers if cost.parameters or cost.multiply_adds]
         lines = [("layer", "class", "output", "parameters", "multiply-adds")]
-        for one in costly:
-            shape = "x".join(map(str, one.output_shape or ()))
-            counts = (f"{one.parameters:,}", f"{one.multiply_adds:,}")
-            lines.append((one.layer, one.kind, shape, *counts))
+        for cost in costly:
+            shape = "x".join(map(str, cost.output_shape or ()))
+            counts = (f"{cost.parameters:,}", f"{cost.multiply_adds:,}")
+            lines.append((cost.layer, cost.kind, shape, *counts))
         lines.append(("all", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}"))
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(map(str.ljust, line[:3], widths[:3]))
-            + "  "
-            + "  ".join(map(str.rjust, line[3:], widths[3:]))
-            for line in lines
-        )
+        return text_table(lines, "<<<>>")
 
 
 def complexity(model, image_shape=None):
     """Counts parameters and multiply-adds of one image through `model`, layer by layer.
 
     As in the paper's tables, multiply-adds are the products of convolutions and dense layers, those
-    of the gates included, and those of a border of zeros too; normalisation, pooling, sums,
+    of the gates included, and those of a border of zeros too; normalization, pooling, sums,
     activations and operations of `keras.ops` count nothing. The paper and Keras users call them
     FLOPs, though each is a product and a sum.
 
@@ -111,7 +107,7 @@ def complexity(model, image_shape=None):
     """
     shapes = _input_shapes(model, image_shape)
     layers = tuple(_layers(model, shapes, "", set()))
-    total = sum(one.multiply_adds for one in layers)
+    total = sum(cost.multiply_adds for cost in layers)
     return Complexity(trainable_parameters(model), total, layers)
 
 
@@ -129,9 +125,7 @@ def trainable_parameters(model):
     Returns:
         Their number; the statistics of batch norm are not among them.
     """
-    # The list of a layer's own, which freezing does not change.
-    layers = model._flatten_layers()
-    weights = {id(one): one for layer in layers for one in layer._trainable_variables}
+    weights = {id(weight): weight for weight in trainable_variables(model)}
     return sum(math.prod(weight.shape) for weight in weights.values())
 
 
@@ -143,15 +137,15 @@ def _input_shapes(model, image_shape):
             f"`image_shape` must be a shape such as (224, 224, 3). Received: {image_shape!r}"
         )
     if image_shape is None:
-        shapes = [(1, *one.shape[1:]) for one in model.inputs]
+        shapes = [(1, *tensor.shape[1:]) for tensor in model.inputs]
     else:
         shapes = [(1, *image_shape)]
-    ranks = [len(one.shape) for one in model.inputs]
+    ranks = [len(tensor.shape) for tensor in model.inputs]
     if [len(shape) for shape in shapes] != ranks or any(None in shape for shape in shapes):
         raise ValueError(
             "`image_shape` must be the known shape of one image for a model of one input, and None "
             f"for one of several. Received: image_shape={image_shape} for inputs of "
-            f"{[tuple(one.shape) for one in model.inputs]}"
+            f"{[tuple(tensor.shape) for tensor in model.inputs]}"
         )
     return shapes
 
@@ -160,17 +154,20 @@ def _layers(model, shapes, prefix, seen):
     """The costs of all calls of layers; `seen` has the layers that were called before."""
     graph = graph_of(model)
     calls = [node for node in nodes(model) if not node.is_input]
-    tensors = {id(one): one for node in calls for one in (*node.input_tensors, *node.outputs)}
+    tensors = {
+        id(tensor): tensor for node in calls for tensor in (*node.input_tensors, *node.outputs)
+    }
     probe = keras.Model(graph.inputs, list(tensors.values()))
     spec = [
-        keras.KerasTensor(shape, one.dtype) for shape, one in zip(shapes, graph.inputs, strict=True)
+        keras.KerasTensor(shape, tensor.dtype)
+        for shape, tensor in zip(shapes, graph.inputs, strict=True)
     ]
     results = probe.compute_output_spec(spec[0] if len(spec) == 1 else spec)
-    known = {key: tuple(one.shape) for key, one in zip(tensors, results, strict=True)}
+    known = {key: tuple(result.shape) for key, result in zip(tensors, results, strict=True)}
     for node in calls:
         layer = node.operation
-        inputs = [known[id(one)] for one in node.input_tensors]
-        outputs = [known[id(one)] for one in node.outputs]
+        inputs = [known[id(tensor)] for tensor in node.input_tensors]
+        outputs = [known[id(tensor)] for tensor in node.outputs]
         if is_graph(layer):
             yield from _layers(layer, inputs, f"{prefix}{layer.name}/", seen)
             continue
@@ -188,12 +185,12 @@ def _of_layer(layer, input_shape, output_shape):
         return math.prod(layer.fc1.kernel.shape) + math.prod(layer.fc2.kernel.shape)
     if isinstance(layer, SEPARABLE):
         kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        return _positions(layer, output_shape) * sum(math.prod(one.shape) for one in kernels)
+        return _positions(layer, output_shape) * sum(math.prod(kernel.shape) for kernel in kernels)
     if isinstance(layer, AT_INPUTS):
         return _positions(layer, input_shape) * math.prod(layer.kernel.shape)
     if isinstance(layer, AT_OUTPUTS):
         return _positions(layer, output_shape) * math.prod(layer.kernel.shape)
-    if not isinstance(layer, WITHOUT) and any(len(one.shape) > 1 for one in layer.weights):
+    if not isinstance(layer, WITHOUT) and any(len(weight.shape) > 1 for weight in layer.weights):
         kind = type(layer).__name__
         raise ValueError(f"There is no rule to count {kind} layers ({layer.name!r}).")
     return 0
@@ -201,5 +198,5 @@ def _of_layer(layer, input_shape, output_shape):
 
 def _positions(layer, shape):
     """How many positions in space a map of this shape has."""
-    first = getattr(layer, "data_format", None) == "channels_first"
-    return math.prod(shape[2:] if first else shape[1:-1])
+    # Of a layer without a data format, such as Dense, channels are the last.
+    return math.prod(spatial_shape(shape, getattr(layer, "data_format", "channels_last")))

@@ -93,7 +93,7 @@ def inline(model: keras.Model, inputs, start, rule: Callable) -> keras.Model:
     ['images', 'conv']
     """
     require_functional(model)
-    copies = _Copies(rule, names={producer(one).name for one in (inputs, start)})
+    copies = _Copies(rule, names={producer(tensor).name for tensor in (inputs, start)})
     outputs = copies.inlined(model, [start])
     outputs = keras.tree.pack_sequence_as(output_structure(model), outputs)
     new = keras.Model(inputs, outputs, name=model.name)
@@ -218,18 +218,18 @@ def _copy_state(old, copy):
             f"`model` has the layer {old.name!r} ({type(old).__name__}), whose config does not "
             f"give the weights that it has. Its shapes: {_shapes(old)}; by config: {_shapes(copy)}"
         )
-    for one, other in zip(layers_within(old), layers_within(copy), strict=True):
-        if hasattr(one, "save_assets"):  # such as a vocabulary that was adapted to data
+    for source, target in zip(layers_within(old), layers_within(copy), strict=True):
+        if hasattr(source, "save_assets"):  # such as a vocabulary that was adapted to data
             with tempfile.TemporaryDirectory() as folder:
-                one.save_assets(folder)
-                other.load_assets(folder)
+                source.save_assets(folder)
+                target.load_assets(folder)
         state = {}
-        one.save_own_variables(state)
+        source.save_own_variables(state)
         # Through NumPy, and not what may be a view: on JAX, assigning one variable to another
         # shares the buffer, and whichever model trains first deletes it.
-        other.load_own_variables({key: _array(value) for key, value in state.items()})
-        if other.trainable != one.trainable:
-            other.trainable = one.trainable
+        target.load_own_variables({key: _array(value) for key, value in state.items()})
+        if target.trainable != source.trainable:
+            target.trainable = source.trainable
 
 
 def _shapes(layer):

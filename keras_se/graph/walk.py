@@ -83,10 +83,9 @@ def calls_for_training(node) -> bool:
     return bool(node.arguments.kwargs.get("training")) or True in node.arguments.args[1:2]
 
 
-def producer(tensor) -> keras.Operation | None:
-    """Returns the layer or operation that gave a symbolic tensor; `None` for any other tensor."""
-    history = getattr(tensor, "_keras_history", None)
-    return None if history is None else history.operation
+def producer(tensor: keras.KerasTensor) -> keras.Operation:
+    """Returns the layer or operation that gave a symbolic tensor of a graph."""
+    return tensor._keras_history.operation
 
 
 def input_structure(model: keras.Model):

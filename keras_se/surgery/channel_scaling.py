@@ -5,8 +5,9 @@ from collections import Counter
 import keras
 import numpy as np
 
-from keras_se.graph.ancestors import CHANNEL_AXIS, is_linear
-from keras_se.graph.walk import graph_of, graphs, nodes
+from keras_se.data_format import channel_axis
+from keras_se.graph.ancestors import is_linear
+from keras_se.graph.walk import all_nodes, graph_of, graphs
 
 LAST = ("kernel", lambda scale, kernel: scale)
 # Of each type of layer, the weight to scale and the scale laid out along its output channels. By
@@ -41,12 +42,12 @@ class Producers:
     """
 
     def __init__(self, model):
-        models = graphs(model)
-        calls = [node for one in models for node in nodes(one)]
+        calls = all_nodes(model)
         self._calls = Counter(id(node.operation) for node in calls)
         self._made_by = {id(tensor): node for node in calls for tensor in node.outputs}
         self._uses = Counter(id(tensor) for node in calls for tensor in node.input_tensors)
-        self._uses.update(id(tensor) for one in models for tensor in graph_of(one).outputs)
+        results = (graph_of(graph).outputs for graph in graphs(model))
+        self._uses.update(id(tensor) for outputs in results for tensor in outputs)
 
     def of(self, node):
         """The call whose layer can take over what the call `node` does to its channels, if any.
@@ -65,7 +66,7 @@ class Producers:
 
 def is_affine(layer):
     """Whether a layer ends in a product and a sum for each channel that can be changed."""
-    # Quantised and LoRA kernels are not the sum of one weight.
+    # Quantized and LoRA kernels are not the sum of one weight.
     if getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False):
         return False
     if type(layer) is keras.layers.BatchNormalization:
@@ -73,11 +74,11 @@ def is_affine(layer):
     return type(layer) in KERNELS and is_linear(layer)
 
 
-def channel_axis(layer, rank):
+def output_axis(layer, rank):
     """The axis of the channels that a layer of `is_affine` gives, from 0."""
     axis = getattr(layer, "axis", None)
     if axis is None:
-        axis = CHANNEL_AXIS[getattr(layer, "data_format", "channels_last")]
+        axis = channel_axis(getattr(layer, "data_format", "channels_last"))
     return (axis[0] if isinstance(axis, list | tuple) else axis) % rank
 
 

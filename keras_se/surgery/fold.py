@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 
+from keras_se.data_format import channel_axis
 from keras_se.graph.rewrite import rewrite
-from keras_se.graph.walk import graphs, nodes
+from keras_se.graph.walk import all_nodes, producer
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.channel_scaling import as_float64, is_affine
 from keras_se.surgery.fold_batch_norm import fold_batch_norm
@@ -57,9 +58,8 @@ def fold(model):
     """
     model = fold_batch_norm(model)
     calls = {}
-    for graph in graphs(model):
-        for node in nodes(graph):
-            calls.setdefault(id(node.operation), []).append(node)
+    for node in all_nodes(model):
+        calls.setdefault(id(node.operation), []).append(node)
 
     def rule(node, copy):
         block = node.operation
@@ -75,7 +75,7 @@ def fold(model):
 
 def _movable(block, tensor):
     """The 1x1 convolution that made `tensor`, if the mean over space commutes with it."""
-    layer = tensor._keras_history.operation
+    layer = producer(tensor)
     is_pointwise = (
         type(layer) in CONVOLUTIONS.values()
         and is_affine(layer)
@@ -100,7 +100,7 @@ class _Gates:
     def __call__(self, x):
         """Multiplies the map by its gates."""
         block = self.block
-        source = x if self.before is None else x._keras_history.operation.input
+        source = x if self.before is None else producer(x).input
         pool = POOLS[block.squeeze, self.rank]
         # In the variable dtype, as the block itself has it.
         common = {"data_format": block.data_format, "dtype": block.variable_dtype}
@@ -131,9 +131,8 @@ class _Gates:
             **common,
         )
         shape = [1] * (self.rank - 2) + list(kernel.shape)
-        axis = 1 if common["data_format"] == "channels_first" else -1
         built = [None] * self.rank
-        built[axis] = kernel.shape[0]
+        built[channel_axis(common["data_format"])] = kernel.shape[0]
         layer.build(tuple(built))
         layer.kernel.assign(kernel.reshape(shape))
         layer.bias.assign(bias)

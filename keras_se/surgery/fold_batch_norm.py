@@ -4,8 +4,15 @@ import keras
 import numpy as np
 
 from keras_se.graph.rewrite import rewrite
-from keras_se.graph.walk import calls_for_training, graphs, is_graph, nodes, require_functional
-from keras_se.surgery.channel_scaling import Producers, as_float64, channel_axis, followed_by
+from keras_se.graph.walk import (
+    all_nodes,
+    calls_for_training,
+    graphs,
+    is_graph,
+    nodes,
+    require_functional,
+)
+from keras_se.surgery.channel_scaling import Producers, as_float64, followed_by, output_axis
 
 
 def fold_batch_norm(model):
@@ -38,10 +45,8 @@ def fold_batch_norm(model):
     producers = Producers(model)
     folded, norms = {}, set()
     training = _trained(model)
-    everything = (
-        one for graph in graphs(model) if id(graph) not in training for one in nodes(graph)
-    )
-    for node in everything:
+    in_inference = (graph for graph in graphs(model) if id(graph) not in training)
+    for node in (node for graph in in_inference for node in nodes(graph)):
         before = producers.of(node)
         if before is not None and _folds(node, before.operation):
             folded[id(before)] = followed_by(before, *_scale_and_shift(node.operation))
@@ -59,17 +64,18 @@ def _folds(node, before):
     if type(norm) is not keras.layers.BatchNormalization or type(before) is type(norm):
         return False
     rank = len(node.input_tensors[0].shape)
-    aligned = channel_axis(norm, rank) == channel_axis(before, rank)
+    aligned = output_axis(norm, rank) == output_axis(before, rank)
     return aligned and not calls_for_training(node)
 
 
 def _trained(model):
     """The ids of the models in `model` that are called as in training, and of those in them."""
-    calls = (node for graph in graphs(model) for node in nodes(graph))
     trained = [
-        node.operation for node in calls if is_graph(node.operation) and calls_for_training(node)
+        node.operation
+        for node in all_nodes(model)
+        if is_graph(node.operation) and calls_for_training(node)
     ]
-    return {id(inner) for one in trained for inner in graphs(one)}
+    return {id(graph) for model in trained for graph in graphs(model)}
 
 
 def _scale_and_shift(norm):

@@ -5,7 +5,7 @@ from collections import Counter
 import keras
 import numpy as np
 
-from keras_se.graph.walk import calls_for_training, graph_of, is_graph, nodes
+from keras_se.graph.walk import calls_for_training, graph_of, input_structure, is_graph, nodes
 
 # All maps between a tensor and its last use are kept, for so many images at a time.
 BATCH = 16
@@ -27,7 +27,7 @@ def mean_gates(model, layers, images):
         ValueError: If there are no images, or not one array for each input.
     """
     inputs = graph_of(model).inputs
-    images = [np.asarray(one) for one in _in_order(model, images)]
+    images = [np.asarray(array) for array in _in_order(model, images)]
     _require_fit(images, inputs)
     gates = {id(layer): [] for layer in layers}
 
@@ -38,8 +38,8 @@ def mean_gates(model, layers, images):
 
     for start in range(0, len(images[0]), BATCH):
         batch = [
-            keras.ops.convert_to_tensor(image[start : start + BATCH], dtype=one.dtype)
-            for image, one in zip(images, inputs, strict=True)
+            keras.ops.convert_to_tensor(image[start : start + BATCH], dtype=tensor.dtype)
+            for image, tensor in zip(images, inputs, strict=True)
         ]
         _run(model, batch, record)
     return {layer: np.concatenate(batches).mean(axis=0) for layer, batches in gates.items()}
@@ -50,8 +50,9 @@ def _in_order(model, images):
     if not isinstance(images, dict):
         return keras.tree.flatten(images)
     graph = graph_of(model)
-    keyed = isinstance(graph._inputs_struct, dict)
-    names = sorted(graph._inputs_struct) if keyed else [one.name for one in graph.inputs]
+    structure = input_structure(model)
+    keyed = isinstance(structure, dict)
+    names = sorted(structure) if keyed else [tensor.name for tensor in graph.inputs]
     if set(names) != set(images):
         raise ValueError(
             f"`images` must have an array for each input of `model`: {', '.join(names)}. Received: "
@@ -62,20 +63,20 @@ def _in_order(model, images):
 
 def _require_fit(images, inputs):
     """Raises unless there is an array for each input, of its shape and all of as many images."""
-    shapes = [tuple(one.shape) for one in inputs]
-    given = [one.shape for one in images]
-    fit = len(given) == len(shapes) and all(map(_fits, given, shapes))
-    if not fit or len({len(one) for one in images}) != 1 or not len(images[0]):
+    shapes = [tuple(tensor.shape) for tensor in inputs]
+    received = [array.shape for array in images]
+    fit = len(received) == len(shapes) and all(map(_fits, received, shapes))
+    if not fit or len({len(array) for array in images}) != 1 or not len(images[0]):
         raise ValueError(
             f"`images` must be None or {len(shapes)} arrays of the inputs of `model`, images along "
-            f"the first axis, of the shapes {shapes}. Received: arrays of {given}"
+            f"the first axis, of the shapes {shapes}. Received: arrays of {received}"
         )
 
 
-def _fits(given, shape):
+def _fits(received, shape):
     """Whether an array's shape is that of an input, whatever the batch."""
-    pairs = zip(given[1:], shape[1:], strict=False)
-    return len(given) == len(shape) and all(size in (side, None) for side, size in pairs)
+    pairs = zip(received[1:], shape[1:], strict=False)
+    return len(received) == len(shape) and all(size in (side, None) for side, size in pairs)
 
 
 def _run(model, inputs, record):

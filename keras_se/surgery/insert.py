@@ -6,7 +6,7 @@ import keras
 
 from keras_se.graph.ancestors import Ancestors, why_no_map
 from keras_se.graph.rewrite import rewrite
-from keras_se.graph.walk import graphs, is_graph, nodes, require_functional
+from keras_se.graph.walk import graphs, is_graph, layers_within, nodes, require_functional
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.auto_placement import automatic
 from keras_se.surgery.selection import chosen, is_chosen, table
@@ -50,13 +50,13 @@ def insert_se(model, where="auto", ratio=16, identity=True, *, freeze=None, verb
       the tensor that all inputs depend on, if the others have at most one, the projection. The
       block goes before stochastic depth and layer scale, and none into sums in a tie, nor into
       those that only enter a concatenation, as in NASNet's cells;
-    - the end of an inverted residual without a sum: a normalised narrowing 1x1 convolution without
+    - the end of an inverted residual without a sum: a normalized narrowing 1x1 convolution without
       an activation, as in MobileNetV2 and EfficientNet, which thus get blocks besides their own;
     - concatenations of three or more branches, as in Inception and NASNet, unless they are in a
       residual branch, as in Inception-ResNet;
     - the branch that is concatenated to its own input, as in DenseNet;
-    - if the model has none of these: what follows every normalised convolution and its activation,
-      or, if none is normalised, every convolution that is not the output. Depthwise convolutions
+    - if the model has none of these: what follows every normalized convolution and its activation,
+      or, if none is normalized, every convolution that is not the output. Depthwise convolutions
       have no block of their own, so MobileNet has one after each pair, as in the paper.
 
     Pooled vectors, gates and classifiers are never taken.
@@ -136,49 +136,53 @@ def _after(block, copy):
 
 def _sites(model, where):
     """The calls whose outputs are rescaled, in the order of the graphs."""
-    meant = None if where == "auto" else chosen("where", where, "'auto'")
+    predicate = None if where == "auto" else chosen("where", where, "'auto'")
     require_functional(model)
-    flows = [Ancestors(graph) for graph in graphs(model)]
-    found = automatic(flows) if meant is None else [_chosen(flow, meant, where) for flow in flows]
-    if not any(found):
+    all_ancestors = [Ancestors(graph) for graph in graphs(model)]
+    reasons_of_graphs = (
+        automatic(all_ancestors)
+        if predicate is None
+        else [_chosen(ancestors, predicate, where) for ancestors in all_ancestors]
+    )
+    if not any(reasons_of_graphs):
         raise ValueError(
             f"`where` must choose layers of `model` ({model.name!r}) that give feature maps"
-            + ("; 'auto' finds none without a block. " if meant is None else ". ")
+            + ("; 'auto' finds none without a block. " if predicate is None else ". ")
             + f"Received: where={where!r}, which chooses none"
         )
-    return _named(flows, found)
+    return _named(all_ancestors, reasons_of_graphs)
 
 
-def _chosen(flow, meant, where):
+def _chosen(ancestors, predicate, where):
     """For each call of a layer that the user means, its number and the reason."""
-    found = {}
-    for i, node in enumerate(flow.nodes):
-        if is_chosen(node.operation, meant):
-            problem = why_no_map(node, flow.formats[i])
+    reasons = {}
+    for i, node in enumerate(ancestors.nodes):
+        if is_chosen(node.operation, predicate):
+            problem = why_no_map(node, ancestors.formats[i])
             if problem:
                 raise ValueError(
                     "`where` must choose layers that give feature maps, float tensors (batch, "
                     "*space, channels) or channels first. Received: "
                     f"where={where!r}, which chooses {node.operation.name!r}; that {problem}"
                 )
-            found[i] = f"where={where!r}" if isinstance(where, str) else "where"
-    return found
+            reasons[i] = f"where={where!r}" if isinstance(where, str) else "where"
+    return reasons
 
 
-def _named(flows, found):
+def _named(all_ancestors, reasons_of_graphs):
     """The sites, each with a name that no layer of the model has."""
-    taken = {node.operation.name for flow in flows for node in flow.nodes}
+    taken = {node.operation.name for ancestors in all_ancestors for node in ancestors.nodes}
     shared = {}
     sites = []
-    for flow, reasons in zip(flows, found, strict=True):
+    for ancestors, reasons in zip(all_ancestors, reasons_of_graphs, strict=True):
         for i, why in reasons.items():
-            node = flow.nodes[i]
+            node = ancestors.nodes[i]
             name = shared.get(id(node.operation)) or _unique(f"{node.operation.name}_se", taken)
             # Calls that share weights share the block; a shared activation shares nothing.
             if getattr(node.operation, "weights", ()):
                 shared[id(node.operation)] = name
             taken.add(name)
-            sites.append(Site(node, name, flow.formats[i], why))
+            sites.append(Site(node, name, ancestors.formats[i], why))
     return sites
 
 
@@ -232,8 +236,8 @@ def _set_trainable(model, blocks, freeze):
         flags.pop(block)
     # A model that is frozen hides the blocks in it, and its flag changes those of its layers. On
     # TensorFlow, setting the flag that a model has already does not reach the models in it.
-    for one in graphs(model):
-        one.trainable = True
+    for graph in graphs(model):
+        graph.trainable = True
     for layer, flag in flags.items():
         layer.trainable = flag and freeze is None
 
@@ -248,5 +252,5 @@ def _flags(model, inherited):
         elif isinstance(operation, SqueezeExcite):
             yield operation, inherited and operation.trainable
         elif isinstance(operation, keras.layers.Layer):
-            for layer in operation._flatten_layers():
+            for layer in layers_within(operation):
                 yield layer, inherited and layer.trainable

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import keras
 
-from keras_se.graph.ancestors import CHANNEL_AXIS
+from keras_se.data_format import channel_axis
 from keras_se.graph.rewrite import rewrite
-from keras_se.graph.walk import graphs, nodes, require_functional
+from keras_se.graph.walk import all_nodes, require_functional
 from keras_se.layers import SqueezeExcite
-from keras_se.surgery.channel_scaling import Producers, channel_axis, followed_by
+from keras_se.surgery.channel_scaling import Producers, followed_by, output_axis
 from keras_se.surgery.gates import mean_gates
 from keras_se.surgery.selection import chosen, table
 
@@ -70,12 +70,12 @@ def remove_se(model, which="all", images=None, *, verbose=True):
         on the blocks of the last stage, and section 7.2 on what they compute.
     """
     require_functional(model)
-    meant = _meant(which)
-    calls = _calls(model, meant, which)
+    predicate = _meant(which)
+    calls = _calls(model, predicate, which)
     blocks = {id(node.operation): node.operation for node in calls}
     gates = {} if images is None else mean_gates(model, blocks.values(), images)
-    instead, places = _replacements(model, calls, gates)
-    removals = [_removal(block, places[key]) for key, block in blocks.items()]
+    instead, descriptions = _replacements(model, calls, gates)
+    removals = [_removal(block, descriptions[key]) for key, block in blocks.items()]
     if verbose:
         print(table(removals))
     return rewrite(model, lambda node, copy: instead.get(id(node))), removals
@@ -93,38 +93,37 @@ def _meant(which):
     return chosen("which", which, "'all', a stage such as 'stage4'")
 
 
-def _calls(model, meant, which):
+def _calls(model, predicate, which):
     """The calls of the blocks that are meant."""
-    everything = [node for one in graphs(model) for node in nodes(one)]
-    calls = [node for node in everything if isinstance(node.operation, SqueezeExcite)]
-    found = [node for node in calls if meant(node.operation)]
-    if not found:
+    calls = [node for node in all_nodes(model) if isinstance(node.operation, SqueezeExcite)]
+    chosen_calls = [node for node in calls if predicate(node.operation)]
+    if not chosen_calls:
         names = ", ".join(dict.fromkeys(repr(node.operation.name) for node in calls))
         raise ValueError(
             f"`which` must choose SqueezeExcite layers of `model` ({model.name!r}). It has: "
             f"{names or 'none'}. Received: which={which!r}"
         )
-    return found
+    return chosen_calls
 
 
 def _replacements(model, calls, gates):
     """What is called instead of which call, and for each block the words for the table."""
     producers = Producers(model)
-    instead, places, scales = {}, {}, {}
+    instead, descriptions, scales = {}, {}, {}
     for node in calls:
         block = node.operation
         instead[id(node)] = _identity
         before = _folding_into(node, producers)
         if id(block) not in gates:
-            places[id(block)] = "nothing: gates of one"
+            descriptions[id(block)] = "nothing: gates of one"
         elif before is not None:
             instead[id(before)] = followed_by(before, gates[id(block)])
-            places[id(block)] = f"mean gates, folded into {before.operation.name}"
+            descriptions[id(block)] = f"mean gates, folded into {before.operation.name}"
         else:
             scale = scales.setdefault(id(block), _rescaling(node, gates[id(block)]))
             instead[id(node)] = scale
-            places[id(block)] = f"mean gates, in {scale.name}"
-    return instead, places
+            descriptions[id(block)] = f"mean gates, in {scale.name}"
+    return instead, descriptions
 
 
 def _identity(inputs, **_):
@@ -136,15 +135,15 @@ def _folding_into(node, producers):
     """The call whose layer can take over the gates of the block that `node` calls, if any."""
     before = producers.of(node)
     rank = len(node.input_tensors[0].shape)
-    axis = CHANNEL_AXIS[node.operation.data_format] % rank
-    return before if before is not None and channel_axis(before.operation, rank) == axis else None
+    axis = channel_axis(node.operation.data_format) % rank
+    return before if before is not None and output_axis(before.operation, rank) == axis else None
 
 
 def _rescaling(node, gates):
     """A layer that multiplies the channels by constants."""
     block = node.operation
     shape = [1] * len(node.input_tensors[0].shape)
-    shape[CHANNEL_AXIS[block.data_format]] = len(gates)
+    shape[channel_axis(block.data_format)] = len(gates)
     # All axes, since Rescaling has its own idea of where the channels of a vector are.
     return keras.layers.Rescaling(
         gates.reshape(shape).astype("float32"),
@@ -153,6 +152,6 @@ def _rescaling(node, gates):
     )
 
 
-def _removal(block, place):
+def _removal(block, description):
     parameters = sum(math.prod(weight.shape) for weight in block.weights)
-    return Removal(block.name, block.fc2.units, parameters, place)
+    return Removal(block.name, block.fc2.units, parameters, description)

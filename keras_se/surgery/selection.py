@@ -4,6 +4,8 @@ import re
 
 import keras
 
+from keras_se.formatting import text_table
+
 
 def chosen(argument, value, words):
     """A predicate on layers from a regular expression or a callable.
@@ -14,7 +16,7 @@ def chosen(argument, value, words):
         words: Words that the argument takes besides, for the message.
 
     Returns:
-        A callable on a layer that returns whether it is meant.
+        A callable on a layer that returns whether it is predicate.
 
     Raises:
         ValueError: If `value` is neither.
@@ -35,11 +37,11 @@ def chosen(argument, value, words):
     )
 
 
-def is_chosen(operation, meant):
-    """Whether `operation` is a layer, not an input, that the predicate `meant` accepts."""
+def is_chosen(operation, predicate):
+    """Whether `operation` is a layer, not an input, that the predicate `predicate` accepts."""
     if isinstance(operation, keras.layers.InputLayer):
         return False
-    return isinstance(operation, keras.layers.Layer) and meant(operation)
+    return isinstance(operation, keras.layers.Layer) and predicate(operation)
 
 
 def table(rows):
@@ -59,7 +61,5 @@ def table(rows):
     """
     if not rows:
         return "(none)"
-    lines = [[str(one) for one in line] for line in (rows[0]._fields, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = (zip(line, widths, strict=True) for line in lines)
-    return "\n".join("  ".join(one.ljust(size) for one, size in line).rstrip() for line in padded)
+    lines = [[str(cell) for cell in line] for line in (rows[0]._fields, *rows)]
+    return text_table(lines, "<" * len(lines[0]))
