@@ -102,6 +102,18 @@ def test_preprocessing_is_baked_in(small, tmp_path, name):
     np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
+def test_a_model_knows_the_preprocessing_and_classes_of_its_weights(small, tmp_path):
+    model = SEResNet20(weights="cifar10")
+    exported = load_exported(export_model(model, tmp_path / "m.keras", preprocessing=True).path)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    expected = run(model, model.preprocessing.normalize(pixels))
+    np.testing.assert_allclose(exported(pixels), expected, atol=1e-5)
+    assert exported.metadata["class_names"] == list(model.class_names)
+    assert exported.metadata["preprocessing"]["size"] == 32
+    with pytest.raises(ValueError, match="small"):
+        export_model(small, tmp_path / "other.keras", preprocessing=True)
+
+
 @pytest.mark.parametrize("name", each_format())
 def test_metadata(small, tmp_path, name):
     path = path_of(tmp_path, name)

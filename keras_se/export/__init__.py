@@ -18,9 +18,12 @@ Layers for training only, such as augmentation in front of the network, noise an
 out and logged. Keras's own `model.export` writes them, and the file then changes images at random.
 """
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_se.data_format import channel_axis
@@ -30,6 +33,7 @@ from keras_se.export.formats import FORMATS, find_format
 from keras_se.export.inference_model import make_inference_model
 from keras_se.export.metadata import describe
 from keras_se.export.verify import verify
+from keras_se.preprocessing import Preprocessing
 
 __all__ = [
     "FORMATS",
@@ -60,16 +64,16 @@ class Export:
 
 
 def export_model(
-    model,
-    path,
-    format=None,
+    model: keras.Model,
+    path: str | os.PathLike,
+    format: str | None = None,
     *,
-    fold=True,
-    preprocessing=None,
-    class_names=None,
-    calibration=None,
-    overwrite=False,
-):
+    fold: bool = True,
+    preprocessing: Preprocessing | bool | None = None,
+    class_names: Sequence[str] | None = None,
+    calibration: np.ndarray | None = None,
+    overwrite: bool = False,
+) -> Export:
     """Writes `model` for another runtime, and runs what was written against `model`.
 
     The written network has one input, `images`, with the axes of `model`: `(image, height, width,
@@ -88,9 +92,11 @@ def export_model(
         fold: Whether to rewrite the network for inference by `keras_se.fold` first. A state dict
             never is: its names are those of the network as it was trained. 8-bit integers always
             are, since they hold a batch norm as a part of its convolution only.
-        preprocessing: A `Preprocessing` whose normalization is baked in: the input is then
+        preprocessing: A `Preprocessing` whose normalization becomes a part of the written network,
+            or `True` for that of the model's weights, `model.preprocessing`: the input is then
             `uint8`, values 0 to 255, resized by the caller. `None` for none.
-        class_names: Names of the classes in the order of the output, for the metadata.
+        class_names: Names of the classes in the order of the output, for the metadata; by default
+            those of the model's weights, `model.class_names`, if it has them.
         calibration: For `"litert_int8"`, images as the written network takes them, which fix the
             ranges of its integers; some hundreds that look like those it will see.
         overwrite: Whether to replace the export of the same format that is at `path`.
@@ -103,9 +109,22 @@ def export_model(
             another backend, or the written model gives other outputs.
         ImportError: If the packages of the format are not installed.
         OSError: If `path` is there already, or cannot be written.
+
+    Example:
+    >>> import tempfile
+    >>> from keras_se.applications import SEResNet20
+    >>> model = SEResNet20(weights="cifar10")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export = export_model(model, Path(folder) / "model.keras", preprocessing=True)
+    ...     read_metadata(export.path)["class_names"][:2]
+    ['airplane', 'automobile']
     """
     path = Path(path).resolve()
     format = find_format(format, path)
+    if isinstance(preprocessing, bool):
+        preprocessing = _own_preprocessing(model) if preprocessing else None
+    if class_names is None:
+        class_names = getattr(model, "class_names", None)
     format.require_arguments(fold, preprocessing, calibration)
     format.require_environment()
     if calibration is not None:
@@ -126,6 +145,17 @@ def export_model(
             inference_model, format.load(written, inference_model), calibration
         )
     return Export(path, format.name, difference, agreement)
+
+
+def _own_preprocessing(model):
+    """What the weights of the model were trained on."""
+    preprocessing = getattr(model, "preprocessing", None)
+    if preprocessing is None:
+        raise ValueError(
+            f"`preprocessing` must be a Preprocessing: {model.name} does not say what its weights "
+            "want. Received: preprocessing=True"
+        )
+    return preprocessing
 
 
 def _checked(calibration, model, preprocessing):

@@ -40,7 +40,7 @@ class InferenceModel:
         any_size: The same weights behind an input `images` of any size, or of the model's own if
             `fixed_size` or if the network takes no other; without what is for training only.
         network: What is written: `any_size`, folded if asked, behind the normalization if asked.
-        preprocessing: The `Weights` whose normalization `network` has, or `None`.
+        preprocessing: The `Preprocessing` whose normalization `network` has, or `None`.
         folded: Whether `network` is folded.
         fixed_size: Whether `network` is for images of the size of `model` only.
     """

@@ -29,7 +29,7 @@ def describe(inference_model, format: str, class_names) -> dict:
     """
     import keras_se
 
-    looks = inference_model.preprocessing
+    preprocessing = inference_model.preprocessing
     return {
         "keras_se": keras_se.__version__,
         "format": format,
@@ -39,7 +39,7 @@ def describe(inference_model, format: str, class_names) -> dict:
         "input_dtype": inference_model.network.inputs[0].dtype,
         "data_format": keras.config.image_data_format(),
         "folded": inference_model.folded,
-        "preprocessing": looks and looks.to_dict(),
+        "preprocessing": preprocessing and preprocessing.to_dict(),
         "class_names": _checked(class_names, inference_model.model),
     }
 
