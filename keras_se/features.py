@@ -29,7 +29,7 @@ class Level:
     channels: int
 
 
-def pyramid_levels(model):
+def pyramid_levels(model: keras.Model) -> dict[str, Level]:
     """Lists the outputs of the stages of a residual network, by their usual names.
 
     Args:
@@ -69,19 +69,29 @@ def pyramid_levels(model):
     return levels
 
 
-def feature_pyramid(model):
-    """Makes a model that gives the feature map of every stage.
+def feature_pyramid(model: keras.Model) -> keras.Model:
+    """Returns a model whose outputs are the feature maps of every stage.
 
     Args:
         model: A model of `keras_se.applications`, with or without its top. Its layers are shared.
 
     Returns:
         A functional `keras.Model` from images to a mapping from the names of `pyramid_levels` to
-        tensors `(batch, height / stride, width / stride, channels)`.
+        tensors `(batch, height / stride, width / stride, channels)`. Its `pyramid_outputs` are
+        what `keras_hub.models.RetinaNetBackbone` and `DeepLabV3Backbone` take.
 
     Raises:
         ValueError: As `pyramid_levels`.
+
+    Example:
+    >>> from keras_se.applications import SEResNet18
+    >>> pyramid = feature_pyramid(SEResNet18(include_top=False, weights=None))
+    >>> sorted(pyramid.pyramid_outputs)
+    ['P2', 'P3', 'P4', 'P5']
     """
     levels = pyramid_levels(model)
     outputs = {name: model.get_layer(level.layer).output for name, level in levels.items()}
-    return keras.Model(model.input, outputs, name=f"{model.name}_pyramid")
+    pyramid = keras.Model(model.input, outputs, name=f"{model.name}_pyramid")
+    # What KerasHub's detectors and segmenters look for.
+    pyramid.pyramid_outputs = outputs
+    return pyramid

@@ -266,7 +266,6 @@ def test_a_factory_changes_every_gate():
     assert {layer.gate.__name__ for layer in gates} == {"hard_sigmoid"}
 
 
-@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="TensorFlow cannot on a CPU")
 @pytest.mark.parametrize("name", FAST)
 def test_channels_first_gives_the_same_logits(name):
     row = shallow(ROWS[name])

@@ -57,3 +57,33 @@ def test_a_model_without_stages_is_refused():
     model = keras.Model(images, keras.layers.Conv2D(3, 3)(images), name="flat")
     with pytest.raises(ValueError, match="'flat' has no layers named layer1_0_"):
         feature_pyramid(model)
+
+
+@pytest.mark.slow
+def test_kerashub_takes_a_pyramid():
+    keras_hub = pytest.importorskip("keras_hub")
+    pyramid = feature_pyramid(SEResNet18(include_top=False, weights=None))
+    detector = keras_hub.models.RetinaNetBackbone(
+        image_encoder=pyramid,
+        min_level=3,
+        max_level=7,
+        use_p5=False,
+        image_shape=(64, 64, 3),
+    )
+    maps = infer(detector, image(64, 64))
+    assert {name: one.shape[1:3] for name, one in maps.items()} == {
+        "P3": (8, 8),
+        "P4": (4, 4),
+        "P5": (2, 2),
+        "P6": (1, 1),
+        "P7": (1, 1),
+    }
+    segmenter = keras_hub.models.DeepLabV3Backbone(
+        image_encoder=pyramid,
+        low_level_feature_key="P2",
+        spatial_pyramid_pooling_key="P5",
+        upsampling_size=8,
+        dilation_rates=[6, 12, 18],
+        image_shape=(64, 64, 3),
+    )
+    assert run(segmenter, image(64, 64)).shape == (1, 64, 64, 256)

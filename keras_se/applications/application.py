@@ -269,7 +269,7 @@ class Application:
             return self.replace(**options)(**call)
         if (se is False) != self.is_twin and se is not None:
             return self.twin(**call)
-        _check(include_top, pooling, classes)
+        _check(include_top, pooling, classes, dropout)
         factory = None if self.is_twin else self._factory(se)
         published, source = self._checkpoint(weights)
         preprocessing = preprocessing or (published and published.preprocessing)
@@ -374,7 +374,11 @@ class Application:
         return "\n".join([*lines, "", call[call.index("Args:") :]])
 
 
-def _check(include_top, pooling, classes):
+def _check(include_top, pooling, classes, dropout):
+    if dropout is not None and not 0 <= dropout < 1:
+        raise ValueError(
+            f"`dropout` must be from 0 to less than 1, or None. Received: dropout={dropout!r}"
+        )
     check_choice("include_top", include_top, (True, False))
     check_choice("pooling", pooling, (None, "avg", "max"))
     if include_top and classes is not None and not is_size(classes):
@@ -420,7 +424,7 @@ def _with_drop_path(model, drop_path, input_tensor):
         )
     from keras_se.surgery.drop_path import add_drop_path
 
-    return add_drop_path(model, drop_path, seed=None)
+    return add_drop_path(model, drop_path)
 
 
 def _checked_layer(factory, name, units=None):

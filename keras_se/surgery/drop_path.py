@@ -1,4 +1,4 @@
-"""Residual branches that training leaves out at random."""
+"""Drops residual branches at random in training."""
 
 import keras
 
@@ -6,8 +6,8 @@ from keras_se.augmentation.seeds import draw_for_each_replica
 from keras_se.graph.rewrite import rewrite
 
 
-def add_drop_path(network, rate, seed):
-    """Puts a dropout of whole branches before each residual sum.
+def add_drop_path(network: keras.Model, rate: float, seed: int | None = None) -> keras.Model:
+    """Drops the residual branch of some images in training, before each residual sum.
 
     For each image, training leaves a branch out with a probability that rises linearly from zero,
     for the first sum, to `rate`, for the last one, and enlarges the others so that the mean stays.
@@ -17,23 +17,25 @@ def add_drop_path(network, rate, seed):
     Args:
         network: Functional `keras.Model` of the zoo; not changed.
         rate: Fraction from 0 to 1.
-        seed: Integer that fixes which branches are left out.
+        seed: Integer that fixes which branches are left out; `None` takes Keras's own.
 
     Returns:
         A new functional `keras.Model` with the same weights, whose sums `block_add` have a layer
         `block_add_drop` before them.
 
     Raises:
-        ValueError: If the network has no residual sums.
+        ValueError: If the network has no residual sums, or `rate` is not legal.
 
     Reference:
         Huang et al., "Deep Networks with Stochastic Depth", https://arxiv.org/abs/1603.09382,
         section 3; enlarged in training, as timm does it, instead of made smaller afterwards.
     """
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise ValueError(f"`drop_path` must be from 0 to less than 1. Received: {rate!r}")
     sums = [layer.name for layer in network.layers if isinstance(layer, keras.layers.Add)]
     if not sums:
         raise ValueError(
-            f"`stochastic_depth` must be 0 for {network.name}: it has no residual branches. "
+            f"`drop_path` must be 0 for {network.name}: it has no residual branches. "
             f"Received: {rate}"
         )
     rates = {name: rate * index / max(len(sums) - 1, 1) for index, name in enumerate(sums)}
@@ -46,7 +48,7 @@ def add_drop_path(network, rate, seed):
             rates[name],
             noise_shape=(None, 1, 1, 1),
             # Equal seeds would leave out all branches of an image together.
-            seed=seed + sums.index(name),
+            seed=None if seed is None else seed + sums.index(name),
             dtype=copy.dtype_policy,
             name=f"{name}_drop",
         )
