@@ -10,7 +10,7 @@ from tiny import small
 
 from keras_se import augmentation as augment
 from keras_se.augmentation import BatchAugmentation, crop, image_layers
-from keras_se.augmentation.seeds import StepSeeds, fold_in
+from keras_se.augmentation.seeds import StepSeeds
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.optimizer import loss
 
@@ -62,13 +62,6 @@ def test_changes_are_a_function_of_the_step(fake):
                 np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (first, second)))
     results = {step: keras.ops.convert_to_numpy(one[0]) for step, one in results.items()}
     assert np.abs(results[3] - results[5]).max() > 0.1
-
-
-def test_draws_count_from_their_first():
-    made = StepSeeds(9, 100)
-    seeds = [keras.ops.convert_to_numpy(made.next()).tolist() for _ in range(3)]
-    assert seeds == [[9, 100], [9, 101], [9, 102]]
-    assert len({fold_in(9, index) for index in range(50)}) == 50
 
 
 def test_flip_mirrors_half_of_the_images():

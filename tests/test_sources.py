@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_se import cli, data
 from keras_se.augmentation.crop import random_box
-from keras_se.data.sources import SOURCES
+from keras_se.data import dataset, loading, sources
 from keras_se.preprocessing import open_image
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -66,24 +66,6 @@ def test_one_folder_holds_out_every_fifth_of_each_class(tmp_path):
     assert len(loaded.train_labels) == 18
 
 
-def test_pictures_become_squares_of_their_centre(tmp_path):
-    """Left and right quarters of another colour are cut away."""
-    for name in ("a", "b"):
-        for index in range(5):
-            path = picture(tmp_path / name / f"{index}.png", BLUE, (40, 20))
-            Image.open(path).save(path)
-            image = np.zeros((20, 40, 3), "uint8")
-            image[:, 10:30] = RED
-            Image.fromarray(image).save(path)
-    loaded = data.load(f"folder:{tmp_path}", size=10)
-    # The columns at the edges have been mixed with blue when the picture was made smaller.
-    np.testing.assert_array_equal(
-        loaded.train_images[:, :, 1:-1], np.broadcast_to(RED, (8, 10, 8, 3))
-    )
-    closer = data.load(f"folder:{tmp_path}", size=10, crop=0.5)
-    np.testing.assert_array_equal(closer.train_images, np.broadcast_to(RED, (8, 10, 10, 3)))
-
-
 def test_broken_files_are_skipped_and_listed(tmp_path, capsys):
     folder_of(tmp_path)
     (tmp_path / "train/red/6.jpg").write_bytes(b"no image")
@@ -130,10 +112,43 @@ def test_data_that_are_not_there_are_named(name):
         data.load(name, size=8)
 
 
-def test_every_source_has_a_name_that_can_be_checked():
-    assert len(data.KINDS) == len(SOURCES) == len(set(data.KINDS))
-    for kind in data.KINDS:
-        assert data.check(kind) == kind
+class Gray:
+    """A source of gray images, each class its own shade."""
+
+    usage = "gray:SHADES"
+
+    def __init__(self, shades):
+        self.shades = int(shades)
+
+    def load(self, options):
+        labels = np.repeat(np.arange(self.shades), 5)
+        images = np.uint8(20 * labels)[:, None, None, None] + np.zeros((1, 8, 8, 3), "uint8")
+        names = tuple(map(str, range(self.shades)))
+        return loading.resize(dataset.split(images, labels, names), options)
+
+
+def test_a_source_is_a_class_in_the_list(monkeypatch):
+    with pytest.raises(ValueError, match="gray:3"):
+        data.check("gray:3")
+    monkeypatch.setattr(sources, "SOURCES", (*sources.SOURCES, Gray))
+    loaded = data.load("gray:3", size=4)
+    assert loaded.image_shape == (4, 4, 3)
+    np.testing.assert_array_equal(loaded.test_images[:, 0, 0, 0], [0, 20, 40])
+
+
+def test_channels_first_reaches_every_source(divided):
+    last = data.load("digits").test_images
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        np.testing.assert_array_equal(data.load("digits").test_images[:, 0], last[..., 0])
+        for memory in (0, 2**20):
+            loaded = data.load(f"folder:{divided}", size=8, memory=memory)
+            assert loaded.image_shape == (3, 8, 8)
+            images, labels = data.TrainBatches(loaded.train_images, loaded.train_labels, 12)[0]
+            np.testing.assert_array_equal(images[:, 0].mean(axis=(1, 2)) > 0.2, labels == 1)
+    finally:
+        keras.config.set_image_data_format(before)
 
 
 def test_a_folder_needs_a_size(divided):
@@ -269,6 +284,7 @@ def test_prepared_arrays_are_the_folder(divided, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({}, "keras-se data prepare"),
         ({"train_labels": None}, "train_labels"),
         ({"train_labels": np.array([0])}, "1 labels"),
         ({"test_labels": np.array([0, 2])}, "from 0 to 1"),
@@ -281,14 +297,9 @@ def test_other_arrays_are_refused(tmp_path, change, message):
     given |= {"test_labels": labels, "class_names": np.array(["a", "b"])} | change
     file = tmp_path / "x.npz"
     np.savez(file, **{name: one for name, one in given.items() if one is not None})
+    if not change:
+        file.write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(ValueError, match=message):
-        data.load(f"array:{file}")
-
-
-def test_a_damaged_array_file_is_refused(tmp_path):
-    file = tmp_path / "x.npz"
-    file.write_bytes(b"PK\x03\x04 nothing")
-    with pytest.raises(ValueError, match="keras-se data prepare"):
         data.load(f"array:{file}")
 
 
@@ -352,16 +363,3 @@ def test_tfds_errors_say_what_to_do(monkeypatch):
     fake_tfds(monkeypatch, {"train": []}, features=("text", "label"))
     with pytest.raises(ValueError, match="text, label"):
         data.load("tfds:colours", size=8)
-
-
-def test_channels_first_reaches_streams_and_arrays(divided):
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_first")
-    try:
-        for memory in (0, 2**20):
-            loaded = data.load(f"folder:{divided}", size=8, memory=memory)
-            assert loaded.image_shape == (3, 8, 8)
-            images, labels = data.TrainBatches(loaded.train_images, loaded.train_labels, 12)[0]
-            np.testing.assert_array_equal(images[:, 0].mean(axis=(1, 2)) > 0.2, labels == 1)
-    finally:
-        keras.config.set_image_data_format(before)
