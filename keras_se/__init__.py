@@ -7,15 +7,19 @@ checkpoints, checked name by name. Importing this package registers its layers w
 """
 
 import importlib
+import sys
 from types import ModuleType
 
-from keras_se import applications, layers
-from keras_se.applications import get_model, list_models
-from keras_se.graph.complexity import complexity
-from keras_se.layers import SqueezeExcite
-from keras_se.surgery import fold
+from keras_se.version import __version__
 
-__version__ = "0.1.0"
+# `python -m keras_se` imports this package before it can answer `--help`, which needs no Keras. It
+# is at "-m" only until its module is found; `keras_se.cli.startup` then executes all of this.
+if sys.argv[:1] != ["-m"] or sys.orig_argv[-len(sys.argv)] != "keras_se":
+    from keras_se import applications, layers
+    from keras_se.applications import get_model, list_models
+    from keras_se.graph.complexity import complexity
+    from keras_se.layers import SqueezeExcite
+    from keras_se.surgery import fold
 
 __all__ = [
     "SqueezeExcite",

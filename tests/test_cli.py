@@ -1,6 +1,8 @@
 """The command line, called as a user calls it."""
 
+import csv
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -20,14 +22,13 @@ import keras_se.export
 from keras_se import applications, cli
 from keras_se.cli.export import FORMATS
 from keras_se.export import read_metadata
-from keras_se.preprocessing import decode_predictions
-from keras_se.recipes.recipe import Recipe
+from keras_se.recipes import DIGITS, RECIPES, Recipe
 from keras_se.weights import WEIGHTS
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-PACKAGE = Path(keras_se.__file__).parent
-LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+ROOT = Path(keras_se.__file__).parent.parent
 COMMANDS = ("list", "predict", "train", "transfer", "evaluate", "export", "data")
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +48,33 @@ def images(tmp_path_factory):
     return sorted(folder.iterdir())
 
 
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """What `train` leaves: the network of the best epoch is not that of the last."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = dataclasses.replace(DIGITS, size=12, normalize="half", crop=0.5)
+    (folder / "recipe.json").write_text(recipe.to_json())
+    (folder / "class_names.txt").write_text("hen\nowl\njay\n")
+    for name in ("model", "best"):
+        model = applications.SEResNet20(weights="cifar10", classes=3, input_shape=(12, 12, 3))
+        model.save(folder / f"{name}.keras")
+    return folder
+
+
 def run(*words):
     return cli.main([str(word) for word in words])
 
 
-def run_process(*words):
+SCRIPT = ("-c", "import sys, keras_se_command; sys.exit(keras_se_command.main())")
+MODULE = ("-m", "keras_se")
+
+
+def run_process(*words, start=SCRIPT, **environment):
     """Runs the command in a process of its own, as its console script does."""
-    script = "import sys, keras_se_command; sys.exit(keras_se_command.main())"
-    words = [sys.executable, "-c", script, *map(str, words)]
-    environment = {name: value for name, value in os.environ.items() if name != LOG_LEVEL}
+    words = [sys.executable, *start, *map(str, words)]
+    environment = {
+        name: text for name, text in os.environ.items() if name != LOG_LEVEL
+    } | environment
     return subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
 
 
@@ -69,21 +88,23 @@ def processor_seconds():
     ("words", "status"),
     (
         (("--help",), 0),
+        (("--version",), 0),
         *(((command, "--help"), 0) for command in COMMANDS),
-        (("train", "digit", "--out", "o"), 2),
         ((), 2),
         (("nothing",), 2),
         (("predict",), 2),
-        (("predict", "seresnet50", "x.png", "--top", "0"), 2),
+        (("predict", "none.keras", "x.png"), 2),
+        (("train", "digit", "--out", "o"), 2),
         (("export", "m.keras", "m.tflite", "--format", "onyx"), 2),
         (("transfer", "seresnet50", "--data", "fake", "--out", "o", "--resume", "--overwrite"), 2),
     ),
 )
-def test_help_and_wrong_use_are_answered_at_once(words, status):
+@pytest.mark.parametrize("start", (SCRIPT, MODULE), ids=("script", "module"))
+def test_help_and_wrong_use_are_answered_at_once(start, words, status):
     seconds = []
     for _ in range(3):
         before = processor_seconds()
-        done = run_process(*words)
+        done = run_process(*words, start=start)
         seconds.append(processor_seconds() - before)
         if seconds[-1] < 0.5:
             break
@@ -95,26 +116,21 @@ def test_help_and_wrong_use_are_answered_at_once(words, status):
 
 def test_the_help_of_train_has_recipes_and_fields():
     text = run_process("train", "--help").stdout
-    assert "digits " in text
     fields = [field.name for field in dataclasses.fields(Recipe) if field.name != "about"]
-    assert all(f"  {name} " in text for name in fields)
+    assert all(f"  {name} " in text for name in (*RECIPES, *fields))
 
 
-def test_the_backend_is_quiet():
-    done = run_process("list")
+@pytest.mark.parametrize("start", (SCRIPT, MODULE), ids=("script", "module"))
+def test_the_backend_is_quiet(start):
+    done = run_process("list", start=start)
     assert done.returncode == 0
     assert "SEResNet50 " in done.stdout
     assert done.stderr == ""
 
 
 def test_what_a_backend_wrote_before_it_failed_is_shown(tmp_path):
-    (tmp_path / "keras.py").write_text(
-        "import os\nos.write(2, b'no driver')\nraise ValueError('x')"
-    )
-    script = "import keras_se_command; raise SystemExit(keras_se_command.main())"
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE.parent}"}
-    words = [sys.executable, "-c", script, "list"]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    (tmp_path / "keras.py").write_text("import os\nos.write(2, b'no driver')\nraise ValueError")
+    done = run_process("list", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert done.returncode == 2
     assert "no driver" in done.stderr
 
@@ -124,24 +140,31 @@ def test_formats_are_those_of_export():
 
 
 def test_list(capsys):
-    assert run("list") == 0
-    lines = capsys.readouterr().out.splitlines()
-    (line,) = [one for one in lines if one.startswith("SEResNet50 ")]
-    assert line.split()[1:6] == ["224", "28,088,024", "4.092", "80.26", "apache-2.0"]
+    assert run("list", "SERESNET?6") == 0
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.split()[:6] == ["SEResNet56", "32", "862,889", "0.126", "84.61", "apache-2.0"]
     assert run("list", "--weights") == 0
     assert "timm/seresnet50.a3_in1k" in capsys.readouterr().out
+    assert run("list", "seresnet1*", "--json") == 0
+    everything = {row["network"] for row in json.loads(capsys.readouterr().out)}
+    assert run("list", "seresnet1*", "--json", "--pretrained") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert {"SEResNet18", "SEResNet152D"} < everything
+    assert (row["network"], row["weights"]) == ("SEResNet152D", ["ra2_in1k"])
+    assert run("list", "seresnet?6", "--json", "--weights") == 0
+    assert json.loads(capsys.readouterr().out)[0]["top1"] == 84.61
+    assert run("list", "seresnetx") == 2
 
 
 def test_predict_prints_the_best_classes_of_every_image(capsys, weights, images):
     command = ("predict", "seresnext26ts", "--weights", weights, "--top", 2, *images)
     assert run(*command) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[::3] == [str(one) for one in images]
-    (row,) = WEIGHTS["SEResNeXt26TS"]
+    assert lines[::3] == [str(path) for path in images]
+    looks = applications.SEResNeXt26TS.preprocessing()
     model = applications.SEResNeXt26TS(weights=weights)
-    looks = row.preprocessing
-    batch = looks.normalize(np.stack([looks.load_image(one) for one in images]))
-    expected = decode_predictions(run_model(model, batch), top=2)
+    batch = looks.normalize(np.stack([looks.load_image(path) for path in images]))
+    expected = applications.SEResNeXt26TS.decode_predictions(run_model(model, batch), top=2)
     for index, classes in enumerate(expected):
         for line, (_, name, score) in zip(lines[3 * index + 1 :], classes, strict=False):
             percent, sign, label = line.split(maxsplit=2)
@@ -149,11 +172,49 @@ def test_predict_prints_the_best_classes_of_every_image(capsys, weights, images)
             assert float(percent) == pytest.approx(100 * score, abs=0.011)
 
 
-def test_predict_skips_what_it_cannot_read(capsys, weights, images, tmp_path):
+def predicted(capsys, *words):
+    """The likeliest class and its probability of each image."""
+    assert run("predict", *words, "--top", 1, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    return [(row["predictions"][0]["name"], row["predictions"][0]["probability"]) for row in rows]
+
+
+def test_predict_with_a_run_folder_and_what_is_exported_from_it(
+    capsys, run_folder, images, tmp_path
+):
+    recipe_looks = keras_se.preprocessing.Preprocessing(
+        12, 0.5, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3
+    )
+    batch = recipe_looks.normalize(np.stack([recipe_looks.load_image(path) for path in images]))
+    model = keras.saving.load_model(run_folder / "model.keras")
+    scores = run_model(model, batch)
+    expected = [(("hen", "owl", "jay")[row.argmax()], pytest.approx(row.max())) for row in scores]
+    assert predicted(capsys, run_folder, images[0].parent) == expected
+    assert predicted(capsys, run_folder / "model.keras", *images) == expected
+    written = [tmp_path / "served.keras", *([tmp_path / "served"] if ON_TENSORFLOW else [])]
+    for path in written:
+        assert run("export", run_folder, path, "--preprocessing") == 0
+        capsys.readouterr()
+        assert read_metadata(path)["preprocessing"]["size"] == 12
+        assert predicted(capsys, path, *images) == [
+            (name, pytest.approx(score.expected, abs=1e-4)) for name, score in expected
+        ]
+
+
+def test_predict_writes_tables(capsys, images):
+    assert run("predict", "seresnet20", images[0].parent, "--top", 2, "--csv") == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["image"] for row in rows[::2]] == [str(path) for path in images]
+    assert [row["rank"] for row in rows[:2]] == ["1", "2"]
+    assert rows[0]["name"] in WEIGHTS["SEResNet20"][0].class_names
+    assert float(rows[0]["probability"]) > float(rows[1]["probability"])
+
+
+def test_predict_skips_what_it_cannot_read(capsys, images, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
     words = (broken, tmp_path / "missing.png", images[0])
-    assert run("predict", "seresnext26ts", "--weights", weights, *words) == 1
+    assert run("predict", "seresnet20", *words) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == str(images[0])
     assert len(out.splitlines()) == 6
@@ -162,45 +223,47 @@ def test_predict_skips_what_it_cannot_read(capsys, weights, images, tmp_path):
 
 
 def test_predict_with_a_file_of_a_network_that_has_no_published_weights(capsys, images, tmp_path):
-    model = applications.SEResNet32(weights=None, classes=4)
     path = tmp_path / "mine.keras"
-    model.save(path)
-    command = ("predict", "seresnet32", "--weights", path, images[0], "--top", 2)
+    applications.SEResNet32(weights=None, classes=4).save(path)
+    command = ("predict", "seresnet32", "--weights", path, images[0], "--top", 1)
     assert run(*command) == 2
-    assert "--preprocessing NETWORK.TAG" in capsys.readouterr().err
-    assert run(*command, "--preprocessing", "seresnet50.a3_in1k") == 0
-    lines = capsys.readouterr().out.splitlines()
-    (row,) = [one for one in WEIGHTS["SEResNet50"] if one.tag == "a3_in1k"]
-    looks = row.preprocessing
-    batch = looks.normalize(looks.load_image(images[0]))[None]
-    loaded = applications.SEResNet32(weights=path, classes=None, input_shape=(None, None, 3))
-    (scores,) = run_model(loaded, batch)
-    best = scores.argsort()[::-1][:2]
-    assert [line.split("%")[1].strip() for line in lines[1:]] == [f"class {one}" for one in best]
+    assert "--preprocessing" in capsys.readouterr().err
+    assert run(*command, "--preprocessing", "seresnet20.cifar10") == 0
+    looks = applications.SEResNet20.preprocessing()
+    loaded = applications.SEResNet32(weights=path)
+    (scores,) = run_model(loaded, looks.normalize(looks.load_image(images[0]))[None])
+    assert f"class {scores.argmax()}" in capsys.readouterr().out
 
 
 def test_a_damaged_model_is_one_line(capsys, tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(b"PK damaged")
-    assert run("export", path, tmp_path / "out.keras") == 2
-    assert str(path) in capsys.readouterr().err
+    for words in (("export", path, tmp_path / "out.keras"), ("evaluate", path, "--data", "fake")):
+        assert run(*words) == 2
+        err = capsys.readouterr().err
+        assert str(path) in err
+        assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("words", "parts"),
     (
         (("predict", "seresnet5", "x.png"), ("seresnet5", "seresnet50")),
+        (("predict", "ResNet999", "x.png"), ("ResNet999", "resnet")),
         (("predict", "seresnet50", "--weights", "ra3", "x.png"), ("ra3", "ra2_in1k")),
         (("predict", "seresnet50", "--top", "0", "x.png"), ("--top",)),
         (("predict", "seresnet101", "x.png"), ("SEResNet101", "no published")),
-        (("predict", "seresnet20", "--weights", "x.pth", "x.png"), ("SEResNet20",)),
-        (("export", "none.keras", "out.keras"), ("none.keras",)),
-        (("export", "m.keras", "out.keras", "--weights", "x"), ("--weights", ".keras")),
-        (("export", "m.keras", "o.keras", "--preprocessing", "a1_in1k"), ("NETWORK.TAG",)),
-        (("export", "m.keras", "o.h5"), (".onnx", "o.h5")),
+        (("predict", "seresnet20", "--weights", "x.pth", "x.png"), ("x.pth",)),
+        (("predict", "seresnet20", "none.png"), ("none.png",)),
+        (("predict", "runs/none", "x.png"), ("runs/none",)),
+        (("evaluate", "none.keras", "--data", "fake"), ("none.keras",)),
+        (("export", "none.onnx", "out.keras"), ("none.onnx",)),
+        (("export", "x.png", "out.keras", "--weights", "x"), ("--weights", "x.png")),
+        (("export", "x.png", "o.keras", "--preprocessing", "a1_in1k"), ("NETWORK.TAG",)),
+        (("export", "x.png", "o.h5"), (".onnx", "o.h5")),
         (("export", "nonet50", "out.keras"), ("nonet50", "resnet50")),
-        (("export", "m.keras", "o.tflite", "--format", "litert_int8"), ("--calibration",)),
-        (("export", "m.keras", "o.keras", "--calibration", "x"), ("litert_int8, not with keras",)),
+        (("export", "x.png", "o.tflite", "--format", "litert_int8"), ("--calibration",)),
+        (("export", "x.png", "o.keras", "--calibration", "."), ("litert_int8", "keras")),
         (("train", "--out", "out"), ("RECIPE",)),
         (("train", "--out", "out", "--resume"), ("out",)),
         (("train", "digit", "--out", "out"), ("digit", "digits")),
@@ -213,13 +276,14 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
 )
 def test_errors_are_one_line_and_status_two(capsys, monkeypatch, tmp_path, words, parts):
     monkeypatch.chdir(tmp_path)
+    Path("x.png").touch()
     assert run(*words) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("keras-se: error: ")
     assert err.count("\n") == 1
     assert all(part in err for part in parts)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="SavedModels are TensorFlow's")
@@ -232,14 +296,15 @@ def test_export_of_a_network(capsys, weights, tmp_path):
     assert "largest difference" in capsys.readouterr().out
     serve = tf.saved_model.load(str(first)).signatures["serving_default"]
     assert serve.structured_input_signature[1]["images"].dtype == tf.uint8
-    assert read_metadata(first)["preprocessing"]["size"] == 256
+    looks = WEIGHTS["SEResNeXt26TS"][0].preprocessing
+    assert read_metadata(first)["preprocessing"]["size"] == looks.size
     assert run(*command) == 2
     assert str(first) in capsys.readouterr().err
 
 
 def test_export_of_a_file_and_of_packaged_weights(capsys, tmp_path):
     path, labels, written = (tmp_path / name for name in ("m.keras", "l.txt", "out.safetensors"))
-    applications.SEResNet20(weights=None, input_shape=(32, 32, 1), classes=3).save(path)
+    applications.SEResNet20(weights=None, classes=3).save(path)
     labels.write_text("one\ntwo words\nthree\n")
     assert run("export", path, written, "--labels", labels) == 0
     metadata = read_metadata(written)
@@ -248,20 +313,18 @@ def test_export_of_a_file_and_of_packaged_weights(capsys, tmp_path):
     assert run("export", path, tmp_path / "third.keras", "--preprocessing") == 2
     assert "NETWORK.TAG" in capsys.readouterr().err
     written = tmp_path / "out.keras"
-    assert run("export", "seresnet20", written, "--weights", "cifar10", "--no-fold") == 0
+    assert run("export", "seresnet20", written, "--no-fold") == 0
     assert read_metadata(written)["class_names"][:2] == ["airplane", "automobile"]
     assert not read_metadata(written)["folded"]
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow writes LiteRT")
-def test_export_to_integers(capsys, images, tmp_path):
-    path, pictures = tmp_path / "m.keras", tmp_path / "pictures"
-    applications.SEResNet20(weights="cifar10", classes=10, input_shape=(16, 16, 3)).save(path)
+def test_export_to_integers(capsys, run_folder, images, tmp_path):
+    pictures = tmp_path / "pictures"
     shutil.copytree(images[0].parent, pictures)
     (pictures / "broken.png").write_bytes(b"no image")
-    command = ("export", path, tmp_path / "m.tflite", "--format", "litert_int8")
-    command = (*command, "--preprocessing", "seresnet20.cifar10", "--calibration", pictures)
-    assert run(*command) == 0
+    command = ("export", run_folder, tmp_path / "m.tflite", "--format", "litert_int8")
+    assert run(*command, "--calibration", pictures) == 0
     out, err = capsys.readouterr()
     assert "% of 3 images" in out
     assert "skipped" in err

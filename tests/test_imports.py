@@ -19,7 +19,7 @@ LATE = {"tensorflow", "jax", "torch", "PIL", "h5py", "safetensors", "huggingface
 LATE |= {"matplotlib", "tensorflow_datasets", "timm"}
 LATE |= {"onnx", "onnxruntime", "openvino", "ai_edge_litert"}
 # Who may import whom, at the top or inside a function: a room is used by those below it only.
-SMALL = {"data_format", "files", "formatting", "validation"}
+SMALL = {"data_format", "files", "formatting", "validation", "version"}
 MAY = {room: set() for room in SMALL}
 MAY |= {
     "layers": set(),

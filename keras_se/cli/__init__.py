@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from keras_se.cli.command import ERRORS, CommandParser, explain
 from keras_se.cli.startup import load_keras
+from keras_se.version import __version__
 
 # What each command does. Its module, of the same name, has `add_arguments(parser)` and
 # `run(options)`, and perhaps `check(options)` for what can be said without Keras.
@@ -51,6 +52,7 @@ def _parser():
     top = argparse.ArgumentParser(
         prog="keras-se", description="Squeeze-and-Excitation networks for Keras 3."
     )
+    top.add_argument("--version", action="version", version=f"keras-se {__version__}")
     commands = top.add_subparsers(
         title="commands",
         metavar="COMMAND",

@@ -1,17 +1,18 @@
 """The command `export`."""
 
 import argparse
-import dataclasses
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from keras_se.cli.command import (
-    OK,
-    add_weights,
-    find_preprocessing,
-    load_model,
-    one_line,
-)
+from keras_se.cli.command import OK
+from keras_se.cli.images import check_exist, list_images, load_images
+from keras_se.cli.models import MODEL_HELP, WEIGHTS_HELP, check_model, resolve_model
+from keras_se.cli.startup import native_stderr_dropped
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_se.cli.models import ResolvedModel
 
 FORMATS = (
     "keras",
@@ -25,19 +26,18 @@ FORMATS = (
 )
 # More of them fix the ranges no better, and take longer.
 CALIBRATION_IMAGES = 300
+# What --preprocessing without a value stands for.
+OWN = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `export` to its parser."""
-    parser.add_argument(
-        "model", metavar="MODEL", help="a .keras file, or the name of a network with --weights"
-    )
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("path", metavar="PATH", type=Path, help="file or folder to write")
-    add_weights(parser)
+    parser.add_argument("--weights", metavar="TAG_OR_FILE", help=WEIGHTS_HELP)
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        default=None,
         help="what to write (default: by the ending of PATH, .onnx, .xml for OpenVINO, .tflite for "
         "LiteRT, .keras or .safetensors; without an ending a SavedModel)",
     )
@@ -57,19 +57,18 @@ def _add_contents(parser):
     """Adds what is written besides the network, and what its integers need."""
     parser.add_argument(
         "--preprocessing",
-        metavar="NETWORK.TAG",
+        metavar="[NETWORK.]TAG",
         nargs="?",
-        const="",
-        default=None,
-        help="take uint8 images and normalise them in the written network, as these weights want "
-        "it, such as seresnet50.a1_in1k (default: those of --weights)",
+        const=OWN,
+        help="take uint8 images and normalize them in the written network, as the model's run or "
+        "weights want it, or as other weights do, such as seresnet50.a1_in1k",
     )
     parser.add_argument(
         "--labels",
         metavar="FILE",
         type=Path,
-        help="names of the classes, one a line, for the metadata (default: those of the weights, "
-        "or of the run that a .keras file is of)",
+        help="names of the classes, one a line, for the metadata (default: those of the weights "
+        "or of the run)",
     )
     parser.add_argument(
         "--calibration",
@@ -79,34 +78,44 @@ def _add_contents(parser):
     )
 
 
+def check(options: argparse.Namespace) -> None:
+    """Raises an error, without Keras, for files that are missing."""
+    check_model(options.model, options.weights)
+    for path in (options.labels, options.calibration):
+        if path is not None:
+            check_exist([path])
+
+
 def run(options: argparse.Namespace) -> int:
     """Runs `export`; returns the exit status."""
     from keras_se.export import export_model
-    from keras_se.export.formats import find_format
 
-    chosen = find_format(options.format, options.path)
-    # Before anything is loaded, so that what cannot work costs no time.
-    if chosen.calibrated and options.calibration is None:
-        raise ValueError(f"--format {chosen.name} needs --calibration FOLDER")
-    if options.calibration is not None and not chosen.calibrated:
-        raise ValueError(f"--calibration goes with litert_int8, not with {chosen.name}.")
-    chosen.require_environment()
-    names = None if options.labels is None else _lines(options.labels)
-    preprocessing = _preprocessing(options)
-    model, default_names = _model(options)
+    format = _format(options)
+    model = resolve_model(options.model, options.weights, options.preprocessing or None)
+    if model.network is None:
+        raise ValueError(f"{options.model!r} is an export already: only Keras models are exported.")
+    included = options.preprocessing is not None
+    if included and model.channels != 3:
+        raise ValueError(
+            f"--preprocessing is of color images; {model.name} takes {model.channels} channel(s)."
+        )
+    names = model.class_names
+    if options.labels is not None:
+        names = options.labels.read_text(encoding="utf-8").splitlines()
     calibration = None
     if options.calibration is not None:
-        calibration = _calibration(options, model, preprocessing)
-    written = export_model(
-        model,
-        options.path,
-        chosen.name,
-        fold=not options.no_fold,
-        preprocessing=preprocessing,
-        class_names=names or default_names,
-        calibration=calibration,
-        overwrite=options.overwrite,
-    )
+        calibration = _calibration(options.calibration, model, included)
+    with native_stderr_dropped():
+        written = export_model(
+            model.network,
+            options.path,
+            format,
+            fold=not options.no_fold,
+            preprocessing=model.require_preprocessing() if included else None,
+            class_names=names,
+            calibration=calibration,
+            overwrite=options.overwrite,
+        )
     print(f"{options.path}: largest difference from the Keras model {written.difference:.1e}")
     if written.agreement is not None:
         print(
@@ -116,69 +125,29 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def _model(options):
-    """The model, and the names of its classes or `None`."""
-    if options.model.endswith(".keras"):
-        from keras_se.training.run_folder import class_names_beside
+def _format(options):
+    """The format's name; what cannot work costs no time, as nothing has been loaded yet."""
+    from keras_se.export.formats import find_format
 
-        return load_model(options), class_names_beside(options.model)
-    from keras_se import applications
-
-    application = applications.get_model(options.model)
-    model = application(weights=options.weights or application.default_weights)
-    return model, model.class_names
-
-
-def _lines(path):
-    return path.read_text(encoding="utf-8").splitlines()
+    chosen = find_format(options.format, options.path)
+    if chosen.calibrated and options.calibration is None:
+        raise ValueError(f"--format {chosen.name} needs --calibration FOLDER")
+    if options.calibration is not None and not chosen.calibrated:
+        raise ValueError(f"--calibration goes with litert_int8, not with {chosen.name}.")
+    chosen.require_environment()
+    return chosen.name
 
 
-def _calibration(options, model, preprocessing):
-    """The images of the folder, as the written network takes them."""
+def _calibration(folder: Path, model: "ResolvedModel", included: bool) -> "np.ndarray":
+    """The images of a folder, as the written network takes them."""
     import numpy as np
 
-    row = preprocessing or _own_row(options)
-    sides = {side for side in model.inputs[0].shape[1:-1] if side is not None}
-    if options.model.endswith(".keras") and len(sides) == 1:
-        row = dataclasses.replace(row, size=sides.pop())
-    files = sorted(one for one in options.calibration.rglob("*") if one.is_file())
+    files = list_images([folder])
     if len(files) > CALIBRATION_IMAGES:
         chosen = np.linspace(0, len(files) - 1, CALIBRATION_IMAGES).astype(int)
         files = [files[index] for index in chosen]
-    images = []
-    for file in files:
-        try:
-            images.append(row.load_image(file))
-        except (ValueError, OSError) as error:
-            print(f"keras-se: skipped {file}: {one_line(error)}", file=sys.stderr)
+    images = [pixels for _, pixels in load_images(files, model.require_preprocessing(), [])]
     if not images:
-        raise ValueError(f"--calibration: there are no images in {str(options.calibration)!r}")
+        raise ValueError(f"--calibration: no image in {str(folder)!r} can be read")
     images = np.stack(images)
-    return images if preprocessing else row.normalize(images, data_format="channels_last")
-
-
-def _own_row(options):
-    """The registry's row that says how the images of a network without --preprocessing look."""
-    from keras_se import applications
-
-    if options.model.endswith(".keras"):
-        raise ValueError(
-            "--calibration of a .keras file goes with --preprocessing NETWORK.TAG, which says how "
-            "images become its input"
-        )
-    application = applications.get_model(options.model)
-    return find_preprocessing(application, options.weights, None).preprocessing
-
-
-def _preprocessing(options):
-    """The registry's row that `--preprocessing` names, or `None` without it."""
-    from keras_se import applications
-
-    if options.preprocessing is None:
-        return None
-    if options.model.endswith(".keras"):
-        if "." not in options.preprocessing:
-            raise ValueError("--preprocessing of a .keras file must name weights: NETWORK.TAG")
-        return find_preprocessing(None, None, options.preprocessing).preprocessing
-    application = applications.get_model(options.model)
-    return find_preprocessing(application, options.weights, options.preprocessing).preprocessing
+    return images if included else model.to_input(images)

@@ -1,114 +1,112 @@
 """The command `predict`."""
 
 import argparse
-import dataclasses
+import csv
+import itertools
+import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from keras_se.cli.command import OK, SOME_SKIPPED, find_preprocessing, one_line
+from keras_se.cli.command import OK, SOME_SKIPPED
+from keras_se.cli.images import check_exist, list_images, load_images
+from keras_se.cli.models import MODEL_HELP, WEIGHTS_HELP, check_model, resolve_model
 
 BATCH = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `predict` to its parser."""
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
-        "network", metavar="NETWORK", help="such as seresnet50, or its twin resnet50"
+        "images", metavar="IMAGE", nargs="+", type=Path, help="image files, or folders of them"
     )
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
-    parser.add_argument(
-        "--weights",
-        metavar="TAG_OR_FILE",
-        default=None,
-        help="a tag of `keras-se list --weights`, hf://owner/repo or a file (default: the "
-        "network's only ones, or imagenet)",
-    )
+    parser.add_argument("--weights", metavar="TAG_OR_FILE", help=WEIGHTS_HELP)
     parser.add_argument(
         "--preprocessing",
         metavar="[NETWORK.]TAG",
-        default=None,
-        help="the checkpoint whose resizing and normalisation to use, if --weights is not a tag, "
-        "such as seresnet50.a1_in1k (default: the network's first)",
+        help="the checkpoint whose resizing and normalization to use, such as seresnet50.a1_in1k "
+        "(default: the model's own)",
     )
     parser.add_argument(
         "--top", metavar="N", type=int, default=5, help="classes to print for an image (default: 5)"
     )
+    style = parser.add_mutually_exclusive_group()
+    style.add_argument(
+        "--json",
+        dest="write",
+        action="store_const",
+        const=write_json,
+        default=write_text,
+        help="print a JSON list of images with their predictions",
+    )
+    style.add_argument(
+        "--csv",
+        dest="write",
+        action="store_const",
+        const=write_csv,
+        help="print a line of comma-separated values for each image and class",
+    )
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises a `ValueError` for arguments that cannot be."""
+    """Raises an error, without Keras, for arguments that cannot work."""
     if options.top < 1:
         raise ValueError(f"--top must be at least 1. Received: {options.top}")
+    check_model(options.model, options.weights)
+    check_exist(options.images)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs `predict`; returns the exit status."""
-    from keras_se import applications
-
-    application = applications.get_model(options.network)
-    weights = options.weights or application.default_weights
-    row = find_preprocessing(application, weights, options.preprocessing)
-    # Before the model is loaded, so that a typing error costs no download.
-    readable = _load_images(options.images, row)
-    if readable:
-        model = application(weights=weights, input_shape=_any_size())
-        row = _with_own_names(row, weights, model.output_shape[-1])
-        for start in range(0, len(readable), BATCH):
-            _print_predictions(model, readable[start : start + BATCH], row, options.top)
-    return OK if len(readable) == len(options.images) else SOME_SKIPPED
+    files = list_images(options.images)
+    model = resolve_model(options.model, options.weights, options.preprocessing)
+    skipped = []
+    images = load_images(files, model.require_preprocessing(), skipped)
+    options.write(_predict(model, images, options.top))
+    return SOME_SKIPPED if skipped else OK
 
 
-def _with_own_names(row, weights, classes):
-    """The row with the names of the classes of the run that wrote a file of weights, if any."""
-    from keras_se.training.run_folder import class_names_beside
-
-    names = class_names_beside(weights) if Path(weights).is_file() else None
-    if names and len(names) != classes:
-        count = f"{len(names)} names in class_names.txt beside {weights}"
-        print(f"keras-se: {count}, not used for {classes} classes", file=sys.stderr)
-        names = None
-    return dataclasses.replace(row, class_names=tuple(names)) if names else row
-
-
-def _any_size():
-    """Three channels: the size of the images is that of their preprocessing, not the network's."""
-    from keras_se.data_format import image_shape
-
-    return image_shape(None, None)
-
-
-def _load_images(paths, row):
-    """The decoded images that can be read, with their paths; reports the others."""
-    images = []
-    for path in paths:
-        try:
-            images.append((path, row.preprocessing.load_image(path)))
-        except (ValueError, OSError) as error:
-            print(f"keras-se: skipped {path}: {one_line(error)}", file=sys.stderr)
-    return images
-
-
-def _print_predictions(model, images, row, top):
-    import keras
+def _predict(model, images, top) -> Iterator[tuple[Path, list[dict]]]:
+    """The path of each image and its likeliest classes, the first the likeliest."""
     import numpy as np
 
-    from keras_se.preprocessing import decode_predictions
+    while batch := list(itertools.islice(images, BATCH)):
+        scores = model.predict(np.stack([pixels for _, pixels in batch]))
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+        for (path, _), classes, row in zip(batch, best.tolist(), scores, strict=True):
+            names = model.class_names or [f"class {index}" for index in range(len(row))]
+            yield (
+                path,
+                [
+                    {"class": index, "name": names[index], "probability": float(row[index])}
+                    for index in classes
+                ],
+            )
 
-    pixels = np.stack([image for _, image in images])
-    batch = row.preprocessing.normalize(pixels, data_format="channels_last")
-    if keras.config.image_data_format() == "channels_first":
-        batch = batch.transpose(0, 3, 1, 2)
-    predictions = model.predict(batch, verbose=0)
-    if predictions.shape[1] == len(row.class_names or range(1000)):
-        named = decode_predictions(predictions, top=top, class_names=row.class_names)
-    else:
-        named = [_numbered(scores, top) for scores in predictions]
-    for (path, _), best in zip(images, named, strict=True):
+
+def write_text(predictions: Iterable[tuple[Path, list[dict]]]) -> None:
+    """Prints predictions for people."""
+    for path, classes in predictions:
         print(path)
-        for _, name, score in best:
-            print(f"  {100 * score:6.2f} %  {name.replace('_', ' ')}")
+        for row in classes:
+            print(f"  {100 * row['probability']:6.2f} %  {row['name'].replace('_', ' ')}")
 
 
-def _numbered(scores, top):
-    order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top]
-    return [(None, f"class {index}", float(scores[index])) for index in order]
+def write_json(predictions: Iterable[tuple[Path, list[dict]]]) -> None:
+    """Prints predictions as a JSON list, an image a line."""
+    start = "["
+    for path, classes in predictions:
+        text = json.dumps({"image": str(path), "predictions": classes}, ensure_ascii=False)
+        print(f"{start}\n{text}", end="")
+        start = ","
+    print("[]" if start == "[" else "\n]")
+
+
+def write_csv(predictions: Iterable[tuple[Path, list[dict]]]) -> None:
+    """Prints predictions as comma-separated values, a line for each image and class."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("image", "rank", "class", "name", "probability"))
+    for path, classes in predictions:
+        for rank, row in enumerate(classes, 1):
+            writer.writerow((path, rank, row["class"], row["name"], row["probability"]))

@@ -19,7 +19,7 @@ def load_keras() -> None:
     # Before TensorFlow starts. What else it says as it starts, no variable turns off.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with silenced_stderr():
+        with native_stderr_dropped():
             import keras  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name not in BACKENDS:
@@ -31,25 +31,34 @@ def load_keras() -> None:
 
 
 @contextlib.contextmanager
-def silenced_stderr() -> Iterator[None]:
-    """Drops what is written to file descriptor 2 in the block, unless the block raises.
+def native_stderr_dropped() -> Iterator[None]:
+    """Drops what C++ code writes to the standard error in the block, unless the block raises.
 
-    C++ code writes there without asking Python's `sys.stderr`. If the block raises, what it has
-    written follows.
+    Such code writes to file descriptor 2 without asking Python's `sys.stderr`, whose lines still
+    appear. If the block raises, what it has written follows.
     """
     sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
+    descriptor = os.dup(2)
+    with tempfile.TemporaryFile() as dropped, os.fdopen(os.dup(2), "w") as stderr:
+        os.dup2(dropped.fileno(), 2)
         try:
-            yield
+            with contextlib.redirect_stderr(stderr if _is_native(sys.stderr) else sys.stderr):
+                yield
         except BaseException:
-            captured.seek(0)
-            os.write(stderr, captured.read())
+            dropped.seek(0)
+            os.write(descriptor, dropped.read())
             raise
         finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
+
+
+def _is_native(stream):
+    """Whether Python's stream writes to file descriptor 2, and not to a test's buffer."""
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _missing_backend(name):

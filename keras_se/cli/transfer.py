@@ -3,6 +3,7 @@
 import argparse
 
 from keras_se.cli.command import DATA_HELP
+from keras_se.cli.models import check_weights
 from keras_se.cli.train import (
     add_run_arguments,
     changed,
@@ -23,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="TAG_OR_FILE",
-        default="imagenet",
-        help="what to start from: a tag, hf://owner/repo or a file (default: imagenet)",
+        help="what to start from: a tag, hf://owner/repo or a file (default: the only checkpoint "
+        "the network has, or imagenet)",
     )
     parser.add_argument("--data", metavar="DATA", help=f"{DATA_HELP}; not needed with --resume")
     add_run_arguments(parser)
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(options: argparse.Namespace) -> None:
     """Raises an error, without Keras, for arguments of which no run can be made."""
     check_resume(options)
+    check_weights(options.weights)
     if options.network is None:
         changed(resumed_recipe(options, "NETWORK"), options)
     elif options.data is None:
@@ -41,10 +43,12 @@ def check(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs `transfer`; returns the exit status."""
+    from keras_se.applications import get_model
     from keras_se.recipes.transfer import transfer
 
     if options.network is None:
         recipe = resumed_recipe(options, "NETWORK")
     else:
-        recipe = transfer(options.network, options.weights, options.set)
+        weights = options.weights or get_model(options.network).default_weights
+        recipe = transfer(options.network, weights, options.set)
     return run_recipe(changed(recipe, options), options)
