@@ -328,17 +328,18 @@ def test_pickle_only_without_safetensors(server, caches, no_waiting):
     failure(REPOSITORY)
     server.statuses.clear()
     assert server.count("pytorch_model.bin") == 0
+    # One in the cache does not hide it either.
+    assert hub.fetch(f"hf://{REPOSITORY}/pytorch_model.bin").read_bytes() == OTHER
+    assert hub.fetch(REPOSITORY).name == "model.safetensors"
+
+
+def test_pickle_if_there_is_nothing_else(server, caches):
     del server.repositories[REPOSITORY]["model.safetensors"]
     path = hub.fetch(REPOSITORY)
     assert path.name == "pytorch_model.bin"
     asked = server.requests.copy()
     assert hub.fetch(REPOSITORY) == path
     assert server.requests == asked
-
-
-def test_cached_pickle_does_not_hide_safetensors(server, caches):
-    assert hub.fetch(f"hf://{REPOSITORY}/pytorch_model.bin").read_bytes() == OTHER
-    assert hub.fetch(REPOSITORY).name == "model.safetensors"
 
 
 def test_hub_download_continues_after_a_cut(server, caches, no_waiting):
