@@ -284,7 +284,7 @@ def _picture_of(array):
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
 
 
-def open_image(stream, name):
+def open_image(stream: Any, name: Any) -> Any:
     """Reads the header of an image file; a picture too large to decode is an error."""
     from PIL import Image, UnidentifiedImageError
 
@@ -300,7 +300,7 @@ def open_image(stream, name):
             raise ValueError(f"{name}: cannot be read as an image: {error}") from error
 
 
-def to_rgb(picture, name):
+def to_rgb(picture: Any, name: Any) -> Any:
     """Decodes a picture of any mode to 8-bit RGB."""
     try:
         if 0 in picture.size:

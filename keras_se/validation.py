@@ -1,9 +1,10 @@
 """Checks of arguments: what is not legal is refused at once, by name."""
 
 import numbers
+from typing import Any
 
 
-def check_positive(argument, value, *, whole=False):
+def check_positive(argument: str, value: Any, *, whole: bool = False) -> float:
     """Requires a positive number.
 
     Args:
@@ -28,7 +29,7 @@ def check_positive(argument, value, *, whole=False):
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def check_choice(argument, value, legal):
+def check_choice(argument: str, value: Any, legal: tuple) -> Any:
     """Requires one of some values.
 
     Args:

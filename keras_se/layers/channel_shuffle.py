@@ -1,5 +1,7 @@
 """The shuffle of ShuffleNet as a Keras layer."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -40,7 +42,7 @@ class ChannelShuffle(layers.Layer):
         Zhang et al., "ShuffleNet", https://arxiv.org/abs/1707.01083, section 3.1.
     """
 
-    def __init__(self, groups, *, data_format=None, **kwargs):
+    def __init__(self, groups: int, *, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.groups = check_positive("groups", groups, whole=True)
         if data_format is None:
@@ -48,7 +50,7 @@ class ChannelShuffle(layers.Layer):
         self.data_format = check_choice("data_format", data_format, tuple(AXES))
         self.input_spec = keras.InputSpec(min_ndim=2)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         """Checks that the groups divide the channels of `input_shape`."""
         axis = AXES[self.data_format]
         channels = input_shape[axis]
@@ -60,7 +62,7 @@ class ChannelShuffle(layers.Layer):
         self.input_spec = keras.InputSpec(min_ndim=2, axes={axis: channels})
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Shuffles the channels of `inputs`."""
         shape = list(ops.shape(inputs))
         axis = AXES[self.data_format] % len(shape)
@@ -68,10 +70,10 @@ class ChannelShuffle(layers.Layer):
         x = ops.reshape(inputs, shape[:axis] + split + shape[axis + 1 :])
         return ops.reshape(ops.swapaxes(x, axis, axis + 1), shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns `input_shape`: the layer keeps it."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the arguments that rebuild this layer."""
         return {**super().get_config(), "groups": self.groups, "data_format": self.data_format}

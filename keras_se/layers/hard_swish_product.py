@@ -1,5 +1,7 @@
 """Hard swish as LiteRT is fast with in 8-bit integers."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -12,7 +14,7 @@ class HardSwishProduct(keras.layers.Layer):
     MobileNet-v3 cuts the graph in two and runs by itself, slowly.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Applies it to a tensor of any shape."""
         # In the other order LiteRT rounds twice as much.
         return ops.relu6(inputs + 3) * (inputs * (1 / 6))

@@ -1,5 +1,7 @@
 """The adaptive pooling of VGG heads as a Keras layer."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -8,7 +10,7 @@ from keras_se.validation import check_choice, check_positive
 SPACE = {"channels_last": (1, 2), "channels_first": (2, 3)}
 
 
-def means_of_overlaps(old, new, dtype="float32"):
+def means_of_overlaps(old: int, new: int, dtype: str = "float32") -> Any:
     """The matrix `(new pixel, old pixel)` of the means that `PoolToMinimumSize` takes."""
     source = ops.arange(old, dtype="int32")[None, :]
     target = ops.arange(new, dtype="int32")[:, None]
@@ -53,7 +55,7 @@ class PoolToMinimumSize(layers.Layer):
     [0.0, 0.5, 1.0]
     """
 
-    def __init__(self, size, *, data_format=None, **kwargs):
+    def __init__(self, size: int, *, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.size = check_positive("size", size, whole=True)
         if data_format is None:
@@ -61,21 +63,21 @@ class PoolToMinimumSize(layers.Layer):
         self.data_format = check_choice("data_format", data_format, tuple(SPACE))
         self.input_spec = keras.InputSpec(ndim=4)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Enlarges both sides of `inputs`."""
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         for axis in SPACE[self.data_format]:
             x = self._enlarged(x, axis)
         return ops.cast(x, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns `input_shape` with a height and width of at least `size`, if known."""
         shape = list(input_shape)
         for axis in SPACE[self.data_format]:
             shape[axis] = None if shape[axis] is None else max(shape[axis], self.size)
         return tuple(shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the arguments that rebuild this layer."""
         return {**super().get_config(), "size": self.size, "data_format": self.data_format}
 

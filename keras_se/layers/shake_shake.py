@@ -1,5 +1,7 @@
 """The random mixture of two branches as a Keras layer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,7 +40,7 @@ class ShakeShake(keras.layers.Layer):
         Gastaldi, "Shake-Shake regularization", https://arxiv.org/abs/1705.07485, section 2.
     """
 
-    def __init__(self, seed=None, even=False, **kwargs):
+    def __init__(self, seed: int | None = None, even: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(even, bool):
             raise ValueError(f"`even` must be True or False. Received: even={even!r}")
@@ -46,7 +48,7 @@ class ShakeShake(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         """Mixes the two `inputs`."""
         self.compute_output_shape([tuple(one.shape) for one in inputs])
         first, second = inputs
@@ -66,7 +68,7 @@ class ShakeShake(keras.layers.Layer):
         drawn = keras.random.uniform(shape, dtype=self.compute_dtype, seed=self.seed_generator)
         return drawn - 0.5
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns the shape of either branch."""
         if len(input_shape) != 2 or tuple(input_shape[0]) != tuple(input_shape[1]):
             raise ValueError(
@@ -75,6 +77,6 @@ class ShakeShake(keras.layers.Layer):
             )
         return tuple(input_shape[0])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the arguments that rebuild this layer."""
         return {**super().get_config(), "seed": self.seed, "even": self.even}

@@ -1,5 +1,8 @@
 """The squeeze-and-excitation block as a Keras layer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -69,21 +72,21 @@ class SqueezeExcite(keras.layers.Layer):
 
     def __init__(  # noqa: PLR0913 (each argument is one documented choice of the paper)
         self,
-        ratio=16,
+        ratio: float = 16,
         *,
-        units=None,
-        divisor=1,
-        squeeze="avg",
-        activation="relu",
-        gate="sigmoid",
-        use_bias=True,
-        kernel_initializer="he_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        identity_start=False,
-        data_format=None,
-        **kwargs,
+        units: int | None = None,
+        divisor: int = 1,
+        squeeze: str = "avg",
+        activation: str | Callable | None = "relu",
+        gate: Callable = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "he_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        identity_start: bool = False,
+        data_format: str | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.ratio = check_positive("ratio", ratio)
@@ -114,7 +117,7 @@ class SqueezeExcite(keras.layers.Layer):
         if self.identity_start:
             _require_positive_start(self.gate, gate)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         """Creates the two dense layers for the channels of `input_shape`."""
         self._space(input_shape)
         axis = 1 if self.data_format == "channels_first" else -1
@@ -132,11 +135,11 @@ class SqueezeExcite(keras.layers.Layer):
         self.fc2.build((None, self.fc1.units))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Multiplies `inputs` by their gates."""
         return inputs * ops.cast(self._gates(inputs), inputs.dtype)
 
-    def excitation(self, inputs):
+    def excitation(self, inputs: Any) -> Any:
         """Returns the gates that the layer multiplies `inputs` by.
 
         Args:
@@ -156,16 +159,16 @@ class SqueezeExcite(keras.layers.Layer):
             self.build(tuple(inputs.shape))
         return self._gates(inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns `input_shape`: the layer keeps it."""
         return tuple(input_shape)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """Returns the symbolic output; `call` does not run on symbolic inputs."""
         _require_float(inputs)
         return super().compute_output_spec(inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the arguments that rebuild this layer."""
         return {
             **super().get_config(),
