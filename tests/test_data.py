@@ -230,17 +230,19 @@ def test_a_batch_larger_than_the_data_is_an_error():
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
-def test_pictures_are_resized_as_asked(tmp_path, interpolation):
+@pytest.mark.parametrize("crop_mode", ["center", "squash"])
+def test_images_are_resized_as_a_preprocessing_says(tmp_path, interpolation, crop_mode):
     noise = np.random.default_rng(0).integers(0, 256, (10, 40, 30, 3), "uint8")
     for index, one in enumerate(noise):
         folder = tmp_path / "ab"[index % 2]
         folder.mkdir(exist_ok=True)
         Image.fromarray(one).save(folder / f"{index}.png")
-    loaded = data.load(f"folder:{tmp_path}", size=12, crop=0.8, interpolation=interpolation)
-    row = Preprocessing(size=12, crop=0.8, interpolation=interpolation)
+    arguments = {"crop": 0.8, "interpolation": interpolation, "crop_mode": crop_mode}
+    loaded = data.load(f"folder:{tmp_path}", size=12, **arguments)
+    preprocessing = Preprocessing(size=12, **arguments)
     # The last of either class is held out.
-    expected = [row.load_image(noise[index]) for index in (0, 2, 4, 6, 1, 3, 5, 7)]
+    expected = [preprocessing.load_image(noise[index]) for index in (0, 2, 4, 6, 1, 3, 5, 7)]
     np.testing.assert_array_equal(loaded.train_images, expected)
     np.testing.assert_array_equal(
-        loaded.test_images, [row.load_image(noise[8]), row.load_image(noise[9])]
+        loaded.test_images, [preprocessing.load_image(noise[8]), preprocessing.load_image(noise[9])]
     )

@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from keras_se.augmentation import image_layers
 from keras_se.augmentation.seeds import StepSeeds, fold_in
+from keras_se.data_format import channel_axis
 from keras_se.preprocessing import NORMALIZATIONS
 
 # Keras looks at two batches before it trains on TensorFlow. When the layers still counted their
@@ -189,26 +190,27 @@ def random_transform(augmentations: Iterable[Augmentation], seed: int) -> Callab
     return apply if rows else None
 
 
-def normalization(name):
-    """Makes the function that normalises images.
+def normalization(name: str) -> Callable:
+    """Makes the function that normalizes images.
 
     Args:
         name: A key of `NORMALIZATIONS`.
 
     Returns:
         A function of float images from 0 to 1, array or tensor, with three channels, or with one
-        that is normalised by the means of the three; for `"none"` it returns them as they are.
+        that is normalized by the means of the three; for `"none"` it returns them as they are.
     """
     if name == "none":
         return lambda images: images
-    axis = image_layers.channel_axis()
+    axis = channel_axis()
     shape = [1] * 4
     shape[axis] = 3
-    rows = [np.float32(row).reshape(shape) for row in NORMALIZATIONS[name]]
+    statistics = [np.float32(values).reshape(shape) for values in NORMALIZATIONS[name]]
 
     def normalize(images):
-        grey = images.shape[axis] == 1
-        mean, std = (row.mean(axis=axis, keepdims=True) if grey else row for row in rows)
+        mean, std = statistics
+        if images.shape[axis] == 1:
+            mean, std = (values.mean(axis=axis, keepdims=True) for values in statistics)
         if isinstance(images, np.ndarray):
             return (images - mean) / std
         return ops.divide(ops.subtract(images, mean), std)

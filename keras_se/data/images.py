@@ -23,6 +23,7 @@ class LazyImages:
         size: Side in pixels of the square that each image becomes.
         crop: The central square, as a fraction of the resized short side.
         interpolation: `"bilinear"`, `"bicubic"` or `"nearest"`.
+        crop_mode: `"center"`, or `"squash"` to resize both sides alike; see `Preprocessing`.
 
     Attributes:
         shape: `(image, size, size, 3)`, or `(image, 3, size, size)` channels first.
@@ -33,11 +34,18 @@ class LazyImages:
     dtype = np.dtype("uint8")
 
     def __init__(
-        self, sources: Sequence, size: int, crop: float = 1.0, interpolation: str = "bilinear"
+        self,
+        sources: Sequence,
+        size: int,
+        crop: float = 1.0,
+        interpolation: str = "bilinear",
+        crop_mode: str = "center",
     ):
         self.sources = list(sources)
         self.size = size
-        self._row = Preprocessing(size=size, crop=crop, interpolation=interpolation)
+        self._preprocessing = Preprocessing(
+            size=size, crop=crop, crop_mode=crop_mode, interpolation=interpolation
+        )
         self.skipped, self.broken = set(), set()
         self._lock = threading.Lock()
 
@@ -100,8 +108,8 @@ class LazyImages:
         try:
             image = source() if callable(source) else source
             if random is None:
-                return self._row.load_image(image)
-            return _random_crop(image, self._row, random, min_area)
+                return self._preprocessing.load_image(image)
+            return _random_crop(image, self._preprocessing, random, min_area)
         except Exception as error:  # Pillow's decoders raise almost anything on damaged files.
             with self._lock:
                 self.broken.add(int(index))
@@ -109,10 +117,11 @@ class LazyImages:
             return None
 
 
-def _random_crop(source, row, random, min_area):
-    """A random box of an image, resized to `(row.size, row.size, 3)`."""
+def _random_crop(source, preprocessing, random, min_area):
+    """A random box of an image, resized to `(size, size, 3)`."""
     from PIL import Image
 
+    size = preprocessing.size
     if isinstance(source, Image.Image):
         image = source
     else:
@@ -122,14 +131,14 @@ def _random_crop(source, row, random, min_area):
         width, height = image.size
         box = random_box(random, width, height, min_area)
         # A JPEG is decoded at a half, a quarter or an eighth if that is still large enough.
-        shrink = max(min(box[2] - box[0], box[3] - box[1]) / row.size, 1)
+        shrink = max(min(box[2] - box[0], box[3] - box[1]) / size, 1)
         image.draft("RGB", (int(width / shrink), int(height / shrink)))
         scale_x, scale_y = image.width / width, image.height / height
         box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
         # Not converted if it need not be: that would be a copy.
         rgb = image if image.mode == "RGB" else to_rgb(image, _name(source))
-        resampling = Image.Resampling[row.interpolation.upper()]
-        return np.asarray(rgb.resize((row.size, row.size), resampling, box=box))
+        resampling = Image.Resampling[preprocessing.interpolation.upper()]
+        return np.asarray(rgb.resize((size, size), resampling, box=box))
 
 
 def _name(source):

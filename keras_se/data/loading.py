@@ -22,6 +22,7 @@ class LoadOptions:
         size: Side of the images in pixels, or `None` for that of the data.
         crop: The central square of files, as a fraction of the resized short side.
         interpolation: `"bilinear"`, `"bicubic"` or `"nearest"`.
+        crop_mode: `"center"` or `"squash"`.
         memory: Bytes that decoded images may need.
         decode_train: Whether the training images may be decoded at once.
     """
@@ -29,6 +30,7 @@ class LoadOptions:
     size: int | None
     crop: float
     interpolation: str
+    crop_mode: str
     memory: int
     decode_train: bool
 
@@ -116,11 +118,11 @@ def open_images(
         train, test = train.split()
         held_out = f"{name}, every {HELD_OUT_EVERY}th image of a class"
         check_none_empty(test.labels, class_names, held_out)
-    how = {"size": options.size, "crop": options.crop, "interpolation": options.interpolation}
+    how = (options.size, options.crop, options.interpolation, options.crop_mode)
     dataset = Dataset(
-        train_images=LazyImages(train.sources, **how),
+        train_images=LazyImages(train.sources, *how),
         train_labels=train.labels,
-        test_images=LazyImages(test.sources, **how),
+        test_images=LazyImages(test.sources, *how),
         test_labels=test.labels,
         class_names=class_names,
     )

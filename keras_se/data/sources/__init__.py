@@ -25,6 +25,7 @@ def load(
     size: int | None = None,
     crop: float = 1.0,
     interpolation: str = "bilinear",
+    crop_mode: str = "center",
     memory: int = MEMORY,
     decode_train: bool = True,
 ) -> Dataset:
@@ -48,6 +49,8 @@ def load(
         crop: For folders and TFDS, the central square as a fraction of the resized short side, such
             as 0.875.
         interpolation: How images are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
+        crop_mode: `"center"` keeps the proportions of files and crops the center; `"squash"`
+            resizes both sides alike, which the weights of some networks want.
         memory: Bytes; images that would need more when decoded are decoded batch by batch.
         decode_train: Whether training images of files may be decoded at once. Batches that crop
             them at random need them as `LazyImages`, whatever the memory: a decoded image has lost
@@ -69,6 +72,7 @@ def load(
         size=size,
         crop=crop,
         interpolation=interpolation,
+        crop_mode=crop_mode,
         memory=memory,
         decode_train=decode_train,
     )
