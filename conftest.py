@@ -1,7 +1,9 @@
-"""Random numbers of the tests: the same in every order and in every worker."""
+"""Random numbers that do not depend on the order of tests; the code of documents as tests."""
 
 import os
+import tempfile
 import zlib
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -10,7 +12,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
+import numpy as np
 import pytest
+from PIL import Image
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+# Of Sphinx, not of the tests.
+collect_ignore_glob = ["docs/*.py"]
+# Some pages export by TensorFlow; the README is for everyone.
+PAGES = ["README.md", *(["docs/*.md"] if keras.backend.backend() == "tensorflow" else [])]
 
 
 def seed_by_name(name):
@@ -37,3 +48,39 @@ def _seeded_by_test(request):
     """Every test begins with the seed of its own name, after the fixtures that outlive it."""
     path, _, name = request.node.location  # The node id has the group of the worker behind it.
     seed_by_name(f"{path}::{name}")
+
+
+def _enter_folder(namespace):
+    """A page's blocks run one after the other in a folder with `photo.jpg` and `photos/CLASS/*`."""
+    namespace["__name__"] = "__main__"
+    namespace["_folder"] = tempfile.TemporaryDirectory()
+    namespace["_before"] = Path.cwd()
+    os.chdir(namespace["_folder"].name)
+    random = np.random.default_rng(0)
+    names = [f"photos/{label}/{number}.jpg" for label in ("cat", "dog") for number in range(10)]
+    for name in ["photo.jpg", *names]:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (80, 96, 3), "uint8")).save(name)
+    seed_by_name("page")
+
+
+def _leave_folder(namespace):
+    os.chdir(namespace["_before"])
+    namespace["_folder"].cleanup()
+    keras.backend.clear_session()
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser()],
+    patterns=PAGES,
+    setup=_enter_folder,
+    teardown=_leave_folder,
+).pytest()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The blocks of a page share names: one worker runs them."""
+    for item in items:
+        if hasattr(item, "example"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))

@@ -8,7 +8,7 @@ import keras_se
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from generated import write_generated_pages  # noqa: E402 (beside this file)
+from zoo_tables import write_generated_pages  # noqa: E402 (beside this file)
 
 project = "keras_se"
 author = "The keras_se authors"

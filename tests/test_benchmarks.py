@@ -78,23 +78,3 @@ def test_ratios_are_of_the_same_round(turns, tmp_path, capfd):
     assert written["images per second"][0] == [0, "SE", "SENet", "float32", "off", [5, 2.5, 10]]
     turn = ["begin slow 1.0", "end slow 1.0"] * 2 + ["begin fast 1.0", "end fast 1.0"] * 2
     assert log.read_text().splitlines() == turn * 4
-
-
-def test_results_have_a_file_before_the_first_turn(turns, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        turns.main([command(), "--out", str(tmp_path)])
-    assert "--out must be a file that can be written. Received: " in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("commands", "message"),
-    [
-        ([command(), command(batch=8)], "must have the same --size, --batch and --steps"),
-        ([command(seconds=[(1.0,), (1.0,)])], "ended with status 1"),
-        (["no-such-program"], "cannot be run"),
-        (["echo nothing"], r"printed 'nothing --take-turns\\n' instead of JSON"),
-    ],
-)
-def test_commands_that_cannot_be_compared_say_why(turns, commands, message):
-    with pytest.raises(SystemExit, match=message):
-        turns.main([*commands, "--rounds", "1"])
