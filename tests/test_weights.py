@@ -97,12 +97,6 @@ def test_networks_without_weights_name_a_way_that_works(network, words):
     assert ("insert_se" in str(raised.value)) == (network != "SEShuffleNet")
 
 
-def test_the_readme_has_the_table_of_the_zoo():
-    readme = (ROOT / "README.md").read_text()
-    table = readme.partition("<!-- zoo -->\n")[2].partition("\n<!-- /zoo -->")[0]
-    assert table == catalogue.markdown()
-
-
 def test_lists_are_complete():
     assert len(catalogue.networks().splitlines()) == 1 + len(applications.list_models())
     lines = catalogue.checkpoints().splitlines()
