@@ -47,7 +47,7 @@ def test_share_of_the_variance_between_classes():
 def tiny(monkeypatch):
     """The tiny network is in the zoo; a SavedModel of it would take longer than its training."""
     monkeypatch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
-    monkeypatch.setattr("keras_se.evaluation.report.export", lambda *given: None)
+    monkeypatch.setattr("keras_se.training.results.export_saved_model", lambda *given: None)
     return ["--set", "network=SETiny", "--set", "size=8"]
 
 

@@ -264,17 +264,18 @@ def test_the_accuracy_of_mixed_images_is_against_their_largest_share(fake, field
     model.compile(keras.optimizers.SGD(0.0), loss=loss(recipe), weighted_metrics=["accuracy"])
     unmixed = []
     for step in range(4):
-        targets = keras.ops.convert_to_numpy(made.targets(labels, images, step))
-        found = keras.ops.convert_to_numpy(network(made.images(images, step))).argmax(axis=1)
+        after, targets, _ = made.augment(images, labels, step)
+        targets = keras.ops.convert_to_numpy(targets)
+        found = keras.ops.convert_to_numpy(network(after)).argmax(axis=1)
         model.reset_metrics()
-        x = (images, np.full(64, step, "int32"))
+        x = {"images": images, "labels": labels, "step": np.full(64, step, "int32")}
         logs = model.train_on_batch(x, labels, return_dict=True)
         right = np.mean(found == targets.argmax(axis=1))
         assert float(logs["accuracy"]) == pytest.approx(right, abs=1e-6)
         unmixed.append(right - np.mean(found == labels))
     assert (np.abs(unmixed).max() > 0.1) == bool(fields)
     model.reset_metrics()
-    logs = model.test_on_batch((images, np.full(64, -1, "int32")), labels, return_dict=True)
+    logs = model.test_on_batch(x, labels, return_dict=True)
     assert float(logs["accuracy"]) == 1
 
 

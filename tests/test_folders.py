@@ -16,8 +16,8 @@ from tiny import small
 from keras_se import augmentation as augment
 from keras_se import cli, data
 from keras_se.distribution import devices
-from keras_se.evaluation import report
 from keras_se.training import loop as fit
+from keras_se.training import resolve, results
 from keras_se.training.checkpoint import Checkpoint
 
 pytestmark = [
@@ -64,13 +64,14 @@ def edges(tmp_path_factory):
 
 def seen(recipe):
     """The training images of an epoch as a network gets them, held-out ones, and their dataset."""
-    dataset = fit._load(recipe)
-    batches, held_out = fit._batches(recipe, dataset, 0, devices.ProcessShard())
-    changes = augment.BatchAugmentation(recipe, 2, fit._late(recipe, dataset))
+    run = resolve(recipe)
+    batches, held_out = fit._batches(run, 0, devices.ProcessShard())
+    changes = augment.BatchAugmentation(recipe, 2, run.augmentations)
     images = []
-    for (batch, steps), _ in (batches[index] for index in range(len(batches))):
-        images.append(keras.ops.convert_to_numpy(changes.images(batch, int(steps[0]))))
-    return np.concatenate(images), np.asarray(held_out[0][0][0]), dataset
+    for x, labels in (batches[index] for index in range(len(batches))):
+        batch, *_ = changes.augment(x["images"], labels, int(x["step"][0]))
+        images.append(keras.ops.convert_to_numpy(batch))
+    return np.concatenate(images), np.asarray(held_out[0][0]["images"]), run.dataset
 
 
 @pytest.mark.parametrize(("min_area", "crop", "channel"), [(0.5, 0.875, 0), (1, 0.5, 1)])
@@ -104,7 +105,7 @@ def test_random_crops_are_the_same_whether_a_set_fits_in_memory(edges, monkeypat
 
 def test_a_run_with_random_crops_goes_on_to_the_same_weights(edges, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(report, "export", lambda network, folder, class_names: None)
+    monkeypatch.setattr(results, "export_saved_model", lambda network, folder, class_names: None)
     recipe = small(data=edges, **CROPPED)
     fit.train(recipe, tmp_path / "whole")
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from tiny import small
 
-from keras_se import applications, data
+from keras_se import applications
 from keras_se.augmentation import BatchAugmentation
 from keras_se.surgery.drop_path import add_drop_path
-from keras_se.training import DIGITS, RECIPES, override, smoke
-from keras_se.training import loop as fit
+from keras_se.training import DIGITS, RECIPES, build, fit, override, resolve, smoke, train
 from keras_se.training.augmented_model import AugmentedModel
-from keras_se.training.checkpoint import Checkpoint
+from keras_se.training.checkpoint import Checkpoint, State
+from keras_se.training.optimizer import optimizer as make_optimizer
+from keras_se.training.optimizer import schedule as make_schedule
 from keras_se.training.phases import phase_ends
-from keras_se.training.state import State
 
 pytest.importorskip("sklearn")
 # Keras's own, on NumPy 2, on JAX and on PyTorch.
@@ -37,7 +37,7 @@ PLAIN = {"weight_decay": 0.0, "momentum": 0.0, "schedule": "constant", "nesterov
 
 
 def rates(recipe, epochs, steps=10):
-    schedule = fit.schedule(recipe, steps)
+    schedule = make_schedule(recipe, steps)
     return [float(schedule(round(epoch * steps))) for epoch in epochs]
 
 
@@ -109,12 +109,12 @@ def test_ingredients_that_do_not_go_together_are_refused(assignments, message):
 )
 def test_names_that_nothing_has_are_refused_before_anything_is_made(assignment, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        fit.train(override(DIGITS, [assignment]), tmp_path / "out")
+        train(override(DIGITS, [assignment]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def network_of(recipe, fake):
-    network = fit.build(recipe, fake)
+    network = build(resolve(recipe, fake))
     for variable in network.trainable_variables:
         variable.assign(np.ones(variable.shape))
     return network, network.trainable_variables
@@ -127,7 +127,7 @@ def values(variables):
 def test_gradients_of_several_batches_make_one_update(fake):
     recipe = small(gradient_accumulation_steps=2, **PLAIN)
     network, variables = network_of(recipe, fake)
-    optimizer = fit.optimizer(recipe, 1, network)
+    optimizer = make_optimizer(recipe, 1, network)
     for gradient, left in ((1.0, 1.0), (3.0, 1 - recipe.learning_rate * 2)):
         optimizer.apply([gradient * keras.ops.ones(one.shape) for one in variables], variables)
         for value in values(variables).values():
@@ -137,7 +137,7 @@ def test_gradients_of_several_batches_make_one_update(fake):
 def test_lamb_moves_by_a_fraction_of_the_norm_of_the_weights(fake):
     recipe = small(optimizer="lamb", weight_decay=0.0, schedule="constant", learning_rate=0.1)
     network, variables = network_of(recipe, fake)
-    fit.optimizer(recipe, 1, network).apply(
+    make_optimizer(recipe, 1, network).apply(
         [5 * keras.ops.ones(one.shape) for one in variables], variables
     )
     # The first update of Adam is one everywhere, and so is every weight: the ratio is one.
@@ -148,7 +148,7 @@ def test_lamb_moves_by_a_fraction_of_the_norm_of_the_weights(fake):
 def test_averaged_weights_follow_the_steps(fake):
     recipe = small(ema_decay=0.75, learning_rate=0.5, **PLAIN)
     network, variables = network_of(recipe, fake)
-    optimizer = fit.optimizer(recipe, 1, network)
+    optimizer = make_optimizer(recipe, 1, network)
     for _ in range(2):
         optimizer.apply([keras.ops.ones(one.shape) for one in variables], variables)
     optimizer.finalize_variable_values(variables)
@@ -160,7 +160,7 @@ def test_averaged_weights_follow_the_steps(fake):
 def test_averaged_weights_keep_the_same_share_of_an_update_of_several_batches(fake):
     recipe = small(ema_decay=0.75, gradient_accumulation_steps=4, learning_rate=0.5, **PLAIN)
     network, variables = network_of(recipe, fake)
-    optimizer = fit.optimizer(recipe, 1, network)
+    optimizer = make_optimizer(recipe, 1, network)
     # Updates after the fourth and eighth batch, and the batches before the next one.
     for _ in range(4 + 4 + 3):
         optimizer.apply([keras.ops.ones(one.shape) for one in variables], variables)
@@ -173,7 +173,7 @@ def test_averaged_weights_keep_the_same_share_of_an_update_of_several_batches(fa
 def test_stages_learn_slower_the_farther_they_are_from_the_head(fake):
     recipe = small(layer_decay=0.5, learning_rate=0.1, **PLAIN)
     network, variables = network_of(recipe, fake)
-    optimizer = fit.optimizer(recipe, 1, network)
+    optimizer = make_optimizer(recipe, 1, network)
     optimizer.build(variables)
     optimizer.apply([keras.ops.ones(one.shape) for one in variables], variables)
     for path, value in values(variables).items():
@@ -194,10 +194,11 @@ class KeepOptimizer(keras.callbacks.Callback):
 def trained(fake, tmp_path, **fields):
     """How far a run moves the weights, by path, and its optimizer."""
     recipe = small(steps_per_epoch=2, **fields)
-    network = fit.build(recipe, fake)
+    run = resolve(recipe, fake)
+    network = build(run)
     before = values(network.weights)
     kept = KeepOptimizer()
-    fit.fit(recipe, network, fake, tmp_path / "history.csv", [Checkpoint(State()), kept])
+    fit(run, network, callbacks=[Checkpoint(State()), kept])
     after = values(network.weights)
     return {path: np.abs(after[path] - before[path]).max() for path in before}, kept.optimizer
 
@@ -243,9 +244,10 @@ def test_norms_are_frozen_in_the_last_epochs_and_momentum_goes_on(fake, tmp_path
 def test_networks_of_half_precision_get_images_of_full_precision(precision, fake, tmp_path):
     """With 1e-3 of the light, steps of half precision would be as large as their differences."""
     recipe = small(precision=precision, epochs=1, normalize="imagenet", weight_decay=0.0)
-    network = fit.build(recipe, fake)
+    run = resolve(recipe, fake)
+    network = build(run)
     kept = KeepOptimizer()
-    fit.fit(recipe, network, fake, tmp_path / "history.csv", [Checkpoint(State()), kept])
+    fit(run, network, callbacks=[Checkpoint(State()), kept])
     scaled = isinstance(kept.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (precision == "mixed_float16")
     model = AugmentedModel(network, BatchAugmentation(recipe, 10), 10)
@@ -254,7 +256,8 @@ def test_networks_of_half_precision_get_images_of_full_precision(precision, fake
     seen = []
     probe = keras.layers.Lambda(lambda images: seen.append(images) or images, dtype="float32")
     model.network = probe
-    model((fake.test_images, np.zeros(len(fake.test_images), "int32")), training=False)
+    labels = fake.test_labels
+    model({"images": fake.test_images, "labels": labels, "step": 0 * labels}, training=False)
     exact = (fake.test_images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(keras.ops.convert_to_numpy(seen[-1]), exact, atol=1e-5)
 
@@ -268,10 +271,10 @@ QUICK = ("digits", "cifar10-fast", "imagenet", "imagenet-senet154", "imagenet-a2
 @pytest.mark.parametrize("head_epochs", [0, 1])
 def test_a_head_that_is_trained_by_itself_is_a_new_one(fake, tmp_path, head_epochs):
     file = str(tmp_path / "model.weights.h5")
-    before = fit.build(small(seed=1), fake)
+    before = build(resolve(small(seed=1), fake))
     before.save_weights(file)
-    fresh = fit.build(small(seed=2), fake)
-    network = fit.build(small(seed=2, weights=file, head_epochs=head_epochs), fake)
+    fresh = build(resolve(small(seed=2), fake))
+    network = build(resolve(small(seed=2, weights=file, head_epochs=head_epochs), fake))
     heads = (fresh if head_epochs else before).get_layer("fc").get_weights()
     for value, head in zip(network.get_layer("fc").get_weights(), heads, strict=True):
         np.testing.assert_array_equal(value, head)
@@ -289,12 +292,11 @@ def test_every_recipe_runs_in_its_smallest_size(name, fake, tmp_path):
     full = RECIPES[name]
     recipe = dataclasses.replace(smoke(full), network="SETiny", size=8, twin=False)
     assert f"keras-se {'transfer' if name == 'transfer' else 'train ' + name}" in full.about
-    images = data.load("fake", size=8)
-    network = fit.build(recipe, images)
+    run = resolve(recipe)
+    network = build(run)
     before = network.get_weights()
     kept = KeepOptimizer()
-    given = (recipe, network, images, tmp_path / "history.csv")
-    history, _ = fit.fit(*given, [Checkpoint(State()), kept])
+    history, _ = fit(run, network, callbacks=[Checkpoint(State()), kept])
     assert len(history["loss"]) == 2
     assert np.isfinite(history["loss"] + history["val_loss"]).all()
     assert any(np.abs(a - b).max() > 0 for a, b in zip(before, network.get_weights(), strict=True))
@@ -383,5 +385,5 @@ def test_stochastic_depth_draws_for_each_replica():
 
 def test_stochastic_depth_needs_branches():
     model = applications.SEVGG11(weights=None, input_shape=(32, 32, 3), include_top=False)
-    with pytest.raises(ValueError, match="`stochastic_depth` must be 0 for sevgg11"):
+    with pytest.raises(ValueError, match="drop_path"):
         add_drop_path(model, 0.1, seed=0)

@@ -16,13 +16,12 @@ import pytest
 from tiny import SMALL
 
 import keras_se.applications
-from keras_se import cli, data, recipes
+from keras_se import cli, data, files, recipes
 from keras_se.evaluation import report
 from keras_se.evaluation.evaluate import outputs
-from keras_se.training import DIGITS, checkpoint
+from keras_se.training import DIGITS, build, checkpoint, resolve, results
 from keras_se.training import loop as fit
-from keras_se.training import run_folder as folder
-from keras_se.training.state import State, named
+from keras_se.training.checkpoint import State, named
 
 pytest.importorskip("matplotlib")
 pytestmark = [
@@ -52,7 +51,7 @@ RECIPE = dataclasses.replace(
 def tiny():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras_se.applications, "SETiny", SMALL, raising=False)
-        patch.setattr(report, "export", lambda network, folder, class_names: None)
+        patch.setattr(results, "export_saved_model", lambda network, folder, class_names: None)
         yield
 
 
@@ -167,9 +166,9 @@ def test_resuming_needs_the_same_unfinished_run(recipe, whole, tmp_path):
 def test_a_state_of_another_backend_or_network_is_refused(recipe, tmp_path):
     images = data.load("fake", size=8)
     state = State(tmp_path / "state.npz")
-    network = fit.build(recipe, images)
+    network = build(resolve(recipe, images))
     network.compile("sgd", "mse")
-    state.take(network, network.optimizer)
+    state.capture(network, network.optimizer)
     state.record["backend"] = "none"
     state.write()
     again = State(tmp_path / "state.npz")
@@ -177,7 +176,7 @@ def test_a_state_of_another_backend_or_network_is_refused(recipe, tmp_path):
         again.read()
     wide = SMALL(weights=None, input_shape=(8, 8, 3), classes=3)
     with pytest.raises(ValueError, match=r"does not fit.*fc/kernel#1 must be \(16, 3\)"):
-        state.give(wide)
+        state.restore(wide)
 
 
 def test_a_loss_that_breaks_later_keeps_the_last_good_weights(recipe, tmp_path, monkeypatch):
@@ -202,7 +201,7 @@ def test_a_loss_that_breaks_later_keeps_the_last_good_weights(recipe, tmp_path, 
 
 def test_too_little_space_is_said_before_the_first_step(recipe, tmp_path, monkeypatch):
     usage = type("usage", (), {"free": 1000})
-    monkeypatch.setattr(folder.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
     monkeypatch.setattr(fit, "fit", None)
     with pytest.raises(OSError, match=r"`out` must be on a disk with \d+ MiB free.*0 MiB"):
         fit.train(recipe, tmp_path)
@@ -216,7 +215,8 @@ def test_the_files_for_the_user_are_refreshed_while_it_runs(recipe, tmp_path, mo
     images = data.load("fake", size=8)
     keep = checkpoint.Checkpoint(State(), tmp_path / "a.keras", tmp_path / "b.keras")
     short = dataclasses.replace(recipe, epochs=2, steps_per_epoch=2)
-    fit.fit(short, fit.build(short, images), images, tmp_path / "history.csv", [keep])
+    run = resolve(short, images)
+    fit.fit(run, build(run), tmp_path / "history.csv", [keep])
     assert saved == ["a.keras", "b.keras"] * 2
 
 
@@ -227,17 +227,23 @@ def test_the_best_weights_are_those_of_the_best_epoch(recipe, whole):
     assert np.mean(found.argmax(axis=1) == labels) == pytest.approx(best, abs=1e-6)
 
 
-def test_the_report_has_the_curves_and_the_confusions(recipe, whole):
+def test_the_report_says_what_a_run_did(whole):
     text = (whole / "report.html").read_text()
-    assert "SETiny on fake" in text and "data:image/png;base64," in text
-    results = json.loads((whole / "results.json").read_text())
-    assert f"{results['networks']['SETiny']['test_accuracy']:.2f}" in text
-    assert text.count("<tr>") == 11
+    assert f"<title>{whole.name}</title>" in text and 'name="viewport"' in text
+    (row,) = json.loads((whole / "results.json").read_text())["networks"].values()
+    assert f"{row['test_accuracy']:.2f}" in text and f"{row['best_accuracy']:.2f}" in text
+    for heading in ("Recall by class", "Confusions", "Most confident errors"):
+        assert heading in text
+    wrong = round(30 * (1 - row["test_accuracy"] / 100))
+    # The curves are a picture too.
+    assert text.count("data:image/png;base64,") == 1 + min(wrong, report.MOST_ERRORS)
+    assert text.count("<figure>") == min(wrong, report.MOST_ERRORS)
+
+
+def test_only_the_most_frequent_of_many_confusions_are_shown():
     counts = np.eye(60, dtype=int)
     counts[3, 7] = 5
-    from keras_se.evaluation.html_report import confusion_table
-
-    table = confusion_table(counts, [f"<{index}>" for index in range(60)])
+    table = report.confusion_table(counts, [f"<{index}>" for index in range(60)])
     assert "<th>&lt;3&gt;</th><td>&lt;7&gt;</td><td>5</td>" in table
     assert table.count("<tr>") == 2
 
@@ -315,7 +321,11 @@ def test_train_and_resume_on_the_command_line(recipe, tmp_path, monkeypatch, cap
     assert "There is a run already" in capsys.readouterr().err
     assert cli.main([*words, "--resume", "--overwrite"]) == 2
     assert "--resume" in capsys.readouterr().err
-    assert cli.main(["train", "--out", str(tmp_path), "--resume"]) == 0
+    resume = ["--out", str(tmp_path), "--resume"]
+    for other, word in (("digits", "recipe"), ("tiny --set seed=5", "seed=5")):
+        assert cli.main(["train", *other.split(), *resume]) == 2
+        assert word in capsys.readouterr().err
+    assert cli.main(["train", "tiny", *resume]) == 0
     assert "2 of 2 epochs are done already" in capsys.readouterr().out
 
 
@@ -327,7 +337,7 @@ def test_evaluate_reads_the_recipe_beside_the_model(recipe, whole, capsys):
     assert f"top-1 {accuracy:.2f} %" in printed
     assert "30 images" in printed
     assert cli.main(["evaluate", str(whole / "model.keras"), "--data", "digits"]) == 2
-    assert "must have images of (8, 8, 3)" in capsys.readouterr().err
+    assert "`data` must have the classes" in capsys.readouterr().err
     assert cli.main(["evaluate", "seresnet999", "--data", "fake"]) == 2
     assert "no network 'seresnet999'" in capsys.readouterr().err
     assert cli.main(["evaluate", str(whole / "none.keras"), "--data", "fake"]) == 2
@@ -362,7 +372,7 @@ def copies(network):
 
 def test_writing_the_best_weights_leaves_random_generators_as_they_are(tmp_path):
     network, state = with_dropout(), State()
-    state.take_best(network)
+    state.capture_best(network)
     for _ in range(3):
         network(np.ones((2, 4), "float32"), training=True)
     before = copies(network)

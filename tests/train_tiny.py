@@ -47,16 +47,15 @@ def main(out, fields, *words):
     import keras_se.applications
     from keras_se import cli, recipes
     from keras_se.distribution import devices, rendezvous
-    from keras_se.evaluation import report
-    from keras_se.training import checkpoint, state
+    from keras_se.training import checkpoint, results
 
     keras_se.applications.SETiny = tiny.SMALL
-    report.export = at_the_end
+    results.export_saved_model = at_the_end
     checkpoint.SAVE_SECONDS = float(os.environ.get("SAVE_SECONDS", checkpoint.SAVE_SECONDS))
     devices.SHUTDOWN_TIMEOUT = 15
     rendezvous.TIMEOUT = int(os.environ.get("WAIT", rendezvous.TIMEOUT))
     if os.environ.get("FAIL_AT") == "epoch":
-        state.atomic_path = write
+        checkpoint.atomic_path = write
     given = json.loads(fields)
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     recipes.RECIPES["tiny"] = tiny.small(**given | lists)

@@ -90,39 +90,24 @@ def find_recipe(options: argparse.Namespace) -> "Recipe":
     """Returns the recipe that the options name, or that of the run that is to go on.
 
     Raises:
-        ValueError: If there is no such recipe or field, or a value is not legal.
+        ValueError: If there is no such recipe or field, a value is not legal, or a run that is to
+            go on was begun with others.
         OSError: If there is no run to go on with.
     """
-    from keras_se.recipes import get_recipe
+    from keras_se.recipes import get_recipe, override
+    from keras_se.recipes.resume import resumed_recipe
 
-    if options.recipe is None:
-        return changed(resumed_recipe(options, "RECIPE"), options)
-    return changed(get_recipe(options.recipe), options)
-
-
-def resumed_recipe(options: argparse.Namespace, missing: str) -> "Recipe":
-    """Returns the recipe of the run in `--out`.
-
-    Args:
-        options: Of the command.
-        missing: The argument that may be left out with `--resume` only.
-    """
-    from keras_se.recipes.recipe import recipe_beside
-
-    if not options.resume:
-        raise ValueError(f"{missing} is missing; only --resume goes without.")
-    recipe = recipe_beside(options.out / "recipe.json")
+    recipe = options.recipe and get_recipe(options.recipe)
+    if options.resume:
+        return resumed_recipe(options.out, assignments(options), recipe)
     if recipe is None:
-        raise FileNotFoundError(f"There is no run in {str(options.out)!r} to go on with.")
-    return recipe
+        raise ValueError("RECIPE is missing; only --resume goes without.")
+    return override(recipe, assignments(options))
 
 
-def changed(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
-    """Returns the recipe with the changes of `--set` and `--data`."""
-    from keras_se.recipes import override
-
-    data = [f"data={options.data}"] if options.data else []
-    return override(recipe, [*options.set, *data])
+def assignments(options: argparse.Namespace) -> list[str]:
+    """Returns the changes of `--set` and `--data`, as `override` takes them."""
+    return [*options.set, *([f"data={options.data}"] if options.data else [])]
 
 
 def run_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:

@@ -4,13 +4,7 @@ import argparse
 
 from keras_se.cli.command import DATA_HELP
 from keras_se.cli.models import check_weights
-from keras_se.cli.train import (
-    add_run_arguments,
-    changed,
-    check_resume,
-    resumed_recipe,
-    run_recipe,
-)
+from keras_se.cli.train import add_run_arguments, assignments, check_resume, run_recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +29,10 @@ def check(options: argparse.Namespace) -> None:
     """Raises an error, without Keras, for arguments of which no run can be made."""
     check_resume(options)
     check_weights(options.weights)
-    if options.network is None:
-        changed(resumed_recipe(options, "NETWORK"), options)
+    if options.resume:
+        _resumed(options)
+    elif options.network is None:
+        raise ValueError("NETWORK is missing; only --resume goes without.")
     elif options.data is None:
         raise ValueError("--data is missing: the images to train on.")
 
@@ -46,9 +42,17 @@ def run(options: argparse.Namespace) -> int:
     from keras_se.applications import get_model
     from keras_se.recipes.transfer import transfer
 
-    if options.network is None:
-        recipe = resumed_recipe(options, "NETWORK")
-    else:
-        weights = options.weights or get_model(options.network).default_weights
-        recipe = transfer(options.network, weights, options.set)
-    return run_recipe(changed(recipe, options), options)
+    if options.resume:
+        return run_recipe(_resumed(options), options)
+    weights = options.weights or get_model(options.network).default_weights
+    recipe = transfer(options.network, weights, assignments(options))
+    return run_recipe(recipe, options)
+
+
+def _resumed(options):
+    """The recipe of the run in `--out`, with which all that is said again must agree."""
+    from keras_se.recipes.resume import resumed_recipe
+
+    again = {"network": options.network, "weights": options.weights}
+    said = [f"{name}={value}" for name, value in again.items() if value]
+    return resumed_recipe(options.out, [*said, *assignments(options)])

@@ -1,92 +1,222 @@
-"""What `keras-se evaluate` does: the accuracy of a network on held-out images."""
+"""Measures the accuracy of anything that classifies images: a model, an export, a function."""
 
 import contextlib
+import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_se import applications, data
-from keras_se import augmentation as augment
-from keras_se.recipes.recipe import recipe_beside
-from keras_se.training.run_folder import class_names_beside
+from keras_se import data
+from keras_se.data import Dataset
+from keras_se.data_format import channel_axis
+from keras_se.evaluation.metrics import accuracies, interval
+from keras_se.preprocessing import Preprocessing
 
 
-def outputs(network, dataset, normalize=None, batch_size=64):
-    """Runs a network over the held-out images.
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How well a network classifies held-out images.
+
+    Attributes:
+        images: How many there are.
+        top1: Percentage whose class is the likeliest.
+        top5: Percentage whose class is among the five likeliest.
+        top1_interval: The 95 % interval of `top1` by Wilson's score, two percentages.
+        top5_interval: The same of `top5`.
+        skipped: The files that could not be read, and why.
+    """
+
+    images: int
+    top1: float
+    top5: float
+    top1_interval: tuple[float, float]
+    top5_interval: tuple[float, float]
+    skipped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.images} images"]
+        for name in ("top1", "top5"):
+            low, high = getattr(self, f"{name}_interval")
+            title = f"top-{name[-1]}"
+            lines.append(f"{title} {getattr(self, name):.2f} % (95 %: {low:.2f} to {high:.2f})")
+        return "\n".join([", ".join(lines), *(f"skipped {text}" for text in self.skipped)])
+
+
+def evaluate(
+    network: keras.Model | Callable,
+    dataset: Dataset,
+    preprocessing: Preprocessing | None = None,
+    batch_size: int = 64,
+) -> Evaluation:
+    """Classifies the held-out images of a dataset and counts what is right.
 
     Args:
-        network: Functional `keras.Model` of images.
-        dataset: The `keras_se.data.Dataset`.
-        normalize: A function of float32 images from 0 to 1 that normalises them; `None` leaves
-            them as they are.
+        network: A `keras.Model`, or a function of an array of images that returns scores
+            `(image, class)`, such as an export.
+        dataset: The `keras_se.data.Dataset`, resized and cropped as the network wants it.
+        preprocessing: How its pixels are normalized; `None` leaves them from 0 to 1.
         batch_size: Images at a time.
 
     Returns:
-        The network's outputs, `(image, class)`, and the labels of the same images, those that
-        could be read.
+        The `Evaluation`.
+
+    Raises:
+        ValueError: If the images or the number of classes are not those of the network.
+
+    Example:
+    >>> digits = data.load("digits")
+    >>> always_zero = lambda images: np.eye(10)[np.zeros(len(images), int)]
+    >>> print(evaluate(always_zero, digits))
+    355 images, top-1 9.86 % (95 %: 7.17 to 13.40), top-5 100.00 % (95 %: 98.93 to 100.00)
     """
-    normalize = normalize or augment.normalization("none")
-    held_out = data.EvalBatches(
+    if isinstance(network, keras.Model):
+        _check_shape(network.input_shape[1:], dataset.image_shape)
+    scores, labels = outputs(network, dataset, preprocessing, batch_size)
+    classes = len(dataset.class_names)
+    if scores.shape[-1] != classes:
+        raise ValueError(
+            f"`data` must have the {scores.shape[-1]} classes of the network. Received: {classes}"
+        )
+    top1, top5 = accuracies(scores, labels)
+    return Evaluation(
+        images=len(labels),
+        top1=top1,
+        top5=top5,
+        top1_interval=interval(top1, len(labels)),
+        top5_interval=interval(top5, len(labels)),
+        skipped=tuple(dataset.all_skipped()),
+    )
+
+
+def _check_shape(wanted, received):
+    """Raises a ValueError unless images of one shape can be those of the other."""
+    if any(side not in (None, other) for side, other in zip(wanted, received, strict=True)):
+        raise ValueError(
+            f"`data` must have images of {tuple(wanted)} for this network. Received: {received}"
+        )
+
+
+def outputs(
+    network: keras.Model | Callable,
+    dataset: Dataset,
+    preprocessing: Preprocessing | None = None,
+    batch_size: int = 64,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs a network over the held-out images that can be read.
+
+    Args:
+        network: As for `evaluate`.
+        dataset: The `keras_se.data.Dataset`.
+        preprocessing: As for `evaluate`.
+        batch_size: Images at a time.
+
+    Returns:
+        The network's outputs, `(image, class)`, and the labels of the same images.
+    """
+    batches = data.EvalBatches(
         dataset.test_images,
         dataset.test_labels,
         batch_size,
-        lambda images, labels: (normalize(images), labels),
+        lambda images, labels: (normalize(images, preprocessing), labels),
     )
-    with contextlib.closing(held_out):
-        found = network.predict(data.stream(held_out), verbose=0)
+    with contextlib.closing(batches):
+        if isinstance(network, keras.Model):
+            scores = network.predict(data.stream(batches), verbose=0)
+        else:
+            parts = [np.asarray(network(batches[i][0])) for i in range(len(batches))]
+            scores = np.concatenate(parts)
     broken = sorted(getattr(dataset.test_images, "broken", ()))
-    return tuple(np.delete(rows, broken, axis=0) for rows in (found, dataset.test_labels))
+    return tuple(np.delete(rows, broken, axis=0) for rows in (scores, dataset.test_labels))
 
 
-def evaluate_file(network, path, name, batch_size=64, size=None):
-    """Measures a network that `train` has written.
-
-    Its images are prepared as the `recipe.json` beside it says; without one, their pixels go from
-    0 to 1.
+def normalize(images: np.ndarray, preprocessing: Preprocessing | None) -> Any:
+    """Normalizes images of a dataset; gray ones by the mean of the statistics of the colors.
 
     Args:
-        network: The `keras.Model` of the file.
-        path: The `.keras` file.
-        name: Name of a dataset of `keras_se.data`.
-        batch_size: Images at a time.
-        size: Side of the images in pixels, if it is not the network's, as some recipes train with
-            smaller images than they are tested with.
+        images: Float32 batch from 0 to 1, its axes in Keras's order.
+        preprocessing: The `Preprocessing`; `None` leaves them as they are.
 
     Returns:
-        A text with the accuracies in percent, and the files that could not be read.
+        An array of the same shape.
+    """
+    if preprocessing is None:
+        return images
+    axis = channel_axis()
+    if images.shape[axis] != 1 or preprocessing.mean is None:
+        return preprocessing.normalize(255 * images)
+    gray = {name: (np.mean(getattr(preprocessing, name)),) * 3 for name in ("mean", "std")}
+    colors = np.repeat(255 * images, 3, axis=axis)
+    return np.take(preprocessing.replace(**gray).normalize(colors), [0], axis=axis)
+
+
+def load_for(
+    name: str,
+    preprocessing: Preprocessing,
+    class_names: tuple[str, ...] | None = None,
+    size: int | None = None,
+) -> Dataset:
+    """Loads data whose held-out images a network can be measured on.
+
+    Args:
+        name: Name of a dataset of `keras_se.data`, such as `"folder:PATH"`.
+        preprocessing: How the network's images are resized and cropped.
+        class_names: The names of the network's classes in the order of its outputs, if known.
+        size: Side of the images in pixels, if it is not that of the preprocessing.
+
+    Returns:
+        The `Dataset`.
 
     Raises:
-        ValueError: If the images or classes are not those of the network, or it cannot be of that
-            size.
-        OSError: If the data cannot be read.
+        ValueError: If its classes are not those of the network.
+        OSError: If it cannot be read.
     """
-    recipe = recipe_beside(path)
-    if size is not None:
-        network = _of_size(network, size)
-    expected = tuple(network.input_shape[1:])
-    first = keras.config.image_data_format() == "channels_first"
-    size = expected[1] if first else expected[0]
-    resized = {"crop": recipe.crop, "interpolation": recipe.interpolation} if recipe else {}
-    dataset = data.load(name, size=size, **resized, decode_train=False)
-    if any(
-        want not in (None, got) for want, got in zip(expected, dataset.image_shape, strict=True)
-    ):
+    dataset = data.load(
+        name,
+        size=preprocessing.size if size is None else size,
+        crop=preprocessing.crop,
+        interpolation=preprocessing.interpolation,
+        decode_train=False,
+    )
+    if class_names is not None:
+        _check_class_names(list(class_names), list(dataset.class_names))
+    return dataset
+
+
+def _check_class_names(wanted, received):
+    """Raises a ValueError unless the classes are those that a network was trained on."""
+    if len(wanted) != len(received):
         raise ValueError(
-            f"`data` must have images of {expected} for {str(path)!r}. "
-            f"Received: data={name!r} with {dataset.image_shape}"
+            f"`data` must have the {len(wanted)} classes of the network. Received: {len(received)}"
         )
-    _require_names(class_names_beside(path), dataset, path)
-    normalize = augment.normalization(recipe.normalize if recipe else "none")
-    return _measured(network, dataset, normalize, batch_size)
+    for index, (name, other) in enumerate(zip(wanted, received, strict=True)):
+        if name != other:
+            raise ValueError(
+                "`data` must have the classes that the network was trained on, in their order. "
+                f"Class {index} must be {name!r}. Received: {other!r}. If they only have other "
+                "names, change those in class_names.txt beside the network."
+            )
 
 
-def _of_size(network, size):
-    """The network for squares of `size` pixels."""
+def resize(network: keras.Model, size: int) -> keras.Model:
+    """Rebuilds a network for square images of another size.
+
+    Args:
+        network: Functional `keras.Model` of images.
+        size: Side in pixels.
+
+    Returns:
+        A `keras.Model` with the same weights.
+
+    Raises:
+        ValueError: If the network cannot take such images.
+    """
     if size < 1:
         raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
-    first = keras.config.image_data_format() == "channels_first"
-    channels = network.input_shape[1 if first else -1]
-    shape = (channels, size, size) if first else (size, size, channels)
+    shape = list(network.input_shape[1:])
+    axis = channel_axis() if channel_axis() < 0 else 0
+    shape = tuple(side if i == axis % 3 else size for i, side in enumerate(shape))
     try:
         resized = keras.models.clone_model(network, input_tensors=keras.Input(shape))
         resized.set_weights(network.get_weights())
@@ -96,85 +226,3 @@ def _of_size(network, size):
             f"have. Received: size={size}, with which {str(error).splitlines()[0]}"
         ) from error
     return resized
-
-
-def _require_names(names, dataset, path):
-    """Raises a ValueError unless the classes are those that a network was trained on."""
-    found = list(dataset.class_names)
-    if names is None or names == found:
-        return
-    if len(names) != len(found):
-        raise ValueError(
-            f"`data` must have the {len(names)} classes of {str(path)!r}. Received: {len(found)}"
-        )
-    index = next(i for i, pair in enumerate(zip(names, found, strict=True)) if len({*pair}) > 1)
-    raise ValueError(
-        f"`data` must have the classes that {str(path)!r} was trained on, in their order. Class "
-        f"{index} must be {names[index]!r}. Received: {found[index]!r}. If they only have other "
-        "names, change those in class_names.txt beside it."
-    )
-
-
-def evaluate_network(name, weights, data_name, batch_size=64, size=None):
-    """Measures a network of the zoo with its images prepared as its weights want them.
-
-    Args:
-        name: The network's name, such as `"seresnet50"`.
-        weights: `"imagenet"` or a tag.
-        data_name: Name of a dataset of `keras_se.data`, whose classes have the order of the
-            weights' classes.
-        batch_size: Images at a time.
-        size: Side of the images in pixels, if not that of the weights.
-
-    Returns:
-        What `evaluate_file` does.
-
-    Raises:
-        ValueError: If there is no such network, weights or data, or the classes do not fit.
-        OSError: If the weights or the data cannot be read.
-    """
-    application = applications.get_model(name)
-    data.check(data_name)
-    looks = application.preprocessing(weights)
-    size = looks.size if size is None else size
-    resized = {"size": size, "crop": looks.crop, "interpolation": looks.interpolation}
-    dataset = data.load(data_name, **resized, decode_train=False)
-    network = application(weights=weights, input_shape=dataset.image_shape)
-    return _measured(
-        network,
-        dataset,
-        lambda images: looks.normalize(255 * images),
-        batch_size,
-    )
-
-
-def accuracies(found, labels):
-    """The percentages of images whose class is the likeliest, and among the five likeliest.
-
-    Args:
-        found: Array `(image, class)`, the larger the likelier.
-        labels: Integer array `(image,)`.
-
-    Returns:
-        Two floats.
-
-    Example:
-    >>> accuracies(np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1]]), np.array([0, 0]))
-    (50.0, 100.0)
-    """
-    right = np.take_along_axis(found, labels[:, None], axis=1)
-    place = (found > right).sum(axis=1)
-    return 100 * float(np.mean(place == 0)), 100 * float(np.mean(place < 5))
-
-
-def _measured(network, dataset, normalize, batch_size):
-    classes = len(dataset.class_names)
-    if network.output_shape[-1] != classes:
-        raise ValueError(
-            f"`data` must have the {network.output_shape[-1]} classes of the network. "
-            f"Received: {classes}"
-        )
-    found, labels = outputs(network, dataset, normalize, batch_size)
-    first, five = accuracies(found, labels)
-    lines = [f"{network.name}: {len(labels)} images, top-1 {first:.2f} %, top-5 {five:.2f} %"]
-    return "\n".join([*lines, *(f"skipped {one}" for one in dataset.all_skipped())])

@@ -1,147 +1,236 @@
-"""What a training run shows at its end: measurements, their table and the learning curves."""
+"""The report of a run: its learning curves and one HTML page with everything in it."""
 
+import base64
+import html
 import importlib.util
+import inspect
+import io
+from pathlib import Path
 
-import keras
 import numpy as np
 
-COLUMNS = (
-    ("test accuracy (%)", "test_accuracy", ".2f"),
-    ("parameters", "parameters", ",d"),
-    ("MFLOPs", "mflops", ".3f"),
-    ("training (s)", "seconds", ".1f"),
-)
+from keras_se.data import Dataset
+from keras_se.data_format import channel_axis
+from keras_se.evaluation.metrics import accuracies, confident_errors, confusion, interval
+
+# A matrix of more classes is not read; the most frequent confusions are.
+MOST_CLASSES = 40
+MOST_CONFUSIONS = 30
+MOST_ERRORS = 24
+# Pixels; smaller pictures are shown enlarged.
+PICTURE_SIDE = 96
+STYLE = """
+body { font: 16px/1.5 sans-serif; max-width: 70em; margin: 1.5em auto; padding: 0 1em; }
+pre { background: #f4f4f4; padding: 1em; overflow-x: auto; font-size: 13px; }
+pre.text { white-space: pre-wrap; }
+.curves { width: 100%; min-width: 640px; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; }
+td, th { padding: 2px 6px; text-align: right; white-space: nowrap; }
+.errors { display: flex; flex-wrap: wrap; gap: 12px; }
+figure { margin: 0; width: 96px; font-size: 12px; line-height: 1.3; overflow-wrap: anywhere; }
+figure img { width: 96px; image-rendering: pixelated; }
+"""
 
 
-def confusion(outputs, labels):
-    """Counts which classes are taken for which.
+def page(
+    folder: Path,
+    recipe: "Recipe",  # noqa: F821 (only its text is used)
+    dataset: Dataset,
+    table: str,
+    networks: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> str:
+    """Lays out the report of a run.
 
     Args:
-        outputs: Array `(image, class)`; the largest of a row is what is predicted.
-        labels: Integer array `(image,)`.
+        folder: The run's folder, with `curves.png` in it; its name is the title.
+        recipe: The `Recipe`.
+        dataset: The `keras_se.data.Dataset`, for the class names, pictures and skipped files.
+        table: The measurements as text.
+        networks: For each network by name, its outputs for the held-out images, `(image, class)`,
+            and their labels.
 
     Returns:
-        Integer array `(class, class)`: how many images of the first are taken for the second.
+        The text of an HTML page that needs no other file.
+    """
+    title = html.escape(folder.resolve().name)
+    curves_png = _data_url((folder / "curves.png").read_bytes())
+    parts = [
+        f"<h1>{title}</h1>",
+        f"<p>{html.escape(recipe.network)} on {html.escape(recipe.data)}</p>",
+        f'<pre class="text">{html.escape(inspect.cleandoc(recipe.about))}</pre>',
+        f"<pre>{html.escape(table)}</pre>",
+        f'<div class="scroll"><img class="curves" alt="learning curves" src="{curves_png}"></div>',
+    ]
+    for name, (outputs, labels) in networks.items():
+        parts += _network(html.escape(name), outputs, labels, dataset)
+    skipped = dataset.all_skipped()
+    if skipped:
+        parts.append(f"<h2>{len(skipped)} files skipped</h2>")
+        parts.append(f"<pre>{html.escape(chr(10).join(skipped))}</pre>")
+    parts.append(f"<h2>Recipe</h2><pre>{html.escape(recipe.to_json())}</pre>")
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, '
+        f'initial-scale=1"><title>{title}</title><style>{STYLE}</style>'
+    )
+    body = "\n".join(parts)
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+
+
+def _network(name, outputs, labels, dataset):
+    """The sections of one network."""
+    counts = confusion(outputs, labels)
+    top1, _ = accuracies(outputs, labels)
+    low, high = interval(top1, len(labels))
+    return [
+        f"<h2>{name}: last epoch, held-out images</h2>",
+        f"<p>{top1:.2f} % of {len(labels)} images (95 %: {low:.2f} to {high:.2f} %).</p>",
+        "<h3>Recall by class</h3>",
+        recall_table(counts, dataset.class_names),
+        "<h3>Confusions, true class by row</h3>",
+        confusion_table(counts, dataset.class_names),
+        "<h3>Most confident errors</h3>",
+        _errors(outputs, labels, dataset),
+    ]
+
+
+def recall_table(counts: np.ndarray, names: tuple[str, ...]) -> str:
+    """Lays out which part of each class is recognized, the worst first.
+
+    Args:
+        counts: Integer array `(class, class)`: how many images of the first are taken for the
+            second.
+        names: The name of each class.
+
+    Returns:
+        An HTML table; of more than 40 classes, the 40 worst.
 
     Example:
-    >>> confusion(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]), np.array([0, 1, 1]))
-    array([[1, 0],
-           [1, 1]])
+    >>> print(recall_table(np.array([[1, 0], [1, 1]]), ("cat", "dog")))
+    <div class="scroll"><table>
+    <tr><th>class</th><th>recall (%)</th><th>images</th></tr>
+    <tr><th>dog</th><td>50.0</td><td>2</td></tr>
+    <tr><th>cat</th><td>100.0</td><td>1</td></tr>
+    </table></div>
     """
-    counts = np.zeros((outputs.shape[1],) * 2, int)
-    np.add.at(counts, (labels, outputs.argmax(axis=-1)), 1)
-    return counts
+    totals = counts.sum(axis=1)
+    recalls = 100 * counts.diagonal() / np.maximum(totals, 1)
+    order = np.argsort(recalls, kind="stable")[:MOST_CLASSES]
+    rows = [_row(html.escape(names[i]), [f"{recalls[i]:.1f}", totals[i]]) for i in order]
+    return _table([_row("class", ["recall (%)", "images"], "th"), *rows])
 
 
-def measure(network, dataset, counts):
-    """Measures a trained network.
+def confusion_table(counts: np.ndarray, names: tuple[str, ...]) -> str:
+    """Lays out which classes are taken for which.
 
     Args:
-        network: Functional model of images, with probabilities of the classes as its output.
-        dataset: The `keras_se.data.Dataset` that gives the shape of an image.
-        counts: What `confusion` gave for its held-out images.
+        counts: As for `recall_table`.
+        names: The name of each class.
 
     Returns:
-        A dictionary: `test_accuracy` in percent, `parameters`, the number of trainable ones, and
-        `mflops`, millions of multiply-adds for one image.
+        The HTML table of all classes, or, if there are more than 40, of the 30 most frequent
+        confusions.
+
+    Example:
+    >>> print(confusion_table(np.array([[1, 0], [1, 1]]), ("cat", "dog")))
+    <div class="scroll"><table>
+    <tr><th></th><th>cat</th><th>dog</th></tr>
+    <tr><th>cat</th><td style="background:rgba(0,128,0,0.50)">1</td><td>0</td></tr>
+    <tr><th>dog</th><td style="background:rgba(200,0,0,0.25)">1</td><td \
+style="background:rgba(0,128,0,0.25)">1</td></tr>
+    </table></div>
     """
-    from keras_se.graph.complexity import multiply_adds, trainable_parameters
+    names = [html.escape(name) for name in names]
+    if len(names) > MOST_CLASSES:
+        return _frequent_confusions(counts, names)
+    lines = [_row("", names, "th")]
+    for index, row in enumerate(counts):
+        cells = [_cell(count, row.sum(), index == other) for other, count in enumerate(row)]
+        lines.append(f"<tr><th>{names[index]}</th>{''.join(cells)}</tr>")
+    return _table(lines)
 
-    return {
-        "test_accuracy": 100 * float(counts.trace() / counts.sum()),
-        "parameters": trainable_parameters(network),
-        "mflops": multiply_adds(network, dataset.image_shape) / 1e6,
-    }
+
+def _frequent_confusions(counts, names):
+    wrong = counts * (1 - np.eye(len(names), dtype=int))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
+    pairs = [divmod(int(index), len(names)) for index in order]
+    rows = [_row(names[a], [names[b], wrong[a, b]]) for a, b in pairs if wrong[a, b]]
+    return _table([_row("true class", ["taken for", "images"], "th"), *rows])
 
 
-def print_skipped(dataset, most=20):
-    """Prints how many files were left out, and the first of them with the reasons."""
+def _cell(count, total, right):
+    if not count:
+        return "<td>0</td>"
+    color = "0,128,0" if right else "200,0,0"
+    return f'<td style="background:rgba({color},{count / total / 2:.2f})">{count}</td>'
+
+
+def _row(first, cells, tag="td"):
+    return f"<tr><th>{first}</th>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
+
+
+def _table(lines):
+    return "\n".join(['<div class="scroll"><table>', *lines, "</table></div>"])
+
+
+def _errors(outputs, labels, dataset):
+    """The pictures of the errors that the network is surest of."""
+    images = _readable(dataset.test_images)
+    figures = []
+    for index in confident_errors(outputs, labels, MOST_ERRORS):
+        true, taken = (
+            html.escape(dataset.class_names[i]) for i in (labels[index], outputs[index].argmax())
+        )
+        picture = _data_url(_png(images(index)))
+        caption = f"{true}, taken for {taken}, {100 * outputs[index].max():.1f} %"
+        figures.append(
+            f'<figure><img alt="{true}" src="{picture}"><figcaption>{caption}</figcaption></figure>'
+        )
+    return f'<div class="errors">{"".join(figures)}</div>' if figures else "<p>None.</p>"
+
+
+def _readable(images):
+    """A function of the index among the images that can be read, which returns the pixels."""
+    broken = getattr(images, "broken", ())
+    readable = [index for index in range(len(images)) if index not in broken]
+    if isinstance(images, np.ndarray):
+        return lambda index: images[index]
+    return lambda index: images.take(np.array([readable[index]]))[0][0]
+
+
+def _png(image):
+    """The file of a picture, at most 96 pixels wide and high."""
+    from PIL import Image
+
+    pixels = image if image.dtype == np.uint8 else np.uint8(np.rint(255 * image.clip(0, 1)))
+    pixels = np.moveaxis(pixels, channel_axis() % 4 - 1, -1)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    file = io.BytesIO()
+    picture.save(file, format="PNG")
+    return file.getvalue()
+
+
+def _data_url(png):
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def print_skipped(dataset: Dataset, most: int = 20) -> None:
+    """Prints how many files were left out, and the first of them with the reasons.
+
+    Args:
+        dataset: The `keras_se.data.Dataset`.
+        most: How many files to name.
+    """
     skipped = dataset.all_skipped()
     if skipped:
         print(f"Skipped {len(skipped)} files that cannot be read as images:")
-        print("\n".join(f"  {one}" for one in skipped[:most]))
+        print("\n".join(f"  {text}" for text in skipped[:most]))
     if len(skipped) > most:
         print(f"  and {len(skipped) - most} more")
 
 
-def export(network, folder, class_names):
-    """Writes a SavedModel and compares it with `network`, if the backend is TensorFlow.
-
-    Args:
-        network: Functional model of images.
-        folder: Folder to write to.
-        class_names: The name of each class.
-
-    Returns:
-        The largest absolute difference of the outputs, or `None` on another backend.
-
-    Raises:
-        ValueError: If the written model gives other outputs.
-    """
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        print(f"No SavedModel: that needs the TensorFlow backend, and this is {backend}.")
-        return None
-    from keras_se.export import export_model
-
-    # As it was trained: folding would take longer than all the rest, and `keras-se export` does.
-    written = export_model(network, folder, fold=False, class_names=class_names, overwrite=True)
-    worst = written.difference
-    print(f"SavedModel reloaded from {folder}: predictions differ by at most {worst:.1e}.")
-    return worst
-
-
-def difference(first, second):
-    """Subtracts the measurements of one network from those of another.
-
-    Args:
-        first: Dictionary with the keys `test_accuracy` (percent), `parameters` (trainable),
-            `mflops` (millions of multiply-adds for one image) and `seconds` (of training).
-        second: The same of the other network.
-
-    Returns:
-        The same keys, each the first less the second.
-
-    Example:
-    >>> one = {"test_accuracy": 99.0, "parameters": 12, "mflops": 2.5, "seconds": 30.0}
-    >>> two = {"test_accuracy": 98.5, "parameters": 10, "mflops": 2.0, "seconds": 20.0}
-    >>> difference(one, two)
-    {'test_accuracy': 0.5, 'parameters': 2, 'mflops': 0.5, 'seconds': 10.0}
-    """
-    return {key: first[key] - second[key] for _, key, _ in COLUMNS}
-
-
-def table(rows):
-    """Lays out the measurements of the networks of a run as text.
-
-    Args:
-        rows: Dictionary from a network's name to its measurements, as `difference` takes them. If
-            there are two networks, a row with the first less the second follows.
-
-    Returns:
-        The table, with its numbers aligned to the right. MFLOPs are millions of multiply-adds.
-
-    Example:
-    >>> one = {"test_accuracy": 99.0, "parameters": 12, "mflops": 2.5, "seconds": 30.0}
-    >>> print(table({"SEResNet20": one}))
-    network     test accuracy (%)  parameters  MFLOPs  training (s)
-    SEResNet20              99.00          12   2.500          30.0
-    """
-    lines = [("network", *(title for title, _, _ in COLUMNS))]
-    lines += [(name, *_cells(row)) for name, row in rows.items()]
-    if len(rows) == 2:
-        lines.append(("SE minus plain", *_cells(difference(*rows.values()), sign="+")))
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        )
-        for line in lines
-    )
-
-
-def require_matplotlib():
+def require_matplotlib() -> None:
     """Raises a `ValueError` that says what to install if Matplotlib is not there."""
     try:
         import matplotlib  # noqa: F401 (whether it is there is the question)
@@ -151,11 +240,10 @@ def require_matplotlib():
         ) from error
 
 
-def require_tensorboard():
+def require_tensorboard() -> None:
     """Raises a `ValueError` that says what to install if TensorBoard's logs cannot be written."""
-    missing = [
-        one for one in ("tensorboard", "tensorflow") if importlib.util.find_spec(one) is None
-    ]
+    needed = ("tensorboard", "tensorflow")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
             f"Logs for TensorBoard need {' and '.join(missing)}, which is not installed: "
@@ -163,8 +251,8 @@ def require_tensorboard():
         )
 
 
-def curves(histories, path):
-    """Draws loss and accuracy by epoch.
+def curves(histories: dict[str, dict], path: Path) -> None:
+    """Draws loss and accuracy by epoch; a ring marks the best epoch on the held-out images.
 
     Args:
         histories: Dictionary from a network's name to the `history` of its `model.fit`: lists
@@ -181,7 +269,7 @@ def curves(histories, path):
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    losses, accuracies = figure.subplots(1, 2)
+    losses, accuracy_axes = figure.subplots(1, 2)
     floor = 100
     for index, (name, history) in enumerate(histories.items()):
         epochs = range(1, len(history["loss"]) + 1)
@@ -189,16 +277,17 @@ def curves(histories, path):
             look = {"color": f"C{index}", "label": f"{name}, {images}"}
             losses.plot(epochs, history[f"{prefix}loss"], style, **look)
             percent = [100 * fraction for fraction in history[f"{prefix}accuracy"]]
-            accuracies.plot(epochs, percent, style, **look)
+            accuracy_axes.plot(epochs, percent, style, **look)
             floor = min(floor, *percent[len(percent) // 2 :])
+        # The last of the curves is that of the held-out images.
+        best = int(np.argmax(percent))
+        label = f"{name}, best: {percent[best]:.2f} % in epoch {best + 1}"
+        ring = {"color": f"C{index}", "markersize": 11, "fillstyle": "none", "label": label}
+        accuracy_axes.plot(best + 1, percent[best], "o", **ring)
     losses.set(title="Loss", xlabel="epoch", ylabel="cross-entropy", yscale="log")
     # The first epochs, far below the rest, would leave nothing to see of the differences.
-    accuracies.set(title="Accuracy", xlabel="epoch", ylabel="percent", ylim=(floor - 1, 100.5))
-    for axes in (losses, accuracies):
+    accuracy_axes.set(title="Accuracy", xlabel="epoch", ylabel="percent", ylim=(floor - 1, 100.5))
+    for axes in (losses, accuracy_axes):
         axes.xaxis.get_major_locator().set_params(integer=True)
-    losses.legend()
+    accuracy_axes.legend(fontsize="small")
     figure.savefig(path, format="png", dpi=120)
-
-
-def _cells(row, sign=""):
-    return [format(row[key], sign + form) for _, key, form in COLUMNS]

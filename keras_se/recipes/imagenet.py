@@ -122,7 +122,7 @@ A2 = dataclasses.replace(
     loss="bce",
     target_threshold=0.2,
     repeats=3,
-    stochastic_depth=0.05,
+    drop_path=0.05,
     precision="mixed_bfloat16",
 )
 
@@ -155,7 +155,7 @@ A3 = dataclasses.replace(
     learning_rate=8e-3,
     augment=("resized_crop(0.08)", "flip", "randaugment(6)"),
     repeats=1,
-    stochastic_depth=0.0,
+    drop_path=0.0,
 )
 
 RS = dataclasses.replace(

@@ -68,7 +68,7 @@ class Recipe:
         layer_decay: The learning rate of each stage is this fraction of that of the next one.
         batch_norm: What batch norms do: `"train"`, `"inference"` (keep the statistics and
             parameters they have) or `"reestimate"` (the statistics change, the parameters do not).
-        stochastic_depth: Fraction of images for which training leaves out the last residual
+        drop_path: Fraction of images for which training leaves out the last residual
             branch; it rises linearly from zero for the first.
         xla: Whether XLA compiles the step: `"auto"`, as Keras does it, `"on"` or `"off"`, which is
             faster for TensorFlow on a CPU.
@@ -116,7 +116,7 @@ class Recipe:
     head_epochs: int = 0
     layer_decay: float = 1.0
     batch_norm: str = "train"
-    stochastic_depth: float = 0.0
+    drop_path: float = 0.0
     xla: str = "auto"
 
     def __post_init__(self):
@@ -154,6 +154,20 @@ class Recipe:
         return self.learning_rate * (images / self.base_batch_size if self.base_batch_size else 1)
 
     @property
+    def preprocessing(self) -> "Preprocessing":  # noqa: F821 (imports Keras)
+        """How images that are not changed at random are prepared.
+
+        Raises:
+            ValueError: If there is no normalization of that name.
+        """
+        from keras_se.preprocessing import NORMALIZATIONS, Preprocessing
+
+        if self.normalize not in NORMALIZATIONS:
+            raise illegal("normalize", self.normalize, f"one of {', '.join(NORMALIZATIONS)}")
+        mean, std = NORMALIZATIONS[self.normalize]
+        return Preprocessing(self.size, self.crop, "center", self.interpolation, mean, std)
+
+    @property
     def augmentations(self) -> tuple:
         """The parsed `augment`."""
         from keras_se.augmentation import parse
@@ -174,7 +188,7 @@ NOT_NEGATIVE = (
     "steps_per_epoch",
     "head_epochs",
 )
-FRACTIONS = ("momentum", "label_smoothing", "ema_decay", "target_threshold", "stochastic_depth")
+FRACTIONS = ("momentum", "label_smoothing", "ema_decay", "target_threshold", "drop_path")
 CHOICES = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,

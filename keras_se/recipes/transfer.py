@@ -5,9 +5,6 @@ from pathlib import Path
 
 from keras_se.recipes.recipe import Recipe, override, recipe_beside
 
-# What a recipe says of how images are prepared.
-FIELDS = ("normalize", "size", "crop", "interpolation")
-
 TRANSFER = Recipe(
     about="""SE-ResNet-50 from ImageNet weights to your own classes, first its classifier, then all.
 
@@ -38,7 +35,7 @@ TRANSFER = Recipe(
 )
 
 
-def preprocessing(recipe: Recipe) -> dict | None:
+def weights_preprocessing(recipe: Recipe) -> "Preprocessing | None":  # noqa: F821 (imports Keras)
     """Finds out how the images were prepared that a recipe's weights were trained on.
 
     That is known of a tag and of the `hf://` source of one, and of a file beside the
@@ -48,14 +45,12 @@ def preprocessing(recipe: Recipe) -> dict | None:
         recipe: The `Recipe`.
 
     Returns:
-        A dictionary with the values of the fields `normalize`, `size`, `crop` and
-        `interpolation`, or `None` if they are not known or there are no weights.
+        The `Preprocessing`, or `None` if it is not known or there are no weights.
 
     Raises:
         ValueError: If the weights are neither a tag nor `hf://` nor a file.
     """
     from keras_se.applications import get_model
-    from keras_se.preprocessing import normalization_name
     from keras_se.weights import find_weights
 
     weights = recipe.weights
@@ -63,18 +58,14 @@ def preprocessing(recipe: Recipe) -> dict | None:
         return None
     if Path(weights).is_file():
         before = recipe_beside(weights)
-        return before and {name: getattr(before, name) for name in FIELDS}
+        return before and before.preprocessing
     application = get_model(recipe.network)
     rows = application.weights
     if weights.startswith("hf://"):
         row = next((row for row in rows if weights == f"hf://{row.source}"), None)
     else:
         row = find_weights(weights, rows, network=application.name)
-    if row is None:
-        return None
-    looks = row.preprocessing
-    resized = {name: getattr(looks, name) for name in FIELDS[1:]}
-    return {"normalize": normalization_name(looks.mean, looks.std), **resized}
+    return row and row.preprocessing
 
 
 def require_normalization(recipe: Recipe) -> None:
@@ -86,10 +77,13 @@ def require_normalization(recipe: Recipe) -> None:
     Raises:
         ValueError: If it normalizes them otherwise.
     """
-    wanted = preprocessing(recipe)
-    if wanted and wanted["normalize"] != recipe.normalize:
+    from keras_se.preprocessing import normalization_name
+
+    wanted, own = weights_preprocessing(recipe), recipe.preprocessing
+    if wanted and (wanted.mean, wanted.std) != (own.mean, own.std):
+        name = normalization_name(wanted.mean, wanted.std)
         raise ValueError(
-            f"`normalize` must be {wanted['normalize']!r}, with which weights={recipe.weights!r} "
+            f"`normalize` must be {name!r}, with which weights={recipe.weights!r} "
             f"of {recipe.network} were trained. Received: normalize={recipe.normalize!r}"
         )
 
@@ -114,19 +108,19 @@ def transfer(network: str, weights: str, assignments: Iterable[str] = ()) -> Rec
     >>> transfer("seresnet20", "cifar10").normalize
     'cifar10'
     """
+    from keras_se.preprocessing import normalization_name
+
     start = [f"network={network}", f"weights={weights}"]
     recipe = override(TRANSFER, [*start, *assignments])
-    known = preprocessing(recipe)
-    if (
-        known is None
-        and recipe.weights
-        and not any(a.startswith("normalize=") for a in assignments)
-    ):
+    known = weights_preprocessing(recipe)
+    if known:
+        start.append(f"normalize={normalization_name(known.mean, known.std)}")
+        start += [f"{name}={getattr(known, name)}" for name in ("size", "crop", "interpolation")]
+    elif recipe.weights and not any(text.startswith("normalize=") for text in assignments):
         raise ValueError(
             "`normalize` must be set: it is not known how the images were prepared that "
             f"weights={recipe.weights!r} were trained on. Received: no normalize=..."
         )
-    known = [f"{name}={value}" for name, value in (known or {}).items()]
-    recipe = override(TRANSFER, [*start, *known, *assignments])
+    recipe = override(TRANSFER, [*start, *assignments])
     require_normalization(recipe)
     return recipe

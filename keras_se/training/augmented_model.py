@@ -1,67 +1,76 @@
 """The model that `fit` trains: a network behind the random changes of its images."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from keras_se.augmentation import BatchAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_se")
 class AugmentedModel(keras.Model):
-    """A network whose images and labels are changed within the compiled step, on the device.
+    """Augments, mixes and normalizes images in the compiled step, and runs a network on them.
 
-    It takes images as they are stored, with the number of the step in each row, and integer labels.
-    At inference the images are only normalised. Its losses are means in which an image counts as
-    its weight says: Keras's divide by the number of images, those with weight zero included.
-    Its metrics see, of a mixed image, the class with the largest share, as `"accuracy"` does of
-    mixed rows of probabilities elsewhere in Keras.
+    A step draws once: the call returns the targets beside the predictions, and Keras's trainers
+    hand both to the loss and the metrics. At inference the images are only normalized. The loss of
+    an epoch is a mean in which an image counts as its weight says: Keras's divides by the number
+    of images, those with weight zero included. The metrics see, of a mixed image, the class with
+    the largest share, as `"accuracy"` does of mixed rows of probabilities elsewhere in Keras.
 
     Args:
         network: The `keras.Model` that is trained; it has all the variables.
-        changes: The `keras_se.augmentation.transforms.BatchAugmentation` of the recipe.
+        augmentation: The `keras_se.augmentation.BatchAugmentation` of the recipe.
         classes: Number of classes.
 
     Call arguments:
-        inputs: A pair: the images, uint8 or floats from 0 to 1, and an integer tensor `(image,)`
-            with the number of the step, -1 for images that are held out.
-        training: Whether to change them.
+        inputs: Dictionary of `images`, uint8 or floats from 0 to 1, their integer `labels`, and
+            `step`, the number of the step for each image.
+        training: Whether to augment them.
 
     Returns:
-        What the network gives.
+        Dictionary of `outputs`, what the network gives; `targets`, `(image, class)`; and `labels`,
+        the class with the largest share in each image.
     """
 
-    def __init__(self, network, changes, classes):
-        # Or Keras would round the images to the network's precision before they are changed.
+    def __init__(self, network: keras.Model, augmentation: BatchAugmentation, classes: int):
+        # Or Keras would round the images to the network's precision before they are augmented.
         super().__init__(name=network.name, dtype="float32")
-        self.network, self._changes, self._classes = network, changes, classes
+        self.network, self._augmentation, self._classes = network, augmentation, classes
         self._weight = keras.metrics.Mean("weight", dtype="float32")
 
-    def call(self, inputs, training=False):
-        """Changes the images and runs the network."""
-        images, steps = inputs
+    def call(self, inputs: dict, training: bool = False) -> dict:
+        """Augments the images and runs the network."""
+        images, labels = inputs["images"], inputs["labels"]
         if training:
-            images = self._changes.images(images, steps[0])
+            images, targets, labels = self._augmentation.augment(images, labels, inputs["step"][0])
         else:
-            images = self._changes.unchanged(images)
-        return self.network(images, training=training)
+            images = self._augmentation.normalize(images)
+            targets = ops.one_hot(labels, self._classes, dtype="float32")
+        outputs = self.network(images, training=training)
+        return {"outputs": outputs, "targets": targets, "labels": labels}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Compares with the labels, changed as the images were."""
-        if training:
-            images, steps = x
-            targets = self._changes.targets(y, images, steps[0])
-        else:
-            targets = ops.one_hot(y, self._classes, dtype="float32")
-        return super().compute_loss(x, targets, y_pred, sample_weight, training)
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: dict | None = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Compares the outputs with the targets of the same draw."""
+        targets, outputs = y_pred["targets"], y_pred["outputs"]
+        return super().compute_loss(x, targets, outputs, sample_weight, training)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Compares with the classes that are most of the images, and counts the weights."""
-        images, steps = x
-        y = self._changes.majority_labels(y, images, steps[0])
-        weights = ops.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
+    def compute_metrics(self, x: Any, y: Any, y_pred: dict, sample_weight: Any = None) -> dict:
+        """Compares the outputs with the labels, and counts the weights."""
+        labels, outputs = y_pred["labels"], y_pred["outputs"]
+        weights = ops.ones_like(outputs[:, 0]) if sample_weight is None else sample_weight
         self._weight.update_state(weights)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        return super().compute_metrics(x, labels, outputs, sample_weight)
 
-    def get_metrics_result(self):
-        """The loss of an image, and the metrics."""
+    def get_metrics_result(self) -> dict:
+        """Returns the loss of an image, and the metrics."""
         results = super().get_metrics_result()
         results["loss"] = results["loss"] / results.pop("weight")
         return results

@@ -1,17 +1,163 @@
-"""The Keras callback that keeps a run's state after every epoch."""
+"""What a run needs to go on where it was, kept after every epoch."""
 
 import csv
 import io
+import json
 import math
+import os
+import re
 import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_se.training.run_folder import atomic_path, write
+from keras_se.files import atomic_path, write_text
 
 # The `.keras` files are for the user, not for going on, so writing them need not slow a run down.
 SAVE_SECONDS = 60
+# Of what tells data apart, the numbers that a message can give.
+COUNTS = ("train_images", "test_images")
+
+
+class State:
+    """What was there at the end of the last complete epoch, on file if there is a path.
+
+    Args:
+        path: The `.npz` file to keep it in, which is replaced as a whole after each epoch; `None`
+            keeps it in memory only.
+        data: The `summary` of the `Dataset` that is trained on; `None` goes on with any.
+
+    Attributes:
+        arrays: Dictionary from `"network/..."`, `"best/..."` and `"optimizer/..."` to NumPy arrays.
+        record: Dictionary with `epoch` (number of complete ones), `history` (lists by name),
+            `best` (the highest `val_accuracy`, a fraction, or `None`), `seconds`, `backend` and
+            `data`.
+    """
+
+    def __init__(self, path: str | os.PathLike | None = None, data: dict | None = None):
+        self.path = path and Path(path)
+        self.arrays = {}
+        self.record = {"epoch": 0, "history": {}, "best": None, "seconds": 0.0}
+        self.record |= {"backend": keras.backend.backend(), "data": data}
+
+    def read(self) -> bool:
+        """Reads the file; returns whether there is one.
+
+        Raises:
+            ValueError: If it is damaged, of another backend or of other data.
+        """
+        if not self.path or not self.path.is_file():
+            return False
+        try:
+            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            record = json.loads(str(arrays.pop("record")))
+        except Exception as error:  # Whatever zipfile and json raise for a damaged file.
+            raise ValueError(f"{str(self.path)!r} cannot be read: {error}") from error
+        if record["backend"] != self.record["backend"]:
+            raise ValueError(
+                f"The run was begun with KERAS_BACKEND={record['backend']} and goes on only with "
+                f"it. Received: {self.record['backend']}"
+            )
+        self._require_data(record.get("data"))
+        self.arrays, self.record = arrays, record
+        return True
+
+    def _require_data(self, before):
+        now = self.record["data"]
+        if now is None or now == before:
+            return
+        if before is None:
+            raise ValueError(
+                f"{str(self.path)!r} does not say what data it is of: an earlier version wrote it."
+            )
+        changed = [name for name in now if before[name] != now[name]]
+        differences = [
+            f"{now[name]} {name} in place of {before[name]}" if name in COUNTS else f"other {name}"
+            for name in changed
+        ]
+        raise ValueError(
+            "The run goes on only with the data it was begun with. Received: "
+            + ", ".join(differences)
+        )
+
+    def capture(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        """Copies the variables of a network and its optimizer."""
+        best = {key: array for key, array in self.arrays.items() if key.startswith("best/")}
+        self.arrays = best | _copies("network", network.variables)
+        self.arrays |= _copies("optimizer", optimizer.variables)
+
+    def capture_best(self, network: keras.Model) -> None:
+        """Copies the variables of a network as the best ones."""
+        self.arrays |= _copies("best", network.variables)
+
+    def write(self) -> None:
+        """Writes the file, all of it or nothing."""
+        if self.path:
+            with atomic_path(self.path) as partial, partial.open("wb") as file:
+                np.savez(file, record=np.array(json.dumps(self.record)), **self.arrays)
+                file.flush()
+                # Or a power cut could leave the name without the content.
+                os.fsync(file.fileno())
+
+    def restore(self, network: keras.Model, part: str = "network") -> bool:
+        """Assigns the variables of the network; returns whether there were any.
+
+        Raises:
+            ValueError: If a variable is missing or has another shape.
+        """
+        if not any(name.startswith(f"{part}/") for name in self.arrays):
+            return False
+        for name, variable in named(part, network.variables).items():
+            self._assign(name, variable)
+        return True
+
+    def restore_optimizer(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Assigns the variables of the optimizer that are here; the others stay as they are.
+
+        When other variables are trained than in the epoch before, some are new.
+        """
+        for name, variable in named("optimizer", optimizer.variables).items():
+            if name in self.arrays:
+                self._assign(name, variable)
+
+    def _assign(self, name, variable):
+        value = self.arrays.get(name)
+        if value is None or value.shape != tuple(variable.shape):
+            raise ValueError(
+                f"The checkpoint does not fit the network: {name} must be {tuple(variable.shape)}. "
+                f"Found: {'nothing' if value is None else value.shape}"
+            )
+        variable.assign(value)
+
+
+def named(part: str, variables: Sequence) -> dict:
+    """Returns variables by the names they have in the file.
+
+    The paths of an optimizer's begin with its own name, which Keras numbers; what several have in
+    common, such as the count of steps of several optimizers, is numbered here.
+    """
+    seen, names = Counter(), {}
+    for variable in variables:
+        path = variable.path
+        if part == "optimizer":
+            path = path.partition("/")[2] or path
+        # Keras numbers the generators of a process.
+        path = re.sub(r"\bseed_generator(_\d+)?/", "seed_generator/", path)
+        seen[path] += 1
+        names[f"{part}/{path}#{seen[path]}"] = variable
+    return names
+
+
+def _copies(part, variables):
+    return {
+        # A copy: on the CPU the array may be the variable's own memory.
+        name: np.array(keras.ops.convert_to_numpy(variable))
+        for name, variable in named(part, variables).items()
+    }
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -29,25 +175,25 @@ class Checkpoint(keras.callbacks.Callback):
             `CSVLogger` would leave it open, with the lines of epochs that are done again.
     """
 
-    def __init__(self, state, last_file=None, best_file=None):
+    def __init__(self, state: State, last_file: Path | None = None, best_file: Path | None = None):
         super().__init__()
         self.state = state
         self.history_file = None
         self.files = (last_file, best_file)
         self._saved = time.monotonic()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock."""
         self._started = time.monotonic()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict | None = None) -> None:
         """Keeps the weights if they are the best so far."""
         best = self.state.record["best"]
         if math.isfinite(logs["loss"]) and (best is None or logs["accuracy"] > best):
             self.state.record["best"] = float(logs["accuracy"])
-            self.state.take_best(self.model.network)
+            self.state.capture_best(self.model.network)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Keeps everything, in the file if there is one."""
         if not all(map(math.isfinite, (logs["loss"], logs["val_loss"]))):
             self.model.stop_training = True
@@ -57,7 +203,7 @@ class Checkpoint(keras.callbacks.Callback):
         record["seconds"] += time.monotonic() - self._started
         for name, value in logs.items():
             record["history"].setdefault(name, []).append(float(value))
-        self.state.take(self.model.network, self.model.optimizer)
+        self.state.capture(self.model.network, self.model.optimizer)
         self.state.write()
         if self.history_file:
             write_history(self.history_file, record["history"])
@@ -68,13 +214,13 @@ class Checkpoint(keras.callbacks.Callback):
             self._saved = time.monotonic()
 
 
-def save_model(network, path):
+def save_model(network: keras.Model, path: Path) -> None:
     """Writes a `.keras` file, all of it or nothing."""
     with atomic_path(path) as partial:
         network.save(partial)
 
 
-def save_part(network, state, part, path):
+def save_part(network: keras.Model, state: State, part: str, path: Path) -> None:
     """Writes the `.keras` file of the weights in a part of a state; leaves the network as it is.
 
     Args:
@@ -84,14 +230,14 @@ def save_part(network, state, part, path):
         path: The file.
     """
     # All variables: the states of random generators are not among the weights.
-    now = [np.array(keras.ops.convert_to_numpy(one)) for one in network.variables]
-    if state.give(network, part):
+    now = [np.array(keras.ops.convert_to_numpy(variable)) for variable in network.variables]
+    if state.restore(network, part):
         save_model(network, path)
     for variable, value in zip(network.variables, now, strict=True):
         variable.assign(value)
 
 
-def write_history(path, history):
+def write_history(path: Path, history: dict[str, list]) -> None:
     """Writes the CSV of the complete epochs, as `keras.callbacks.CSVLogger` does.
 
     Args:
@@ -105,4 +251,4 @@ def write_history(path, history):
         writer.writerow(["epoch", *names])
     for epoch, row in enumerate(zip(*(history[name] for name in names), strict=True)):
         writer.writerow([epoch, *row])
-    write(path, text.getvalue())
+    write_text(path, text.getvalue())

@@ -1,9 +1,11 @@
 """The learning rate of each step, the optimizer and the loss of a recipe."""
 
 import re
+from typing import Any
 
 import keras
 
+from keras_se.recipes.recipe import Recipe
 from keras_se.training.phases import distance_from_head
 
 # The weights of norms and the biases. Keras shows its optimizers "gamma" or, on the TensorFlow
@@ -11,8 +13,8 @@ from keras_se.training.phases import distance_from_head
 NOT_DECAYED = (r"(^|/)(gamma|beta|bias)(:\d+)?$",)
 
 
-def schedule(recipe, steps):
-    """Makes the learning rate of each step.
+def schedule(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the learning rate of each step.
 
     The rate rises linearly over the warm-up, not from zero but from one step's share, so that no
     step is lost. Then it stays, falls as half a cosine that reaches zero after the last step, or is
@@ -52,7 +54,7 @@ def _step_schedule(recipe, steps):
 
 @keras.saving.register_keras_serializable(package="keras_se")
 class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule whose first steps are replaced by a linear rise.
+    """Replaces the first steps of a schedule by a linear rise.
 
     Args:
         schedule: A Keras learning rate schedule.
@@ -60,31 +62,38 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         steps: Number of steps of the rise.
     """
 
-    def __init__(self, schedule, target, steps):
+    def __init__(
+        self,
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+        target: float,
+        steps: int,
+    ):
         self.schedule, self.target, self.steps = schedule, target, steps
 
-    def __call__(self, step):
-        """The rate of a step, counted from zero."""
+    def __call__(self, step: Any) -> Any:
+        """Returns the rate of a step, counted from zero."""
         first = self.target / self.steps
         done = keras.ops.cast(step, "float32") / self.steps
         return keras.ops.where(
             step < self.steps, first + (self.target - first) * done, self.schedule(step)
         )
 
-    def get_config(self):
-        """What `from_config` takes."""
+    def get_config(self) -> dict:
+        """Returns what `from_config` takes."""
         schedule = keras.saving.serialize_keras_object(self.schedule)
         return {"schedule": schedule, "target": self.target, "steps": self.steps}
 
     @classmethod
-    def from_config(cls, config):
-        """Makes the schedule again."""
+    def from_config(cls, config: dict) -> "keras.optimizers.schedules.LearningRateSchedule":
+        """Returns the schedule again."""
         schedule = keras.saving.deserialize_keras_object(config["schedule"])
         return cls(schedule, config["target"], config["steps"])
 
 
-def optimizer(recipe, steps, network=None):
-    """Makes the optimizer of a recipe, which decays neither norms nor biases.
+def optimizer(
+    recipe: Recipe, steps: int, network: keras.Model | None = None
+) -> keras.optimizers.Optimizer:
+    """Returns the optimizer of a recipe, which decays neither norms nor biases.
 
     Args:
         recipe: The `Recipe`.
@@ -96,44 +105,53 @@ def optimizer(recipe, steps, network=None):
     """
     rates = schedule(recipe, steps)
     if network is None or recipe.layer_decay == 1:
-        return _one(recipe, rates)
+        result = _optimizer(recipe, rates)
+    else:
+        result = _by_stage(recipe, rates, network)
+    # Keras does so itself for a model of this policy, but ours is in float32 around the network.
+    is_half = recipe.precision == "mixed_float16"
+    return keras.optimizers.LossScaleOptimizer(result) if is_half else result
+
+
+def _by_stage(recipe, rates, network):
+    """An optimizer for each stage, slower the farther it is from the classifier."""
     distances = distance_from_head(network)
     stages = {
-        distance: _one(recipe, Scaled(rates, recipe.layer_decay**distance))
+        distance: _optimizer(recipe, ScaledSchedule(rates, recipe.layer_decay**distance))
         for distance in sorted(set(distances.values()))
     }
-    by_layer = {f"{re.escape(name)}/.*": stages[far] for name, far in distances.items()}
+    by_layer = {f"{re.escape(name)}/.*": stages[distance] for name, distance in distances.items()}
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(stages[0], by_layer))
 
 
 @keras.saving.register_keras_serializable(package="keras_se")
-class Scaled(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule times a number.
+class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Multiplies a schedule by a number.
 
     Args:
         schedule: A Keras learning rate schedule.
         factor: The number.
     """
 
-    def __init__(self, schedule, factor):
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: float):
         self.schedule, self.factor = schedule, factor
 
-    def __call__(self, step):
-        """The rate of a step, counted from zero."""
+    def __call__(self, step: Any) -> Any:
+        """Returns the rate of a step, counted from zero."""
         return self.schedule(step) * self.factor
 
-    def get_config(self):
-        """What `from_config` takes."""
+    def get_config(self) -> dict:
+        """Returns what `from_config` takes."""
         schedule = keras.saving.serialize_keras_object(self.schedule)
         return {"schedule": schedule, "factor": self.factor}
 
     @classmethod
-    def from_config(cls, config):
-        """Makes the schedule again."""
+    def from_config(cls, config: dict) -> "keras.optimizers.schedules.LearningRateSchedule":
+        """Returns the schedule again."""
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
 
 
-def _one(recipe, rates):
+def _optimizer(recipe, rates):
     keywords = {"weight_decay": recipe.weight_decay or None}
     batches = recipe.gradient_accumulation_steps
     if batches > 1:
@@ -145,16 +163,16 @@ def _one(recipe, rates):
             "ema_momentum": recipe.ema_decay ** (1 / batches),
         }
     if recipe.optimizer == "sgd":
-        made = keras.optimizers.SGD(rates, recipe.momentum, nesterov=recipe.nesterov, **keywords)
+        result = keras.optimizers.SGD(rates, recipe.momentum, nesterov=recipe.nesterov, **keywords)
     else:
         kind = {"adamw": keras.optimizers.AdamW, "lamb": keras.optimizers.Lamb}[recipe.optimizer]
-        made = kind(rates, beta_1=recipe.momentum, **keywords)
-    made.exclude_from_weight_decay(var_names=NOT_DECAYED)
-    return made
+        result = kind(rates, beta_1=recipe.momentum, **keywords)
+    result.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return result
 
 
-def loss(recipe):
-    """The Keras loss of a recipe, of rows of probabilities.
+def loss(recipe: Recipe) -> keras.losses.Loss:
+    """Returns the loss of a recipe, of rows of probabilities.
 
     The targets of a binary cross-entropy come smoothed: Keras would smooth them towards one half.
     """

@@ -1,20 +1,20 @@
 """The folder of a run, in which every file is complete or not there."""
 
-import contextlib
-import dataclasses
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from keras_se.files import check_free_space
-from keras_se.recipes.recipe import from_json
+from keras_se.recipes.recipe import Recipe
+from keras_se.recipes.resume import check_same, resumed_recipe
 
 # The model, the history, the best model and the state of the network, and of its plain twin.
 MODELS = (
     ("model.keras", "history.csv", "best.keras", "state.npz"),
     ("twin.keras", "twin_history.csv", "twin_best.keras", "twin_state.npz"),
 )
-WHOLE = (
+SHARED = (
     "saved_model",
     "curves.png",
     "report.html",
@@ -23,14 +23,14 @@ WHOLE = (
     "class_names.txt",
     "results.json",
 )
-FILES = (*MODELS[0], *MODELS[1], *WHOLE)
+FILES = (*MODELS[0], *MODELS[1], *SHARED)
 # Of a network, per parameter: two models with their optimizers, the state and its successor.
 BYTES_PER_PARAMETER = 4 * 16
 # For histories, pictures and reports.
 BYTES_BESIDE = 2**24
 
 
-def prepare(out, overwrite=False, resumed=None):
+def prepare(out: str | os.PathLike, overwrite: bool = False, resumed: Recipe | None = None) -> Path:
     """Makes the folder of a run, before any time is spent on training.
 
     Args:
@@ -47,13 +47,14 @@ def prepare(out, overwrite=False, resumed=None):
         ValueError: If the run to go on with has another recipe.
     """
     folder = Path(out)
+    if resumed is not None:
+        check_same(resumed_recipe(folder), resumed, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise OSError(f"`out` must be a folder that can be written. Received: {error}") from error
     if resumed is not None:
-        _check_resumed(folder, resumed)
         return folder
     present = [folder / name for name in FILES if (folder / name).exists()]
     if present and not overwrite:
@@ -66,50 +67,27 @@ def prepare(out, overwrite=False, resumed=None):
     return folder
 
 
-def _check_resumed(folder, recipe):
-    file = folder / "recipe.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no run in {str(folder)!r} to go on with.")
-    if (folder / "results.json").is_file():
-        raise FileExistsError(f"The run in {str(folder)!r} is complete.")
-    before, now = (dataclasses.asdict(one) for one in (from_json(file.read_text()), recipe))
-    changed = [name for name in now if name != "about" and now[name] != before[name]]
-    if changed:
-        differences = ", ".join(f"{name}={before[name]!r}" for name in changed)
-        raise ValueError(
-            f"The run in {str(folder)!r} goes on only as it began, with {differences}. Received: "
-            + ", ".join(f"{name}={now[name]!r}" for name in changed)
-        )
-
-
-def class_names_beside(path):
-    """The names of the classes of the run that has written a file, or `None`.
+def class_names_beside(path: str | os.PathLike) -> list[str] | None:
+    """Reads the names of the classes of the run that wrote a file.
 
     Args:
         path: The file, such as `runs/digits/model.keras`.
+
+    Returns:
+        The names in the order of the outputs, or `None` if there are none.
     """
     file = Path(path).with_name("class_names.txt")
     return file.read_text(encoding="utf-8").splitlines() if file.is_file() else None
 
 
-def require_space(folder, parameters):
-    """Raises an `OSError` if the files of a run with so many parameters will not fit."""
-    needed = parameters * BYTES_PER_PARAMETER + BYTES_BESIDE
-    check_free_space(folder, needed, "`out`")
+def require_space(folder: Path, parameters: int) -> None:
+    """Requires room for the files of a run.
 
+    Args:
+        folder: The run's folder.
+        parameters: How many numbers its networks have.
 
-@contextlib.contextmanager
-def atomic_path(path):
-    """Gives a temporary path that becomes `path` if the block ends well, and goes if not."""
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write(path, text):
-    """Writes a text file, all of it or nothing."""
-    with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    Raises:
+        OSError: If they will not fit.
+    """
+    check_free_space(folder, parameters * BYTES_PER_PARAMETER + BYTES_BESIDE, "`out`")

@@ -1,0 +1,59 @@
+"""The phases of a transfer in Keras's own words: first the head, then the last stages."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se.applications import SEResNet18
+from keras_se.training import unfreeze
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def transferred():
+    """A trunk in a Sequential, as most people write a transfer."""
+    shape = (32, 32, 3)
+    trunk = SEResNet18(include_top=False, weights=None, pooling="avg", input_shape=shape)
+    return keras.Sequential([keras.Input(shape), trunk, keras.layers.Dense(3, name="mine")])
+
+
+def moved(model, **phase):
+    """Paths of the weights that a step of training changes."""
+    unfreeze(model, **phase).compile(keras.optimizers.SGD(0.1), "mse")
+    before = {one.path: np.array(one) for one in model.weights}
+    images = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")
+    model.fit(images, np.ones((8, 3)), epochs=1, verbose=0)
+    return {one.path for one in model.weights if np.abs(np.array(one) - before[one.path]).max() > 0}
+
+
+def test_the_head_is_trained_first_and_alone(transferred):
+    assert {path.rsplit("/", 2)[-2] for path in moved(transferred, stages=())} == {"mine"}
+
+
+def test_the_chosen_stages_move_and_statistics_stay(transferred):
+    paths = moved(transferred, stages=(3, 4))
+    names = {path.rsplit("/", 2)[-2] for path in paths}
+    assert any("layer4" in path for path in paths) and any("layer3" in path for path in paths)
+    assert not any("layer1" in path or "layer2" in path or "/conv1" in path for path in paths)
+    assert not any("_bn" in name or "moving" in name for name in names)
+    assert not any("moving" in path for path in paths)
+
+
+def test_statistics_change_where_they_are_estimated_again(transferred):
+    paths = moved(transferred, stages=(4,), batch_norm="reestimate")
+    norms = {path.rsplit("/", 1)[-1] for path in paths if "_bn" in path}
+    assert norms == {"moving_mean", "moving_variance"}
+    assert not any("layer3" in path for path in paths)
+
+
+def test_everything_is_trained_without_stages(transferred):
+    assert any("layer1" in path for path in moved(transferred, stages=None))
+
+
+@pytest.mark.parametrize(
+    ("phase", "word"), [({"stages": (7,)}, "stages"), ({"batch_norm": "off"}, "batch_norm")]
+)
+def test_what_a_network_does_not_have_is_refused(transferred, phase, word):
+    with pytest.raises(ValueError, match=word):
+        unfreeze(transferred, **phase)
