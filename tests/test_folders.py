@@ -16,6 +16,7 @@ from tiny import small
 from keras_se import augmentation as augment
 from keras_se import cli, data
 from keras_se.distribution import devices
+from keras_se.preprocessing import Preprocessing
 from keras_se.training import loop as fit
 from keras_se.training import resolve, results
 from keras_se.training.checkpoint import Checkpoint
@@ -141,7 +142,7 @@ def test_val_is_held_out_before_test_and_the_log_says_so(tmp_path, caplog):
         assert (loaded.train_images == RED).all() and (loaded.test_images == GREEN).all()
         assert len(loaded.test_labels) == 4
         (message,) = caplog.messages
-        assert f"held out is {name}, and test is not used; folder:{root / 'test'}" in message
+        assert f"is {name}," in message and f"folder:{root / 'test'}" in message
 
 
 def test_a_part_that_is_named_is_the_one_held_out(tmp_path, caplog, monkeypatch):
@@ -153,7 +154,7 @@ def test_a_part_that_is_named_is_the_one_held_out(tmp_path, caplog, monkeypatch)
     assert (data.load("folder:.", size=8).test_images == BLUE).all()
     assert not caplog.messages
     (root / "test/c").mkdir()
-    with pytest.raises(ValueError, match="Only to train on: none; only held out: c"):
+    with pytest.raises(ValueError, match="held out: c"):
         data.load(f"folder:{root}/test", size=8)
 
 
@@ -191,7 +192,7 @@ def prepared(tmp_path, capsys, monkeypatch):
     def decode(*_):
         raise DecodingBegan
 
-    monkeypatch.setattr("keras_se.data.images.load_image", decode)
+    monkeypatch.setattr(Preprocessing, "load_image", decode)
 
     def run(out):
         try:
