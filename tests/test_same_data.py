@@ -140,4 +140,4 @@ def test_predictions_of_own_weights_have_the_names_of_the_run(trained, tmp_path,
     assert cli.main([*words, "--preprocessing", "seresnet20.cifar10"]) == 0
     given = capsys.readouterr()
     assert [line.split()[-1] for line in given.out.splitlines()[1:]] == ["1", "2", "0"]
-    assert "2 names" in given.err and "3 classes" in given.err
+    assert "2 names" in given.err and "has 3" in given.err
