@@ -228,6 +228,17 @@ def test_links_in_keras_files_are_refused(small, tmp_path):
         SEResNet20(weights=path, classes=10)
 
 
+def test_a_damaged_heap_does_not_stop_the_process(small, tmp_path):
+    """HDF5 itself reads such a file for ever."""
+    path = save(small[0], tmp_path / "model.weights.h5")
+    content = bytearray(path.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="heap"):
+        SEResNet20(weights=path, classes=10)
+
+
 def test_a_compressed_keras_file_is_refused(small, tmp_path):
     path, bomb = save(small[0], tmp_path / "model.keras"), tmp_path / "bomb.keras"
     with (

@@ -1,6 +1,7 @@
 """Reads the arrays of Keras's own files by name, without building anything they describe."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -46,12 +47,27 @@ def read(path: Path) -> dict[str, np.ndarray]:
                 if member.compress_type != zipfile.ZIP_STORED:
                     raise ValueError(f"{MEMBER} in it is compressed, which Keras never does")
                 content = archive.read(member)
+        _check_heaps(content)
         with h5py.File(io.BytesIO(content), "r") as file:
             values = {}
             _collect(_group(file, "layers"), "", values, len(content))
             return values
     except Exception as error:  # whatever zipfile and h5py raise for a damaged file
         raise ValueError(f"{str(path)!r} is not a sound Keras file: {error}") from error
+
+
+def _check_heaps(content):
+    """Refuses a heap of texts with free space of no size: HDF5 would never get beyond it."""
+    for heap in re.finditer(rb"GCOL\x01\0\0\0", content):
+        size = int.from_bytes(content[heap.end() : heap.end() + 8], "little")
+        end, position = min(heap.start() + size, len(content)), heap.start() + 16
+        # Each entry has a header of 16 bytes: its number, 0 for free space, and its length.
+        while position + 16 <= end:
+            is_text = any(content[position : position + 2])
+            length = int.from_bytes(content[position + 8 : position + 16], "little")
+            if not is_text and length < 16:
+                raise ValueError("a heap of texts in it is damaged")
+            position += 16 + -(-length // 8) * 8 if is_text else length
 
 
 def _collect(group, prefix, values, limit):
