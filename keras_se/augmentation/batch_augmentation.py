@@ -60,24 +60,6 @@ class BatchAugmentation:
         """Normalizes images that are held out, uint8 or floats from 0 to 1."""
         return self._normalize(from_0_to_1(images))
 
-    # Until the training step takes all three from `augment`.
-
-    unchanged = normalize
-
-    def images(self, images, step):
-        """The first of `augment`."""
-        return self.augment(images, ops.zeros(ops.shape(images)[:1], "int32"), step)[0]
-
-    def targets(self, labels, images, step):
-        """The second of `augment`."""
-        return self.augment(images, labels, step)[1]
-
-    def majority_labels(self, labels, images, step):
-        """The third of `augment`, or the labels themselves for a step less than zero."""
-        if not self._mixing:
-            return labels
-        return ops.where(step < 0, labels, self.augment(images, labels, step)[2])
-
 
 def from_0_to_1(images):
     """Scales uint8 images to float32 from 0 to 1; floats keep their values."""

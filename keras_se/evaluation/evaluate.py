@@ -176,6 +176,7 @@ def load_for(
         name,
         size=preprocessing.size if size is None else size,
         crop=preprocessing.crop,
+        crop_mode=preprocessing.crop_mode,
         interpolation=preprocessing.interpolation,
         decode_train=False,
     )
