@@ -1,5 +1,7 @@
 """Runs what was written against the Keras model."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -12,7 +14,7 @@ SIZES = ((1, (64, 64)), (3, (97, 75)))
 BATCH = 16
 
 
-def verify(inference_model, run, calibration=None):
+def verify(inference_model, run: Callable, calibration: np.ndarray | None = None) -> tuple:
     """Compares two batches of random images, or the calibration images of an int8 network.
 
     Args:
@@ -36,9 +38,9 @@ def verify(inference_model, run, calibration=None):
     for reference, (batch, size) in zip(models, SIZES, strict=True):
         images = random_images(reference, batch, size, unsigned=unsigned)
         expected = outputs(reference, images, inference_model.preprocessing)
-        for one, result in zip(expected, run(images), strict=True):
-            difference = _difference(one, result)
-            if not difference <= TOLERANCE * max(float(np.abs(one).max()), 1e-6):
+        for output, result in zip(expected, run(images), strict=True):
+            difference = _difference(output, result)
+            if not difference <= TOLERANCE * max(float(np.abs(output).max()), 1e-6):
                 raise ValueError(
                     f"The written model differs from the Keras model by {difference:g} on "
                     f"images of shape {images.shape}; nothing was kept."
@@ -48,11 +50,11 @@ def verify(inference_model, run, calibration=None):
 
 
 def outputs(model, images, preprocessing=None):
-    """What `model` gives for `images`, as a list of arrays."""
+    """Runs `model` on `images` in inference; returns a list of arrays."""
     if preprocessing is not None:
         images = preprocessing.normalize(images)
     results = keras.tree.flatten(model(images, training=False))
-    return [keras.ops.convert_to_numpy(one) for one in results]
+    return [keras.ops.convert_to_numpy(result) for result in results]
 
 
 def _agreement(inference_model, run, calibration):

@@ -1,6 +1,7 @@
 """What a network costs: multiply-adds and parameters, in all and of each layer."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -64,7 +65,7 @@ class Complexity(NamedTuple):
     def __str__(self):
         return f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"
 
-    def table(self):
+    def table(self) -> str:
         """Lists the layers that have parameters or multiply-adds, and the sums.
 
         Returns:
@@ -80,7 +81,7 @@ class Complexity(NamedTuple):
         return text_table(lines, "<<<>>")
 
 
-def complexity(model, image_shape=None):
+def complexity(model: keras.Model, image_shape: Sequence[int] | None = None) -> Complexity:
     """Counts parameters and multiply-adds of one image through `model`, layer by layer.
 
     As in the paper's tables, multiply-adds are the products of convolutions and dense layers, those
@@ -111,12 +112,12 @@ def complexity(model, image_shape=None):
     return Complexity(trainable_parameters(model), total, layers)
 
 
-def multiply_adds(model, image_shape=None):
+def multiply_adds(model: keras.Model, image_shape: Sequence[int] | None = None) -> int:
     """Counts the multiply-adds of one image through `model`; see `complexity`."""
     return complexity(model, image_shape).multiply_adds
 
 
-def trainable_parameters(model):
+def trainable_parameters(model: keras.Layer) -> int:
     """Counts the parameters that training can change, as papers do, whether frozen or not.
 
     Args:

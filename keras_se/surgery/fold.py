@@ -21,12 +21,13 @@ POOLS = {
 CONVOLUTIONS = {3: keras.layers.Conv1D, 4: keras.layers.Conv2D, 5: keras.layers.Conv3D}
 
 
-def fold(model):
+def fold(model: keras.Model) -> keras.Model:
     """Rewrites a network for inference: no batch norms, and gates that do not wait for their map.
 
     - Batch norms are multiplied into the layers before them; see `fold_batch_norm`.
     - An SE block becomes layers of Keras: a pooling, two 1x1 convolutions of one pixel, and a
-      product. So the network needs keras_se no more, and runtimes know every operation.
+      product. So the network needs keras_se no more, runtimes know every operation, and Keras's
+      own `quantize("int8")` works on it.
     - The squeeze is moved before a 1x1 convolution `y = W x + b` that gives the block its map
       without an activation: the mean of `y` over space is `W mean(x) + b`, so the block pools `x`,
       which has a quarter of the channels in a bottleneck, and its first layer is multiplied by

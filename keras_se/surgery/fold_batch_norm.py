@@ -15,7 +15,7 @@ from keras_se.graph.walk import (
 from keras_se.surgery.channel_scaling import Producers, as_float64, followed_by, output_axis
 
 
-def fold_batch_norm(model):
+def fold_batch_norm(model: keras.Model) -> keras.Model:
     """Multiplies batch norms into the convolutions and dense layers before them.
 
     With the moving mean `m` and variance `v`, a batch norm gives `s * x + beta - s * m` for

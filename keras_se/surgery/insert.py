@@ -1,5 +1,6 @@
 """Puts SE blocks into a network that has none."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -35,7 +36,15 @@ class Site(NamedTuple):
     why: str
 
 
-def insert_se(model, where="auto", ratio=16, identity=True, *, freeze=None, verbose=True):
+def insert_se(
+    model: keras.Model,
+    where: str | Callable = "auto",
+    ratio: float = 16,
+    identity: bool = True,
+    *,
+    freeze: str | None = None,
+    verbose: bool = True,
+) -> keras.Model:
     """Puts a `SqueezeExcite` block after some layers of a trained network.
 
     Every feature map that is chosen is multiplied by gates computed from itself, wherever it goes.
@@ -104,7 +113,9 @@ def insert_se(model, where="auto", ratio=16, identity=True, *, freeze=None, verb
     return new
 
 
-def placements(model, where="auto", ratio=16):
+def placements(
+    model: keras.Model, where: str | Callable = "auto", ratio: float = 16
+) -> list[Placement]:
     """Says where `insert_se` would put blocks, without doing so.
 
     Args:

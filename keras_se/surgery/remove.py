@@ -2,7 +2,8 @@
 
 import math
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 
@@ -24,7 +25,9 @@ class Removal(NamedTuple):
     replaced_by: str
 
 
-def remove_se(model, which="all", images=None, *, verbose=True):
+def remove_se(
+    model: keras.Model, which: str | Callable = "all", images: Any = None, *, verbose: bool = True
+) -> tuple[keras.Model, list[Removal]]:
     """Takes SE blocks out, leaving the mean gate of every channel in their place.
 
     With `images`, the gates of each block are averaged over them. If the block directly follows a

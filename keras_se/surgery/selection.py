@@ -1,14 +1,16 @@
 """Which layers a user means, and the table of what was done to them."""
 
 import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 
 from keras_se.formatting import text_table
 
 
-def chosen(argument, value, words):
-    """A predicate on layers from a regular expression or a callable.
+def chosen(argument: str, value: str | Callable, words: str) -> Callable:
+    """Returns a predicate on layers for a regular expression or a callable.
 
     Args:
         argument: Name of the user's argument, for the message.
@@ -44,7 +46,7 @@ def is_chosen(operation, predicate):
     return isinstance(operation, keras.layers.Layer) and predicate(operation)
 
 
-def table(rows):
+def table(rows: Sequence[NamedTuple]) -> str:
     """Lays out rows such as `placements` and `remove_se` give as a table of text.
 
     Args:

@@ -47,17 +47,17 @@ def summands(graph, node, tensors):
 
     If another one is the result of a convolution already, that one takes on the sum.
     """
-    whole = graph.shape(node.outputs[0])
+    shape = graph.shape(node.outputs[0])
     gated = [
-        _is_gated(graph, one) and graph.shape(given) == whole
-        for one, given in zip(tensors, node.input_tensors, strict=True)
+        _is_gated(graph, tensor) and graph.shape(keras_tensor) == shape
+        for tensor, keras_tensor in zip(tensors, node.input_tensors, strict=True)
     ]
     if not any(gated) or "Conv" in map(graph.kind, tensors):
         return tensors
-    place = gated.index(True)
-    kernel = graph.constant(np.ones((whole[1], 1, 1, 1)), f"{tensors[place]}/one")
-    through = graph.node("Conv", [tensors[place], kernel], group=whole[1], kernel_shape=[1, 1])
-    return [*tensors[:place], through, *tensors[place + 1 :]]
+    index = gated.index(True)
+    kernel = graph.constant(np.ones((shape[1], 1, 1, 1)), f"{tensors[index]}/one")
+    through = graph.node("Conv", [tensors[index], kernel], group=shape[1], kernel_shape=[1, 1])
+    return [*tensors[:index], through, *tensors[index + 1 :]]
 
 
 def _is_gated(graph, tensor):

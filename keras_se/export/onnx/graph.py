@@ -65,7 +65,7 @@ class Graph:
             if node.output[0] in needed:
                 needed.update(node.input)
         self.nodes = [node for node in self.nodes if node.output[0] in needed]
-        self.constants = [one for one in self.constants if one.name in needed]
+        self.constants = [constant for constant in self.constants if constant.name in needed]
 
     def axis(self, axis, tensor):
         """Where the axis of a Keras tensor is here."""

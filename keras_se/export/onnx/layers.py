@@ -51,8 +51,8 @@ def _window(size, strides, padding, dilation=(1, 1)):
         raise ValueError(f"ONNX export knows the paddings 'same' and 'valid', not {padding!r}.")
     if set(strides) == {1}:
         # What auto_pad would do, for runtimes that are slower with it.
-        missing = [(one - 1) * rate for one, rate in zip(size, dilation, strict=True)]
-        before = [one // 2 for one in missing]
+        missing = [(side - 1) * rate for side, rate in zip(size, dilation, strict=True)]
+        before = [zeros // 2 for zeros in missing]
         return window | {"pads": before + [a - b for a, b in zip(missing, before, strict=True)]}
     # Depends on the size of the map: more at the end, as in Keras.
     return window | {"auto_pad": "SAME_UPPER"}
@@ -75,7 +75,7 @@ def _batch_norm(graph, node, x):
     scale = _array(layer.gamma) if layer.scale else np.ones_like(mean)
     center = _array(layer.beta) if layer.center else np.zeros_like(mean)
     values = {"gamma": scale, "beta": center, "moving_mean": mean, "moving_variance": variance}
-    inputs = [graph.constant(one, f"{layer.name}/{name}") for name, one in values.items()]
+    inputs = [graph.constant(value, f"{layer.name}/{name}") for name, value in values.items()]
     return graph.node(
         "BatchNormalization", [x, *inputs], name=layer.name, epsilon=float(layer.epsilon)
     )
@@ -122,9 +122,9 @@ def _cropping(graph, node, x):
     layer = node.operation
     (top, bottom), (left, right) = layer.cropping
     largest = np.iinfo("int64").max
-    ends = [-one if one else largest for one in (bottom, right)]
+    ends = [-side if side else largest for side in (bottom, right)]
     bounds = {"starts": [top, left], "ends": ends, "axes": [2, 3]}
-    inputs = [graph.constant(np.array(one), f"{layer.name}/{k}") for k, one in bounds.items()]
+    inputs = [graph.constant(np.array(value), f"{layer.name}/{k}") for k, value in bounds.items()]
     return graph.node("Slice", [x, *inputs], name=layer.name)
 
 
@@ -136,8 +136,8 @@ def _joined(graph, node, kind, tensors):
             "numbers of axes."
         )
     first, *others = tensors
-    for one in others:
-        first = graph.node(kind, [first, one], name=node.operation.name)
+    for other in others:
+        first = graph.node(kind, [first, other], name=node.operation.name)
     return first
 
 
@@ -147,8 +147,8 @@ def _sum(graph, node, *tensors):
 
 def _product(graph, node, *tensors):
     tensors = [
-        enlarged(graph, one, graph.shape(keras_tensor), graph.shape(node.outputs[0]))
-        for one, keras_tensor in zip(tensors, node.input_tensors, strict=True)
+        enlarged(graph, tensor, graph.shape(keras_tensor), graph.shape(node.outputs[0]))
+        for tensor, keras_tensor in zip(tensors, node.input_tensors, strict=True)
     ]
     return _joined(graph, node, "Mul", tensors)
 
@@ -201,7 +201,7 @@ def _relu(graph, node, x):
 
 
 def _clipped(graph, x, most):
-    bounds = [graph.constant(np.array(one, "float32"), "bound") for one in (0.0, most)]
+    bounds = [graph.constant(np.array(bound, "float32"), "bound") for bound in (0.0, most)]
     return graph.node("Clip", [x, *bounds])
 
 
@@ -240,25 +240,25 @@ def _enlarge(graph, node, x):
 def _means(graph, old, least):
     """The matrix `(new pixel, old pixel)` of `PoolToMinimumSize`, in ONNX."""
 
-    def whole(*numbers):
-        return graph.constant(np.array(numbers, "int64"), f"whole_{least}")
+    def integers(*numbers):
+        return graph.constant(np.array(numbers, "int64"), f"integer_{least}")
 
     def pixels(number, axis):
         scalar = graph.node("Squeeze", [number])
-        zero, one = (graph.constant(np.array(value), f"whole_{least}") for value in (0, 1))
+        zero, one = (graph.constant(np.array(value), f"integer_{least}") for value in (0, 1))
         line = graph.node("Range", [zero, scalar, one])
-        return graph.node("Unsqueeze", [line, whole(axis)])
+        return graph.node("Unsqueeze", [line, integers(axis)])
 
     def product(first, second):
         return graph.node("Mul", [first, second])
 
-    new = graph.node("Max", [old, whole(least)])
+    new = graph.node("Max", [old, integers(least)])
     source, target = pixels(old, 0), pixels(new, 1)
-    following = [graph.node("Add", [one, whole(1)]) for one in (source, target)]
+    following = [graph.node("Add", [pixel, integers(1)]) for pixel in (source, target)]
     ends = graph.node("Greater", [product(following[0], new), product(target, old)])
     starts = graph.node("Less", [product(source, new), product(following[1], old)])
     overlaps = graph.node("Cast", [graph.node("And", [ends, starts])], to=1)
-    total = graph.node("ReduceSum", [overlaps, whole(1)], keepdims=1)
+    total = graph.node("ReduceSum", [overlaps, integers(1)], keepdims=1)
     return graph.node("Div", [overlaps, total])
 
 

@@ -19,7 +19,7 @@ OPSET = 18
 IR_VERSION = 10
 
 
-def onnx_model(model, metadata, blocked=False):
+def onnx_model(model: keras.Model, metadata: dict, blocked: bool = False):
     """Translates a functional model.
 
     Args:
@@ -48,19 +48,19 @@ def onnx_model(model, metadata, blocked=False):
         name = graph.transposed(name, tensor, OUTWARD)
         outputs.append(graph.node("Identity", [name], name=f"output_{index}"))
     graph.drop_unused(outputs)
-    made = helper.make_graph(
+    onnx_graph = helper.make_graph(
         graph.nodes,
         model.name,
         [_value("images", images, "height", "width")],
-        [_value(*one) for one in zip(outputs, model.outputs, strict=True)],
+        [_value(*output) for output in zip(outputs, model.outputs, strict=True)],
         graph.constants,
         value_info=graph.declared,
     )
     opset = [helper.make_opsetid("", OPSET)]
-    made = helper.make_model(made, opset_imports=opset, ir_version=IR_VERSION)
-    made.producer_name = "keras_se"
-    helper.set_model_props(made, {KEY: dump(metadata)})
-    return made
+    translated = helper.make_model(onnx_graph, opset_imports=opset, ir_version=IR_VERSION)
+    translated.producer_name = "keras_se"
+    helper.set_model_props(translated, {KEY: dump(metadata)})
+    return translated
 
 
 def _walk(graph, model, tensors):
