@@ -201,6 +201,19 @@ def test_predict_with_a_run_folder_and_what_is_exported_from_it(
         ]
 
 
+def test_a_run_of_gray_images_is_exported_for_the_colors_of_files(capsys, images, tmp_path):
+    (tmp_path / "recipe.json").write_text(DIGITS.to_json())
+    model = applications.SEResNet20(weights=None, classes=10, input_shape=(8, 8, 1))
+    model.save(tmp_path / "model.keras")
+    assert run("export", tmp_path, tmp_path / "served.keras", "--preprocessing") == 0
+    capsys.readouterr()
+    assert read_metadata(tmp_path / "served.keras")["input_shape"][-1] == 3
+    expected = predicted(capsys, tmp_path, *images)
+    served = predicted(capsys, tmp_path / "served.keras", *images)
+    assert [name for name, _ in served] == [name for name, _ in expected]
+    assert [score for _, score in served] == pytest.approx([x for _, x in expected], abs=1e-4)
+
+
 def test_predict_writes_tables(capsys, images):
     assert run("predict", "seresnet20", images[0].parent, "--top", 2, "--csv") == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
@@ -256,6 +269,7 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
         (("predict", "seresnet20", "--weights", "x.pth", "x.png"), ("x.pth",)),
         (("predict", "seresnet20", "none.png"), ("none.png",)),
         (("predict", "runs/none", "x.png"), ("runs/none",)),
+        (("predict", "folder", "x.png"), ("folder", "run")),
         (("evaluate", "none.keras", "--data", "fake"), ("none.keras",)),
         (("export", "none.onnx", "out.keras"), ("none.onnx",)),
         (("export", "x.png", "out.keras", "--weights", "x"), ("--weights", "x.png")),
@@ -277,13 +291,14 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
 def test_errors_are_one_line_and_status_two(capsys, monkeypatch, tmp_path, words, parts):
     monkeypatch.chdir(tmp_path)
     Path("x.png").touch()
+    Path("folder").mkdir()
     assert run(*words) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("keras-se: error: ")
     assert err.count("\n") == 1
     assert all(part in err for part in parts)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"x.png", "folder"}
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="SavedModels are TensorFlow's")

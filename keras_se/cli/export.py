@@ -95,10 +95,9 @@ def run(options: argparse.Namespace) -> int:
     if model.network is None:
         raise ValueError(f"{options.model!r} is an export already: only Keras models are exported.")
     included = options.preprocessing is not None
-    if included and model.channels != 3:
-        raise ValueError(
-            f"--preprocessing is of color images; {model.name} takes {model.channels} channel(s)."
-        )
+    network = model.network
+    if included and model.channels == 1:
+        network = _for_colors(network)
     names = model.class_names
     if options.labels is not None:
         names = options.labels.read_text(encoding="utf-8").splitlines()
@@ -107,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         calibration = _calibration(options.calibration, model, included)
     with native_stderr_dropped():
         written = export_model(
-            model.network,
+            network,
             options.path,
             format,
             fold=not options.no_fold,
@@ -123,6 +122,18 @@ def run(options: argparse.Namespace) -> int:
             f"{len(calibration)} images"
         )
     return OK
+
+
+def _for_colors(network):
+    """A network of gray images behind the mean of three colors, as which image files are read."""
+    import keras
+
+    from keras_se.data_format import image_shape, spatial_shape
+
+    images = keras.Input(image_shape(*spatial_shape(network.inputs[0].shape)))
+    third = keras.initializers.Constant(1 / 3)
+    gray = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=third, name="gray")(images)
+    return keras.Model(images, network(gray), name=network.name)
 
 
 def _format(options):

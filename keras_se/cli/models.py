@@ -156,16 +156,27 @@ def resolve_model(
         ValueError: If there is no such network or checkpoint, or the file is damaged.
         OSError: If there is no such file, or it can be neither read nor downloaded.
     """
-    from keras_se.applications import get_model
-
     check_model(text, weights)
     path = find_path(text)
     if path is None:
-        return _resolve_network(get_model(text), weights, preprocessing)
+        return _resolve_network(_find_network(text), weights, preprocessing)
     override = preprocessing and _preprocessing_of(preprocessing)
     if path.suffix == ".keras":
         return _resolve_keras_file(path, override)
     return _resolve_export(path, override)
+
+
+def _find_network(text):
+    from keras_se.applications import get_model
+
+    try:
+        return get_model(text)
+    except ValueError as error:
+        if not Path(text).exists():
+            raise
+        raise ValueError(
+            f"{text!r} is neither a run folder nor an export nor a network's name."
+        ) from error
 
 
 def _preprocessing_of(text, network=None):
@@ -253,7 +264,7 @@ def _resolve_export(path, preprocessing):
         name=str(path),
         network=None,
         run=run,
-        preprocessing=_looks(metadata, preprocessing),
+        preprocessing=_looks(metadata, preprocessing) or preprocessing_beside(path),
         class_names=tuple(names) if names else None,
         data_format=metadata["data_format"],
         channels=shape[1 if metadata["data_format"] == "channels_first" else -1],
@@ -275,6 +286,11 @@ def _of_keras(name, network, preprocessing, class_names):
 
     from keras_se.data_format import channel_axis
 
+    channels = network.inputs[0].shape[channel_axis()]
+    if channels == 1 and preprocessing and preprocessing.mean:
+        # Gray images have one mean and standard deviation, those of the three colors on average.
+        mean, std = (sum(values) / 3 for values in (preprocessing.mean, preprocessing.std))
+        preprocessing = preprocessing.replace(mean=(mean,) * 3, std=(std,) * 3)
     return ResolvedModel(
         name=name,
         network=network,
@@ -282,7 +298,7 @@ def _of_keras(name, network, preprocessing, class_names):
         preprocessing=preprocessing,
         class_names=tuple(class_names) if class_names else None,
         data_format=keras.config.image_data_format(),
-        channels=network.inputs[0].shape[channel_axis()],
+        channels=channels,
     )
 
 
@@ -315,14 +331,10 @@ def load_keras_file(path: Path) -> "keras.Model":
 
 def preprocessing_beside(path: str | Path) -> "Preprocessing | None":
     """Returns the preprocessing of the run that has written a file, or `None`."""
-    from keras_se.preprocessing import NORMALIZATIONS, Preprocessing
     from keras_se.recipes.recipe import recipe_beside
 
     recipe = recipe_beside(path)
-    if recipe is None:
-        return None
-    mean, std = NORMALIZATIONS[recipe.normalize]
-    return Preprocessing(recipe.size, recipe.crop, "center", recipe.interpolation, mean, std)
+    return recipe and recipe.preprocessing
 
 
 def class_names_beside(path: str | Path) -> tuple | None:
