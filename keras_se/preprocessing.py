@@ -170,13 +170,38 @@ class Preprocessing:
             _warn_of_fractions(images)
         if self.mean is None:
             return images.astype("float32") if array else keras.ops.cast(images, "float32")
-        channels = (3, 1, 1) if channel_axis == -3 else (3,)
-        mean = np.asarray(self.mean, "float32").reshape(channels)
-        std = np.asarray(self.std, "float32").reshape(channels)
         if array:
-            return (images.astype("float32") / np.float32(255) - mean) / std
+            return self.standardize(images.astype("float32") / np.float32(255), data_format)
         unit = keras.ops.divide(keras.ops.cast(images, "float32"), 255.0)
-        return keras.ops.divide(keras.ops.subtract(unit, mean), std)
+        return self.standardize(unit, data_format)
+
+    def standardize(self, images: Any, data_format: str | None = None) -> Any:
+        """Takes the mean off fractions from 0 to 1 and divides them by the standard deviation.
+
+        Args:
+            images: Float images from 0 to 1, as for `normalize`, or gray ones with one channel,
+                which get the means of the statistics of the colors.
+            data_format: As for `normalize`.
+
+        Returns:
+            What `normalize` returns for `255 * images`.
+
+        Example:
+        >>> half = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.25))
+        >>> half.standardize(np.ones((1, 1, 3), "float32")).tolist()
+        [[[1.0, 1.0, 2.0]]]
+        """
+        if self.mean is None:
+            return 255 * images
+        axis = image_axis(data_format)
+        channels = (3, 1, 1) if axis == -3 else (3,)
+        statistics = [np.float32(values).reshape(channels) for values in (self.mean, self.std)]
+        if images.shape[axis] == 1:
+            statistics = [values.mean(axis=axis, keepdims=True) for values in statistics]
+        mean, std = statistics
+        if isinstance(images, np.ndarray):
+            return (images - mean) / std
+        return keras.ops.divide(keras.ops.subtract(images, mean), std)
 
     def scale_and_offset(self) -> tuple[tuple, tuple]:
         """Returns the normalization as one product and one sum for each channel.
@@ -227,6 +252,23 @@ class Preprocessing:
         # Halves go to the even neighbor, as in torchvision's center crop.
         left, top = (round((side - self.size) / 2) for side in (width, height))
         return np.array(picture.crop((left, top, left + self.size, top + self.size)))
+
+
+def scale_to_unit(images: Any) -> Any:
+    """Scales uint8 images to float32 from 0 to 1; floats keep their values.
+
+    Args:
+        images: An array or a tensor.
+
+    Example:
+    >>> scale_to_unit(np.uint8([0, 255])).tolist()
+    [0.0, 1.0]
+    """
+    if isinstance(images, np.ndarray):
+        return np.float32(images) / 255 if images.dtype == np.uint8 else images
+    unsigned = keras.backend.standardize_dtype(images.dtype) == "uint8"
+    images = keras.ops.cast(images, "float32")
+    return images / 255 if unsigned else images
 
 
 def normalization_name(mean: tuple, std: tuple) -> str:

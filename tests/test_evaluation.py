@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_se import data
-from keras_se.evaluation.evaluate import evaluate, normalize, resize
+from keras_se.evaluation.evaluate import evaluate, resize
 from keras_se.evaluation.metrics import confident_errors, interval
 from keras_se.preprocessing import Preprocessing
 
@@ -54,7 +54,7 @@ def test_a_network_of_other_images_or_classes_is_refused(fake):
 def test_gray_images_are_normalized_by_the_means_of_the_channels():
     gray = np.linspace(0, 1, 8, dtype="float32").reshape(2, 2, 2, 1)
     expected = (gray - (0.485 + 0.456 + 0.406) / 3) / ((0.229 + 0.224 + 0.225) / 3)
-    np.testing.assert_allclose(normalize(gray, Preprocessing()), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(Preprocessing().standardize(gray), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_surest_errors_come_first():

@@ -1,11 +1,11 @@
 """Everything that a recipe does to the batches of its training."""
 
-import keras
 from keras import ops
 
 from keras_se.augmentation.mixing import Mixing
 from keras_se.augmentation.seeds import fold_in
 from keras_se.augmentation.transforms import normalization, random_transform
+from keras_se.preprocessing import scale_to_unit
 
 
 class BatchAugmentation:
@@ -43,7 +43,8 @@ class BatchAugmentation:
             The normalized float32 images; the targets `(image, class)`, mixed as the images are;
             and the labels of the classes with the largest share in each image.
         """
-        images, labels = from_0_to_1(images), ops.convert_to_tensor(labels)
+        images = scale_to_unit(ops.convert_to_tensor(images))
+        labels = ops.convert_to_tensor(labels)
         if self._transform:
             images = self._transform(images, step)
         targets = ops.one_hot(labels, self._classes, dtype="float32")
@@ -58,12 +59,4 @@ class BatchAugmentation:
 
     def normalize(self, images):
         """Normalizes images that are held out, uint8 or floats from 0 to 1."""
-        return self._normalize(from_0_to_1(images))
-
-
-def from_0_to_1(images):
-    """Scales uint8 images to float32 from 0 to 1; floats keep their values."""
-    images = ops.convert_to_tensor(images)
-    if keras.backend.standardize_dtype(images.dtype) == "uint8":
-        return ops.cast(images, "float32") / 255
-    return ops.cast(images, "float32")
+        return self._normalize(scale_to_unit(ops.convert_to_tensor(images)))

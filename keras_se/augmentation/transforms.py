@@ -4,13 +4,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
 from keras import layers, ops
 
 from keras_se.augmentation import image_layers
 from keras_se.augmentation.seeds import StepSeeds, fold_in
-from keras_se.data_format import channel_axis
-from keras_se.preprocessing import NORMALIZATIONS
+from keras_se.preprocessing import NORMALIZATIONS, Preprocessing
 
 # Keras looks at two batches before it trains on TensorFlow. When the layers still counted their
 # draws themselves, as they did for the published results of the digits, these two counted.
@@ -202,17 +200,5 @@ def normalization(name: str) -> Callable:
     """
     if name == "none":
         return lambda images: images
-    axis = channel_axis()
-    shape = [1] * 4
-    shape[axis] = 3
-    statistics = [np.float32(values).reshape(shape) for values in NORMALIZATIONS[name]]
-
-    def normalize(images):
-        mean, std = statistics
-        if images.shape[axis] == 1:
-            mean, std = (values.mean(axis=axis, keepdims=True) for values in statistics)
-        if isinstance(images, np.ndarray):
-            return (images - mean) / std
-        return ops.divide(ops.subtract(images, mean), std)
-
-    return normalize
+    mean, std = NORMALIZATIONS[name]
+    return Preprocessing(mean=mean, std=std).standardize

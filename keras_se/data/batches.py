@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_se.data.images import LazyImages
 from keras_se.data.pipeline import PrefetchingDataset
+from keras_se.preprocessing import scale_to_unit
 
 
 def all_indices(indices: np.ndarray) -> np.ndarray:
@@ -217,8 +218,3 @@ class PaddedEvalBatches(EvalBatches):
         indices = self._shard(np.arange(start, start + self.batch_size))
         images, targets, weights = self._read(indices % count)
         return images, targets, weights * np.float32(indices < count)
-
-
-def scale_to_unit(images: np.ndarray) -> np.ndarray:
-    """Scales uint8 images to float32 from 0 to 1; floats stay as they are."""
-    return np.float32(images) / 255 if images.dtype == np.uint8 else images

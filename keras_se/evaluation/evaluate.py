@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -119,7 +118,10 @@ def outputs(
         dataset.test_images,
         dataset.test_labels,
         batch_size,
-        lambda images, labels: (normalize(images, preprocessing), labels),
+        lambda images, labels: (
+            preprocessing.standardize(images) if preprocessing else images,
+            labels,
+        ),
     )
     with contextlib.closing(batches):
         if isinstance(network, keras.Model):
@@ -129,26 +131,6 @@ def outputs(
             scores = np.concatenate(parts)
     broken = sorted(getattr(dataset.test_images, "broken", ()))
     return tuple(np.delete(rows, broken, axis=0) for rows in (scores, dataset.test_labels))
-
-
-def normalize(images: np.ndarray, preprocessing: Preprocessing | None) -> Any:
-    """Normalizes images of a dataset; gray ones by the mean of the statistics of the colors.
-
-    Args:
-        images: Float32 batch from 0 to 1, its axes in Keras's order.
-        preprocessing: The `Preprocessing`; `None` leaves them as they are.
-
-    Returns:
-        An array of the same shape.
-    """
-    if preprocessing is None:
-        return images
-    axis = channel_axis()
-    if images.shape[axis] != 1 or preprocessing.mean is None:
-        return preprocessing.normalize(255 * images)
-    gray = {name: (np.mean(getattr(preprocessing, name)),) * 3 for name in ("mean", "std")}
-    colors = np.repeat(255 * images, 3, axis=axis)
-    return np.take(preprocessing.replace(**gray).normalize(colors), [0], axis=axis)
 
 
 def load_for(
