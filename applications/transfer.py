@@ -23,16 +23,16 @@ STARTS = ("weights", "scratch")
 
 
 def few(dataset, per_class):
-    """The dataset with so many training images of each class, those that come first, in colour."""
+    """The dataset with so many training images of each class, those that come first, in color."""
     labels = dataset.train_labels
     chosen = [np.flatnonzero(labels == one)[:per_class] for one in range(len(dataset.class_names))]
     chosen = np.sort(np.concatenate(chosen))
-    in_colour = 3 // dataset.train_images.shape[-1]
+    in_color = 3 // dataset.train_images.shape[-1]
     return dataclasses.replace(
         dataset,
-        train_images=np.repeat(dataset.train_images[chosen], in_colour, axis=-1),
+        train_images=np.repeat(dataset.train_images[chosen], in_color, axis=-1),
         train_labels=labels[chosen],
-        test_images=np.repeat(dataset.test_images, in_colour, axis=-1),
+        test_images=np.repeat(dataset.test_images, in_color, axis=-1),
     )
 
 

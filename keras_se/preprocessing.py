@@ -352,7 +352,7 @@ def to_rgb(picture: Any, name: Any) -> Any:
         if picture.mode.startswith("I"):
             picture = _high_byte(picture)
         elif picture.mode == "P":
-            # Straight to RGB, Pillow warns about palettes with a transparency for each colour.
+            # Straight to RGB, Pillow warns about palettes with a transparency for each color.
             picture = picture.convert("RGBA")
         return picture.convert("RGB")
     except Exception as error:  # On a damaged file Pillow's decoders raise almost anything.

@@ -32,7 +32,7 @@ def tensor(key, shape, residual_end=None):
 
 
 def image(height, width, channels=3, seed=SEED):
-    """One normalised image, `(1, height, width, channels)`."""
+    """One normalized image, `(1, height, width, channels)`."""
     random = np.random.Generator(np.random.PCG64(seed))
     return random.standard_normal((1, height, width, channels)).astype("float32")
 

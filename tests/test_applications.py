@@ -102,7 +102,7 @@ def test_a_network_and_its_twin_run(tiny, name, tmp_path, capsys):
     assert [line.split()[0] for line in lines] == ["SETiny", "Tiny"]
 
 
-def test_transfer_takes_a_few_of_each_class_in_colour():
+def test_transfer_takes_a_few_of_each_class_in_color():
     labels = np.array([1, 0, 1, 1, 0, 0])
     images = np.float32(np.arange(6)).reshape(6, 1, 1, 1)
     whole = data.Dataset(images, labels, images[:4], labels[:4], ("a", "b"))

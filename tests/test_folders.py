@@ -31,18 +31,18 @@ RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 CROPPED = {"size": 16, "crop": 0.875, "augment": ("resized_crop(0.5)",), "batch_size": 8}
 
 
-def picture(path, colour):
-    """An image file of one colour."""
+def picture(path, color):
+    """An image file of one color."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (12, 12), colour).save(path)
+    Image.new("RGB", (12, 12), color).save(path)
 
 
 def folder_of(root, parts):
-    """Two images of each of two classes in every part; `parts` gives its colour by its name."""
-    for part, colour in parts.items():
+    """Two images of each of two classes in every part; `parts` gives its color by its name."""
+    for part, color in parts.items():
         for name in ("a", "b"):
             for index in range(2):
-                picture(root / part / name / f"{index}.png", colour)
+                picture(root / part / name / f"{index}.png", color)
     return root
 
 
@@ -148,9 +148,9 @@ def test_val_is_held_out_before_test_and_the_log_says_so(tmp_path, caplog):
 def test_a_part_that_is_named_is_the_one_held_out(tmp_path, caplog, monkeypatch):
     root = folder_of(tmp_path, {"train": RED, "val": GREEN, "test": BLUE})
     monkeypatch.chdir(root / "test")
-    for path, colour in (("test", BLUE), ("test/", BLUE), ("val", GREEN)):
+    for path, color in (("test", BLUE), ("test/", BLUE), ("val", GREEN)):
         loaded = data.load(f"folder:{root}/{path}", size=8)
-        assert (loaded.train_images == RED).all() and (loaded.test_images == colour).all()
+        assert (loaded.train_images == RED).all() and (loaded.test_images == color).all()
     assert (data.load("folder:.", size=8).test_images == BLUE).all()
     assert not caplog.messages
     (root / "test/c").mkdir()

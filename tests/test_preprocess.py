@@ -29,7 +29,7 @@ SIZES = [(300, 500), (500, 300), (333, 333), (397, 261), (256, 301), (7, 5), (1,
 
 
 def photo(height, width, seed=0):
-    """Smooth colour ramps plus noise: every pixel differs and edges reach 0 and 255."""
+    """Smooth color ramps plus noise: every pixel differs and edges reach 0 and 255."""
     rng = np.random.default_rng(seed)
     down, across = np.mgrid[0:height, 0:width]
     ramps = np.stack([down * 255 / max(height, 2), across * 255 / max(width, 2), down + across], 2)
@@ -112,8 +112,8 @@ def test_a_path_as_text_a_picture_and_an_array_give_the_same(tmp_path):
 
 def test_a_grey_array_and_an_array_of_negative_strides(tmp_path):
     pixels = photo(8, 8)
-    grey = np.repeat(pixels[:, :, :1], 3, axis=2)
-    np.testing.assert_array_equal(NO_CROP.load_image(pixels[:, :, 0]), grey)
+    gray = np.repeat(pixels[:, :, :1], 3, axis=2)
+    np.testing.assert_array_equal(NO_CROP.load_image(pixels[:, :, 0]), gray)
     np.testing.assert_array_equal(NO_CROP.load_image(pixels[::-1, ::-1]), pixels[::-1, ::-1])
 
 
@@ -127,21 +127,21 @@ def test_other_modes_become_their_rgb(mode):
     np.testing.assert_array_equal(NO_CROP.load_image(picture), expected)
 
 
-def test_a_palette_with_transparency_keeps_its_colours_without_a_warning(tmp_path):
-    colours = photo(1, 8)[0]
+def test_a_palette_with_transparency_keeps_its_colors_without_a_warning(tmp_path):
+    colors = photo(1, 8)[0]
     picture = Image.fromarray(np.arange(64, dtype="uint8").reshape(8, 8) % 8)
-    picture.putpalette(colours.tobytes())
+    picture.putpalette(colors.tobytes())
     path = saved(picture, tmp_path / "palette.png", transparency=bytes([0, 128, 255, 7]))
     with Image.open(path) as picture:
         assert isinstance(picture.info["transparency"], bytes)
     loaded = NO_CROP.load_image(path)
-    np.testing.assert_array_equal(loaded, np.broadcast_to(colours, (8, 8, 3)))
+    np.testing.assert_array_equal(loaded, np.broadcast_to(colors, (8, 8, 3)))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
 def test_16_bit_grey_keeps_its_high_byte(tmp_path, suffix):
     levels = (np.arange(64) * 1040).reshape(8, 8).astype("uint16")
-    path = saved(Image.fromarray(levels), tmp_path / f"grey.{suffix}")
+    path = saved(Image.fromarray(levels), tmp_path / f"gray.{suffix}")
     expected = np.repeat((levels // 256).astype("uint8")[:, :, None], 3, axis=2)
     np.testing.assert_array_equal(NO_CROP.load_image(path), expected)
     wide = Image.fromarray(levels.astype("int32"))

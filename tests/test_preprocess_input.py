@@ -1,4 +1,4 @@
-"""Normalisation of arrays and tensors against NumPy."""
+"""Normalization of arrays and tensors against NumPy."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from test_preprocess import ROW
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def normalised(images, row=ROW):
+def normalized(images, row=ROW):
     return (images.astype("float64") / 255 - np.array(row.mean)) / np.array(row.std)
 
 
@@ -21,7 +21,7 @@ def test_preprocess_input_of_arrays(dtype, shape):
     result = ROW.normalize(images)
     assert isinstance(result, np.ndarray)
     assert result.dtype == np.float32
-    np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result, normalized(images), rtol=0, atol=1e-6)
 
 
 def test_preprocess_input_of_known_levels():
@@ -38,14 +38,14 @@ def test_preprocess_input_of_tensors(dtype):
     assert keras.ops.is_tensor(result)
     assert keras.backend.standardize_dtype(result.dtype) == "float32"
     result = keras.ops.convert_to_numpy(result)
-    # bfloat16 holds the grey levels up to 255 exactly.
-    np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-5)
+    # bfloat16 holds the gray levels up to 255 exactly.
+    np.testing.assert_allclose(result, normalized(images), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("batched", [True, False])
 def test_channels_first_by_argument_and_by_setting(batched):
     images = np.random.default_rng(2).integers(0, 256, (2, 5, 4, 3)).astype("uint8")
-    expected = np.moveaxis(normalised(images), -1, 1)
+    expected = np.moveaxis(normalized(images), -1, 1)
     first = np.moveaxis(images, -1, 1)
     if not batched:
         first, expected = first[0], expected[0]
@@ -67,7 +67,7 @@ def test_preprocess_input_inside_a_model():
     model = keras.Model(inputs, ROW.normalize(inputs))
     images = np.random.default_rng(3).integers(0, 256, (2, 6, 6, 3)).astype("uint8")
     result = model.predict(images, verbose=0)
-    np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result, normalized(images), rtol=0, atol=1e-5)
 
 
 def test_preprocess_input_in_a_tf_data_pipeline():
@@ -79,7 +79,7 @@ def test_preprocess_input_in_a_tf_data_pipeline():
     pipeline = tf.data.Dataset.from_tensor_slices(images).batch(2)
     pipeline = pipeline.map(lambda batch: ROW.normalize(batch))
     result = np.concatenate(list(pipeline.as_numpy_iterator()))
-    np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result, normalized(images), rtol=0, atol=1e-5)
 
 
 def test_a_tensor_of_unknown_rank_or_channels_is_an_error():
@@ -103,7 +103,7 @@ def test_preprocess_input_in_a_jitted_function():
 
     images = np.random.default_rng(5).integers(0, 256, (2, 6, 6, 3)).astype("uint8")
     result = jax.jit(lambda images: ROW.normalize(images))(images)
-    np.testing.assert_allclose(result, normalised(images), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result, normalized(images), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 1), (4, 4, 4), (2, 3, 4, 4), (4, 3), (1, 2, 4, 4, 3)])
@@ -133,7 +133,7 @@ def test_normalization_is_preprocess_input():
     np.testing.assert_allclose(scale, [0.017124754, 0.017507003, 0.017429194], rtol=1e-6)
     np.testing.assert_allclose(offset, [-2.117904, -2.035714, -1.804444], rtol=1e-6)
     levels = np.repeat(np.arange(256.0)[:, None, None], 3, axis=2)
-    np.testing.assert_allclose(levels * scale + offset, normalised(levels), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(levels * scale + offset, normalized(levels), rtol=0, atol=1e-12)
     layer = keras.layers.Rescaling(list(scale), list(offset))
     result = keras.ops.convert_to_numpy(layer(levels[None].astype("float32")))
     np.testing.assert_allclose(result, ROW.normalize(levels[None]), rtol=0, atol=2e-6)

@@ -105,7 +105,7 @@ def restored(model):
 
 
 def test_one_channel_an_input_tensor_and_no_top(row, model):
-    """The trunk on half a grey image is that of the whole network on that half in RGB."""
+    """The trunk on half a gray image is that of the whole network on that half in RGB."""
     side, wider = sides(row)
     images = keras.Input((side, wider, 1))
     trunk = row(
@@ -117,9 +117,9 @@ def test_one_channel_an_input_tensor_and_no_top(row, model):
     load_state_dict(trunk, export_state_dict(model), head=row.fields["head_layers"])
     last = model.get_layer(trunk.layers[-2].name)
     features = keras.Model(model.input, keras.layers.GlobalAveragePooling2D()(last.output))
-    grey = image(side, wider, 1)
-    expected = run(features, np.repeat(grey, 3, axis=3) / 2)
-    result = run(trunk, grey)
+    gray = image(side, wider, 1)
+    expected = run(features, np.repeat(gray, 3, axis=3) / 2)
+    result = run(trunk, gray)
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 

@@ -23,11 +23,11 @@ CLASSES = {"ant": 30, "bee": 130, "cat": 230}
 
 
 def draw(folder):
-    """Makes a folder of grey squares, twelve of each class."""
-    for name, grey in CLASSES.items():
+    """Makes a folder of gray squares, twelve of each class."""
+    for name, gray in CLASSES.items():
         (folder / name).mkdir(parents=True)
         for index in range(12):
-            Image.new("RGB", (16, 16), 3 * (grey + index,)).save(folder / name / f"{index:02}.png")
+            Image.new("RGB", (16, 16), 3 * (gray + index,)).save(folder / name / f"{index:02}.png")
     return folder
 
 

@@ -19,18 +19,18 @@ from keras_se.preprocessing import open_image
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 
 
-def picture(path, colour, size=(12, 12)):
+def picture(path, color, size=(12, 12)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path, quality=95)
+    Image.new("RGB", size, color).save(path, quality=95)
     return path
 
 
 def folder_of(root, parts=("train", "test"), counts=(6, 3)):
     """Two classes, red and blue, whose images grow darker by number."""
     for part, count in zip(parts, counts, strict=True):
-        for name, colour in (("red", RED), ("blue", BLUE)):
+        for name, color in (("red", RED), ("blue", BLUE)):
             for index in range(count):
-                shade = tuple(max(value - 20 * index, 0) for value in colour)
+                shade = tuple(max(value - 20 * index, 0) for value in color)
                 picture(root / part / name / f"{index}.jpg", shade)
     return root
 
@@ -203,7 +203,7 @@ def test_a_broken_picture_in_a_stream_keeps_the_batch_whole(tmp_path):
 
 
 def test_a_random_crop_shows_its_box_whatever_the_decoder_does(tmp_path):
-    """A JPEG that is decoded at a fraction of its size gives the same colours."""
+    """A JPEG that is decoded at a fraction of its size gives the same colors."""
     across = np.broadcast_to(np.linspace(0, 255, 256), (256, 256))
     image = np.stack([across, across.T, np.zeros((256, 256))], axis=-1).astype("uint8")
     path = tmp_path / "ramp.jpg"
@@ -219,7 +219,7 @@ def test_a_random_crop_shows_its_box_whatever_the_decoder_does(tmp_path):
 
 
 def test_a_random_crop_of_16_bits_keeps_its_grey(tmp_path):
-    path = tmp_path / "grey.png"
+    path = tmp_path / "gray.png"
     Image.fromarray(np.full((40, 40), 100 * 256, "uint16")).save(path)
     random = np.random.default_rng(0)
     (image,), _ = data.LazyImages([path], 16).take([0], [random], 0.5)
@@ -328,7 +328,7 @@ def fake_tfds(monkeypatch, splits, features=("image", "label")):
     module.decode = types.SimpleNamespace(SkipDecoding=lambda: "skip")
 
     def builder(name):
-        if name != "colours":
+        if name != "colors":
             raise LookupError(f"Dataset {name} not found")
         return Builder()
 
@@ -336,16 +336,16 @@ def fake_tfds(monkeypatch, splits, features=("image", "label")):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
 
 
-def rows(tmp_path, colours):
-    for index, colour in enumerate(colours):
-        path = picture(tmp_path / f"{index}.png", colour)
-        yield {"image": Path(path).read_bytes(), "label": [RED, BLUE].index(colour)}
+def rows(tmp_path, colors):
+    for index, color in enumerate(colors):
+        path = picture(tmp_path / f"{index}.png", color)
+        yield {"image": Path(path).read_bytes(), "label": [RED, BLUE].index(color)}
 
 
 def test_a_prepared_set_of_tfds(monkeypatch, tmp_path):
     train, test = list(rows(tmp_path, [RED, BLUE, BLUE])), list(rows(tmp_path, [BLUE, RED]))
     fake_tfds(monkeypatch, {"train": train, "test": test})
-    loaded = data.load("tfds:colours", size=8)
+    loaded = data.load("tfds:colors", size=8)
     assert loaded.class_names == ("red", "blue")
     np.testing.assert_array_equal(loaded.train_images[:, 0, 0], [RED, BLUE, BLUE])
     assert loaded.test_labels.tolist() == [1, 0]
@@ -354,12 +354,12 @@ def test_a_prepared_set_of_tfds(monkeypatch, tmp_path):
 def test_tfds_errors_say_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ValueError, match="pip install tensorflow-datasets"):
-        data.load("tfds:colours", size=8)
+        data.load("tfds:colors", size=8)
     fake_tfds(monkeypatch, {})
-    with pytest.raises(ValueError, match="tfds build colours"):
-        data.load("tfds:colours", size=8)
+    with pytest.raises(ValueError, match="tfds build colors"):
+        data.load("tfds:colors", size=8)
     with pytest.raises(ValueError, match="sounds"):
         data.load("tfds:sounds", size=8)
     fake_tfds(monkeypatch, {"train": []}, features=("text", "label"))
     with pytest.raises(ValueError, match="text, label"):
-        data.load("tfds:colours", size=8)
+        data.load("tfds:colors", size=8)

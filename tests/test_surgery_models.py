@@ -212,7 +212,7 @@ def test_batch_norms_fold(name):
     model = application(name)
     new = fold_batch_norm(model)
     norms = [one for one in new.layers if isinstance(one, keras.layers.BatchNormalization)]
-    # NASNet normalises concatenations too.
+    # NASNet normalizes concatenations too.
     assert len(norms) == (4 if name == "NASNetMobile" else 0)
     side, _ = NETWORKS[name]
     assert_same_outputs(model, new, images(2, side, side, 3), rtol=1e-5)

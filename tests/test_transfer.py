@@ -36,7 +36,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("network", "row"), ROWS.values(), ids=[one for one, _ in ROWS.values()])
-def test_images_are_normalised_as_those_of_the_weights(transferred, network, row):
+def test_images_are_normalized_as_those_of_the_weights(transferred, network, row):
     recipe = transferred(network, "--weights", row.tag)
     looks = row.preprocessing
     assert (recipe.size, recipe.crop) == (looks.size, looks.crop)
@@ -57,7 +57,7 @@ def test_all_statistics_of_published_weights_have_a_name(transferred):
     assert transferred("seresnet20", "--weights", "cifar10").normalize == "cifar10"
 
 
-def test_what_is_given_counts_unless_it_is_another_normalisation(transferred):
+def test_what_is_given_counts_unless_it_is_another_normalization(transferred):
     words = ("seresnet20", "--weights", "cifar10", "--set")
     assert transferred(*words, "size=48").size == 48
     assert transferred(*words, "normalize=cifar10").normalize == "cifar10"
@@ -67,7 +67,7 @@ def test_what_is_given_counts_unless_it_is_another_normalisation(transferred):
     assert transferred(*words, "weights=").normalize == "imagenet"
 
 
-def test_a_file_needs_the_recipe_beside_it_or_a_normalisation(transferred, tmp_path):
+def test_a_file_needs_the_recipe_beside_it_or_a_normalization(transferred, tmp_path):
     file = tmp_path / "model.keras"
     words = ("seresnet20", "--weights", file)
     assert str(file) in transferred(*words)
@@ -82,10 +82,10 @@ def test_a_file_needs_the_recipe_beside_it_or_a_normalisation(transferred, tmp_p
     assert "`normalize` must be 'cifar100'" in transferred(*words, "--set", "normalize=half")
 
 
-def test_grey_images_are_normalised_by_the_means_of_the_channels():
-    grey = np.linspace(0, 1, 8, dtype="float32").reshape(2, 2, 2, 1)
-    expected = (grey - (0.485 + 0.456 + 0.406) / 3) / ((0.229 + 0.224 + 0.225) / 3)
+def test_grey_images_are_normalized_by_the_means_of_the_channels():
+    gray = np.linspace(0, 1, 8, dtype="float32").reshape(2, 2, 2, 1)
+    expected = (gray - (0.485 + 0.456 + 0.406) / 3) / ((0.229 + 0.224 + 0.225) / 3)
     normalize = augment.normalization("imagenet")
-    for images in (grey, keras.ops.convert_to_tensor(grey)):
+    for images in (gray, keras.ops.convert_to_tensor(gray)):
         actual = keras.ops.convert_to_numpy(normalize(images))
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)

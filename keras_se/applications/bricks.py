@@ -1,6 +1,6 @@
-"""The convolution, normalisation, pooling and head that every network is built from.
+"""The convolution, normalization, pooling and head that every network is built from.
 
-Padding, epsilon, momentum, channel axis, initialiser and the precision of the logits are decided
+Padding, epsilon, momentum, channel axis, initializer and the precision of the logits are decided
 here and nowhere else. Layers are named after the path of the parameter in timm, with `_` for `.`
 and `__` for `_`, so that the name can be translated both ways; layers without weights take the
 name of the layer before them and a suffix.
@@ -58,13 +58,13 @@ def _padded(x, kernel_size, strides, padding, name):
 
 
 def _initializer():
-    # The paper's initialisation (He et al.), by fan-out as in timm's networks; uniform, since
+    # The paper's initialization (He et al.), by fan-out as in timm's networks; uniform, since
     # drawing normal numbers would take as long as all the rest of building a network.
     return keras.initializers.VarianceScaling(2.0, "fan_out", "uniform")
 
 
 def norm(x, activation=None, *, epsilon=EPSILON, name):
-    """Batch normalisation, and the activation that follows it."""
+    """Batch normalization, and the activation that follows it."""
     x = layers.BatchNormalization(
         axis=channel_axis(), momentum=MOMENTUM, epsilon=epsilon, name=name
     )(x)

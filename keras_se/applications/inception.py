@@ -200,7 +200,7 @@ def _chain(x, steps, names):
 
 
 def _conv_norm_relu(x, filters, kernel_size, strides=1, padding="same", *, name):
-    """A convolution of v3 or Inception-ResNet-v2, its normalisation and ReLU."""
+    """A convolution of v3 or Inception-ResNet-v2, its normalization and ReLU."""
     x = conv(x, filters, kernel_size, strides=strides, padding=padding, name=f"{name}_conv")
     return norm(x, "relu", epsilon=INCEPTION_EPSILON, name=f"{name}_bn")
 
@@ -264,6 +264,6 @@ def _bn_module(x, single, simple, double, pool, projection, *, name):
 
 
 def _bn_conv(x, filters, kernel_size, *, strides=1, name):
-    """A convolution of BN-Inception, its normalisation and ReLU."""
+    """A convolution of BN-Inception, its normalization and ReLU."""
     x = conv(x, filters, kernel_size, strides=strides, name=name)
     return norm(x, "relu", name=f"{name}__bn")

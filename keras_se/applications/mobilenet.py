@@ -132,7 +132,7 @@ def _inside(x, kernel_size, strides, ratio, activation, *, name):
 
 
 def _projection(x, filters, ratio, activation=None, *, name):
-    """The 1x1 convolution that ends a block, and its normalisation."""
+    """The 1x1 convolution that ends a block, and its normalization."""
     # timm calls it so only if another 1x1 convolution begins the block.
     conv_name, norm_name = ("conv__pwl", "bn3") if ratio > 1 else ("conv__pw", "bn2")
     x = conv(x, filters, 1, name=f"{name}_{conv_name}")

@@ -42,6 +42,6 @@ def block(x, se, filters, strides, group_width, *, name):
 
 
 def conv_norm_silu(x, filters, kernel_size, *, strides=1, groups=1, name):
-    """A convolution, its batch normalisation and SiLU."""
+    """A convolution, its batch normalization and SiLU."""
     x = conv(x, filters, kernel_size, strides=strides, groups=groups, name=f"{name}_conv")
     return norm(x, "silu", name=f"{name}_bn")

@@ -1,4 +1,4 @@
-"""VGG-11, 13, 16 and 19 with batch normalisation, as timm has them.
+"""VGG-11, 13, 16 and 19 with batch normalization, as timm has them.
 
 Simonyan and Zisserman, https://arxiv.org/abs/1409.1556. SE follows the ReLU of every convolution:
 Hu et al., https://arxiv.org/abs/1709.01507, section 3.3. The dense layers of 4096 units are

@@ -1,6 +1,6 @@
 """Recipes for CIFAR-10 and CIFAR-100; only `cifar10-fast` has been run here, and shortened.
 
-The paper (section 5.2 of arXiv:1709.01507) pads by four pixels, crops, flips and normalises, and
+The paper (section 5.2 of arXiv:1709.01507) pads by four pixels, crops, flips and normalizes, and
 takes the rest from the paper of each network. Weight decays are Keras's decoupled ones, ten times
 those of the papers (see `Recipe`). What "from memory" stands at has not been checked.
 """

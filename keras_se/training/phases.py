@@ -98,7 +98,7 @@ def classifier(network: keras.Model) -> keras.layers.Layer:
 def set_trainable(recipe: Recipe, network: keras.Model, epoch: int) -> None:
     """Freezes and thaws the layers for an epoch.
 
-    A batch norm that is frozen normalises by the statistics it has and does not change them, as
+    A batch norm that is frozen normalizes by the statistics it has and does not change them, as
     Keras does it.
 
     Args:
