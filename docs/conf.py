@@ -19,6 +19,9 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 
+# In docstrings, as in these pages, single backticks are code.
+default_role = "code"
+
 html_theme = "furo"
 html_copy_source = False
 html_show_copyright = False
@@ -33,6 +36,15 @@ napoleon_use_ivar = True
 napoleon_custom_sections = [("Call arguments", "params_style")]
 
 
+def separate_examples(app, what, name, obj, options, lines):
+    """Puts the empty line before a doctest that reStructuredText wants after `Example:`."""
+    for index in reversed(range(len(lines))):
+        if lines[index].strip() == "Example:":
+            indent = lines[index][: len(lines[index]) - len(lines[index].lstrip())]
+            lines[index : index + 1] = [f"{indent}**Example**", ""]
+
+
 def setup(app):
-    """The zoo's pages come from the registry, so that they cannot be out of date."""
+    """Writes the zoo's tables from the registry first, so that they cannot be out of date."""
     app.connect("builder-inited", lambda _: write_generated_pages(HERE / "_generated"))
+    app.connect("autodoc-process-docstring", separate_examples, priority=100)
