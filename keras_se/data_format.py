@@ -10,7 +10,7 @@ from keras_se.validation import check_choice
 CHANNEL_AXIS = {"channels_last": -1, "channels_first": 1}
 
 
-def standardize(data_format: str | None = None) -> str:
+def standardize_data_format(data_format: str | None = None) -> str:
     """Returns a legal data format; `None` stands for Keras's own.
 
     Args:
@@ -21,7 +21,7 @@ def standardize(data_format: str | None = None) -> str:
         ValueError: If it is another.
 
     Example:
-    >>> standardize("channels_first")
+    >>> standardize_data_format("channels_first")
     'channels_first'
     """
     if data_format is None:
@@ -33,20 +33,20 @@ def channel_axis(data_format: str | None = None) -> int:
     """Returns the axis of the channels of a batch: -1 or 1.
 
     Args:
-        data_format: As for `standardize`.
+        data_format: As for `standardize_data_format`.
 
     Example:
     >>> channel_axis("channels_first")
     1
     """
-    return CHANNEL_AXIS[standardize(data_format)]
+    return CHANNEL_AXIS[standardize_data_format(data_format)]
 
 
 def image_axis(data_format: str | None = None) -> int:
     """Returns the axis of the channels of one image, counted from its end: -1 or -3.
 
     Args:
-        data_format: As for `standardize`.
+        data_format: As for `standardize_data_format`.
 
     Example:
     >>> image_axis("channels_first")
@@ -64,7 +64,7 @@ def image_shape(
         height: Pixels, or `None` for any.
         width: Pixels, or `None` for any.
         channels: Number of channels.
-        data_format: As for `standardize`.
+        data_format: As for `standardize_data_format`.
 
     Example:
     >>> image_shape(None, None, data_format="channels_first")
@@ -80,10 +80,24 @@ def spatial_shape(shape: Sequence, data_format: str | None = None) -> tuple:
 
     Args:
         shape: Shape of a batch, `(batch, *space, channels)` or `(batch, channels, *space)`.
-        data_format: As for `standardize`.
+        data_format: As for `standardize_data_format`.
 
     Example:
     >>> spatial_shape((None, 32, 48, 3), "channels_last")
     (32, 48)
     """
     return tuple(shape[1:-1] if channel_axis(data_format) == -1 else shape[2:])
+
+
+def spatial_axes(rank: int, data_format: str | None = None) -> tuple:
+    """Returns a batch's axes of space, such as those of height and width.
+
+    Args:
+        rank: Number of axes of the batch.
+        data_format: As for `standardize_data_format`.
+
+    Example:
+    >>> spatial_axes(4, "channels_first")
+    (2, 3)
+    """
+    return tuple(range(rank))[1:-1] if channel_axis(data_format) == -1 else tuple(range(2, rank))

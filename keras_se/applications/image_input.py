@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_se.data_format import channel_axis, image_shape
+from keras_se.data_format import channel_axis, image_axis, image_shape, spatial_shape
 
 LEGAL = {-1: "(height, width, channels)", 1: "(channels, height, width)"}
 
@@ -57,11 +57,9 @@ def _check_shape(argument, shape, min_size, network):
     triple = isinstance(shape, tuple | list) and len(shape) == 3
     if not triple or not all(size is None or is_size(size) for size in shape):
         raise ValueError(f"`{argument}` must have the shape {LEGAL[axis]}. Received: {shape}")
-    channels = shape[-1 if axis == -1 else 0]
-    sides = shape[:-1] if axis == -1 else shape[1:]
-    if channels is None:
+    if shape[image_axis()] is None:
         raise ValueError(f"`{argument}` must have known channels, {LEGAL[axis]}. Received: {shape}")
-    if any(side is not None and side < min_size for side in sides):
+    if any(side is not None and side < min_size for side in spatial_shape((None, *shape))):
         turned = shape[0] in (1, 3) if axis == -1 else shape[-1] in (1, 3)
         hint = (
             f". Its channels seem to be elsewhere than {keras.config.image_data_format()}, which "

@@ -17,6 +17,7 @@ from keras_se.applications.bricks import (
     norm,
 )
 from keras_se.data_format import channel_axis
+from keras_se.layers.squeeze_excite import round_to_multiple
 from keras_se.validation import check_positive
 
 # fmt: off
@@ -147,6 +148,4 @@ def _skipped(branch, x, strides, *, name):
 
 
 def _rounded(channels):
-    """The nearest multiple of 8, or one more if a tenth of the channels would be lost."""
-    nearest = max(8, int(channels + 4) // 8 * 8)
-    return nearest + 8 if nearest < 0.9 * channels else nearest
+    return round_to_multiple(channels, 8)

@@ -8,7 +8,7 @@ convolutions, so that images of any size will do.
 from keras import layers
 
 from keras_se.applications.bricks import activate, classifier, conv, norm
-from keras_se.data_format import channel_axis
+from keras_se.data_format import spatial_shape
 from keras_se.layers import PoolToMinimumSize
 
 # The filters of the convolutions of each stage: configurations A, B, D and E of the paper.
@@ -38,8 +38,7 @@ def vgg(x, se, *, stages):
 
 def vgg_head(x, classes, activation, *, hidden=4096, dropout=0.0, name="head_fc"):
     """The two dense layers of `hidden` units as convolutions, pooling, and the classifier."""
-    sides = x.shape[1:-1] if channel_axis() == -1 else x.shape[2:]
-    if not all(side is not None and side >= MAP_SIZE for side in sides):
+    if not all(side is not None and side >= MAP_SIZE for side in spatial_shape(x.shape)):
         x = PoolToMinimumSize(MAP_SIZE, name="pre__logits_enlarge")(x)
     x = conv(x, hidden, MAP_SIZE, padding="valid", use_bias=True, name="pre__logits_fc1")
     x = activate(x, "relu", name="pre__logits_fc1")

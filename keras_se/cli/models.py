@@ -249,6 +249,7 @@ def _resolve_export(path, preprocessing):
     """An export for another runtime than Keras."""
     import numpy as np
 
+    from keras_se.data_format import channel_axis
     from keras_se.export import load_exported
 
     exported = load_exported(path)
@@ -267,7 +268,7 @@ def _resolve_export(path, preprocessing):
         preprocessing=_looks(metadata, preprocessing) or preprocessing_beside(path),
         class_names=tuple(names) if names else None,
         data_format=metadata["data_format"],
-        channels=shape[1 if metadata["data_format"] == "channels_first" else -1],
+        channels=shape[channel_axis(metadata["data_format"])],
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_se import data
 from keras_se.data import Dataset
-from keras_se.data_format import channel_axis
+from keras_se.data_format import image_axis, image_shape
 from keras_se.evaluation.metrics import accuracies, interval
 from keras_se.preprocessing import Preprocessing
 
@@ -197,9 +197,7 @@ def resize(network: keras.Model, size: int) -> keras.Model:
     """
     if size < 1:
         raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
-    shape = list(network.input_shape[1:])
-    axis = channel_axis() if channel_axis() < 0 else 0
-    shape = tuple(side if i == axis % 3 else size for i, side in enumerate(shape))
+    shape = image_shape(size, size, network.input_shape[image_axis()])
     try:
         resized = keras.models.clone_model(network, input_tensors=keras.Input(shape))
         resized.set_weights(network.get_weights())

@@ -5,9 +5,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from keras_se.validation import check_choice, check_positive
-
-AXES = {"channels_last": -1, "channels_first": 1}
+from keras_se.data_format import channel_axis, standardize_data_format
+from keras_se.validation import check_positive
 
 
 @keras.saving.register_keras_serializable(package="keras_se")
@@ -35,7 +34,7 @@ class ChannelShuffle(layers.Layer):
 
     Example:
     >>> x = ops.reshape(ops.arange(6, dtype="float32"), (1, 1, 1, 6))
-    >>> [int(one) for one in ops.reshape(ChannelShuffle(2)(x), (6,))]
+    >>> [int(value) for value in ops.reshape(ChannelShuffle(2)(x), (6,))]
     [0, 3, 1, 4, 2, 5]
 
     Reference:
@@ -45,14 +44,12 @@ class ChannelShuffle(layers.Layer):
     def __init__(self, groups: int, *, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.groups = check_positive("groups", groups, whole=True)
-        if data_format is None:
-            data_format = keras.config.image_data_format()
-        self.data_format = check_choice("data_format", data_format, tuple(AXES))
+        self.data_format = standardize_data_format(data_format)
         self.input_spec = keras.InputSpec(min_ndim=2)
 
     def build(self, input_shape: tuple) -> None:
         """Checks that the groups divide the channels of `input_shape`."""
-        axis = AXES[self.data_format]
+        axis = channel_axis(self.data_format)
         channels = input_shape[axis]
         if channels is None or channels % self.groups:
             raise ValueError(
@@ -65,7 +62,7 @@ class ChannelShuffle(layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Shuffles the channels of `inputs`."""
         shape = list(ops.shape(inputs))
-        axis = AXES[self.data_format] % len(shape)
+        axis = channel_axis(self.data_format) % len(shape)
         split = [self.groups, shape[axis] // self.groups]
         x = ops.reshape(inputs, shape[:axis] + split + shape[axis + 1 :])
         return ops.reshape(ops.swapaxes(x, axis, axis + 1), shape)

@@ -5,9 +5,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from keras_se.validation import check_choice, check_positive
-
-SPACE = {"channels_last": (1, 2), "channels_first": (2, 3)}
+from keras_se.data_format import spatial_axes, standardize_data_format
+from keras_se.validation import check_positive
 
 
 def means_of_overlaps(old: int, new: int, dtype: str = "float32") -> Any:
@@ -51,29 +50,27 @@ class PoolToMinimumSize(layers.Layer):
     >>> x = ops.reshape(ops.arange(2, dtype="float32"), (1, 1, 2, 1))
     >>> tuple(PoolToMinimumSize(3)(x).shape)
     (1, 3, 3, 1)
-    >>> [float(one) for one in PoolToMinimumSize(3)(x)[0, 0, :, 0]]
+    >>> [float(value) for value in PoolToMinimumSize(3)(x)[0, 0, :, 0]]
     [0.0, 0.5, 1.0]
     """
 
     def __init__(self, size: int, *, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.size = check_positive("size", size, whole=True)
-        if data_format is None:
-            data_format = keras.config.image_data_format()
-        self.data_format = check_choice("data_format", data_format, tuple(SPACE))
+        self.data_format = standardize_data_format(data_format)
         self.input_spec = keras.InputSpec(ndim=4)
 
     def call(self, inputs: Any) -> Any:
         """Enlarges both sides of `inputs`."""
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        for axis in SPACE[self.data_format]:
+        for axis in spatial_axes(4, self.data_format):
             x = self._enlarged(x, axis)
         return ops.cast(x, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns `input_shape` with a height and width of at least `size`, if known."""
         shape = list(input_shape)
-        for axis in SPACE[self.data_format]:
+        for axis in spatial_axes(4, self.data_format):
             shape[axis] = None if shape[axis] is None else max(shape[axis], self.size)
         return tuple(shape)
 

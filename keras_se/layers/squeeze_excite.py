@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_se.data_format import channel_axis, spatial_axes, standardize_data_format
 from keras_se.validation import check_choice, check_positive
 
 SQUEEZES = {"avg": ops.mean, "max": ops.max}
@@ -109,18 +110,14 @@ class SqueezeExcite(keras.layers.Layer):
             "bias_regularizer", bias_regularizer, keras.regularizers
         )
         self.identity_start = check_choice("identity_start", identity_start, (True, False))
-        if data_format is None:
-            data_format = keras.config.image_data_format()
-        self.data_format = check_choice(
-            "data_format", data_format, ("channels_last", "channels_first")
-        )
+        self.data_format = standardize_data_format(data_format)
         if self.identity_start:
             _require_positive_start(self.gate, gate)
 
     def build(self, input_shape: tuple) -> None:
         """Creates the two dense layers for the channels of `input_shape`."""
         self._space(input_shape)
-        axis = 1 if self.data_format == "channels_first" else -1
+        axis = channel_axis(self.data_format)
         channels = input_shape[axis]
         if channels is None:
             raise ValueError(
@@ -206,17 +203,14 @@ class SqueezeExcite(keras.layers.Layer):
                 "SqueezeExcite needs an input with a batch axis, at least one spatial axis and a "
                 f"channel axis. Received: input_shape={tuple(shape)}"
             )
-        return tuple(range(2, rank) if self.data_format == "channels_first" else range(1, rank - 1))
+        return spatial_axes(rank, self.data_format)
 
     def _bottleneck(self, channels):
         if self.units is not None:
             return self.units
         if self.divisor == 1:
             return max(1, int(channels // self.ratio))
-        exact = channels / self.ratio
-        nearest = int(exact + self.divisor / 2) // self.divisor * self.divisor
-        nearest = max(self.divisor, nearest)
-        return nearest + self.divisor if nearest < 0.9 * exact else nearest
+        return round_to_multiple(channels / self.ratio, self.divisor)
 
     def _dense(self, units, activation, name, *, draw=0, zero=False):
         return keras.layers.Dense(
@@ -231,6 +225,25 @@ class SqueezeExcite(keras.layers.Layer):
             trainable=self.trainable,  # Keras passes on later changes only
             name=name,
         )
+
+
+def round_to_multiple(channels: float, divisor: int) -> int:
+    """Rounds channels to a multiple, as timm does.
+
+    Args:
+        channels: Positive number.
+        divisor: Positive integer.
+
+    Returns:
+        The nearest multiple of `divisor`, at least `divisor`, and one multiple more if a tenth of
+        the channels would be lost.
+
+    Example:
+    >>> round_to_multiple(19, 8), round_to_multiple(11, 8)
+    (24, 16)
+    """
+    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * channels else nearest
 
 
 def _fresh(initializer, draw):
@@ -262,10 +275,10 @@ def _require_float(inputs):
         raise ValueError(f"SqueezeExcite needs floating-point inputs. Received: dtype {dtype}")
 
 
-def _require_positive_start(gate, given):
+def _require_positive_start(gate, argument):
     start = float(gate(ops.zeros((1, 2)))[0, 0])
     if not start > 0:
         raise ValueError(
             "`identity_start=True` needs a `gate` that is positive at zero, such as 'sigmoid' or "
-            f"'hard_sigmoid'. Received: gate={given!r}, which is {start:g} there"
+            f"'hard_sigmoid'. Received: gate={argument!r}, which is {start:g} there"
         )

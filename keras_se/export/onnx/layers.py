@@ -4,10 +4,10 @@ import keras
 import numpy as np
 from keras import activations, layers
 
+from keras_se.data_format import channel_axis
 from keras_se.export.onnx.blocked import enlarged, summands
 from keras_se.export.onnx.graph import INWARD, OUTWARD
 from keras_se.layers import ChannelShuffle, PoolToMinimumSize, ShakeShake, SqueezeExcite
-from keras_se.layers.channel_shuffle import AXES
 from keras_se.layers.pool_to_minimum_size import means_of_overlaps
 
 # Keras's kernels have (height, width, input, output), those of ONNX (output, input, ...).
@@ -208,7 +208,7 @@ def _clipped(graph, x, most):
 def _shuffle(graph, node, x):
     """One choice of channels: that needs no sizes, as reshaping a map would."""
     layer = node.operation
-    channels = layer.input_spec.axes[AXES[layer.data_format]]
+    channels = layer.input_spec.axes[channel_axis(layer.data_format)]
     order = np.arange(channels).reshape(layer.groups, -1).T.ravel()
     return graph.node("Gather", [x, graph.constant(order, f"{layer.name}/order")], axis=1)
 
