@@ -34,11 +34,11 @@ READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 RAW = ("image/", "application/octet-stream", "application/x-www-form-urlencoded")
 
 
-def decode(content, row):
+def decode(content, preprocessing):
     """Gives the square of an image file that the network is evaluated on."""
     try:
         with Image.open(io.BytesIO(content), formats=READ) as picture:
-            return row.load_image(picture)
+            return preprocessing.load_image(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise HTTPException(413, f"The picture has too many pixels: {error}") from error
     except UnidentifiedImageError as error:
@@ -58,7 +58,7 @@ class Service:
 
     def __init__(self, run, metadata, options):
         self.run, self.metadata, self.options = run, metadata, options
-        self.row = Preprocessing(**metadata["preprocessing"])
+        self.preprocessing = Preprocessing(**metadata["preprocessing"])
         self.waiting, self.accepted = asyncio.Queue(), 0
 
     async def work(self):
@@ -77,8 +77,8 @@ class Service:
                 for future in futures:
                     future.set_exception(error)
             else:
-                for future, one in zip(futures, scores, strict=True):
-                    future.set_result(one)
+                for future, row in zip(futures, scores, strict=True):
+                    future.set_result(row)
 
     async def receive(self, request):
         """Gives the body; what comes after a refusal uvicorn reads and drops."""
@@ -107,7 +107,7 @@ class Service:
             raise HTTPException(503, "Too many others wait.", {"Retry-After": "1"})
         self.accepted += 1
         try:
-            image = await asyncio.to_thread(decode, await self.receive(request), self.row)
+            image = await asyncio.to_thread(decode, await self.receive(request), self.preprocessing)
             future = asyncio.get_running_loop().create_future()
             self.waiting.put_nowait((image, future))
             scores = await future
@@ -167,10 +167,8 @@ def main(arguments=None):
         Route("/metadata", lambda _: JSONResponse(metadata)),
         Route("/health", lambda _: JSONResponse({"accepted": service.accepted})),
     ]
-    refuse = {
-        HTTPException: lambda _, e: JSONResponse({"error": e.detail}, e.status_code, e.headers)
-    }
-    app = Starlette(routes=routes, lifespan=service.lifespan, exception_handlers=refuse)
+    handlers = {HTTPException: refuse}
+    app = Starlette(routes=routes, lifespan=service.lifespan, exception_handlers=handlers)
     uvicorn.run(app, host=options.host, port=options.port, access_log=False)
 
 

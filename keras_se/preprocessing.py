@@ -223,14 +223,14 @@ class Preprocessing:
         offset = tuple(0.0 - mean / std for mean, std in zip(self.mean, self.std, strict=True))
         return scale, offset
 
-    def rescaling(self, name: str = "normalization") -> keras.layers.Layer:
+    def rescaling(self) -> keras.layers.Layer:
         """Returns the normalization as a layer, for a model that takes pixels from 0 to 255."""
         scale, offset = map(list, self.scale_and_offset())
         if image_axis() == -3:
             scale, offset = ([[[value]] for value in values] for values in (scale, offset))
         # float32 under mixed precision, which has too few digits for 255 levels and their mean.
         dtype = keras.config.dtype_policy().variable_dtype
-        return keras.layers.Rescaling(scale, offset, dtype=dtype, name=name)
+        return keras.layers.Rescaling(scale, offset, dtype=dtype, name="normalization")
 
     def _cropped(self, picture, name):
         """The center of a resized RGB picture as an array."""

@@ -9,7 +9,7 @@ def check_positive(argument: str, value: Any, *, whole: bool = False) -> float:
 
     Args:
         argument: The argument's name, for the message.
-        value: What was given.
+        value: Its value.
         whole: Whether it must be an integer.
 
     Returns:
@@ -34,7 +34,7 @@ def check_choice(argument: str, value: Any, legal: tuple) -> Any:
 
     Args:
         argument: The argument's name, for the message.
-        value: What was given.
+        value: Its value.
         legal: The values that are legal: strings, `True`, `False` or `None`.
 
     Returns:
@@ -48,7 +48,7 @@ def check_choice(argument: str, value: Any, legal: tuple) -> Any:
     'avg'
     """
     # By identity, for 1 is no True; a string by its value.
-    if not any(value is one or (isinstance(value, str) and value == one) for one in legal):
-        names = ", ".join(repr(one) for one in legal)
+    if not any(value is item or (isinstance(value, str) and value == item) for item in legal):
+        names = ", ".join(map(repr, legal))
         raise ValueError(f"`{argument}` must be one of {names}. Received: {argument}={value!r}")
     return value

@@ -87,9 +87,9 @@ class Application:
         trunk = inspect.signature(partial(self.fields["trunk"], **self._arguments)).parameters
         usual = {"weights": self.default_weights, "se": not self.is_twin}
         own = [
-            one.replace(default=usual.get(one.name, one.default))
-            for one in call.parameters.values()
-            if one.name not in ("self", "options")
+            parameter.replace(default=usual.get(parameter.name, parameter.default))
+            for parameter in call.parameters.values()
+            if parameter.name not in ("self", "options")
         ]
         own += [trunk[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in self.options]
         return call.replace(parameters=own)

@@ -103,8 +103,8 @@ def shake_shake(x, se, *, depth, width):
             strides = 2 if stage > 1 and index == 0 else 1
             active = activate(x, "relu", name=f"{name}_in")
             branches = [
-                shaken_branch(active, filters, strides, name=f"{name}_branch{one}")
-                for one in (1, 2)
+                shaken_branch(active, filters, strides, name=f"{name}_branch{number}")
+                for number in (1, 2)
             ]
             residual = ShakeShake(name=f"{name}_shake")(branches)
             residual = se(name=f"{name}_se")(residual) if se else residual
@@ -153,5 +153,7 @@ def shake_even(x, se, *, depth, groups):
 
 def shaken_bottlenecks(x, filters, *, name, **arguments):
     """Two bottlenecks that training mixes at random, each with half of the gradient."""
-    branches = [bottleneck(x, filters, name=f"{name}_branch{one}", **arguments) for one in (1, 2)]
+    branches = [
+        bottleneck(x, filters, name=f"{name}_branch{number}", **arguments) for number in (1, 2)
+    ]
     return ShakeShake(even=True, name=f"{name}_shake")(branches)

@@ -192,8 +192,8 @@ def _chain(x, steps, names):
         if callable(step):
             x = step(x, name=name)
         elif isinstance(step, list):
-            named = zip(step, (f"{name}a", f"{name}b"), strict=True)
-            x = concat([_conv_norm_relu(x, *one, name=n) for one, n in named], name=name)
+            pairs = zip(step, (f"{name}a", f"{name}b"), strict=True)
+            x = concat([_conv_norm_relu(x, *row, name=inner) for row, inner in pairs], name=name)
         else:
             x = _conv_norm_relu(x, *step, name=name)
     return x

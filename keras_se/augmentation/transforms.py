@@ -151,9 +151,9 @@ def split_crop(augmentations: Iterable[Augmentation]) -> tuple[float | None, tup
     (0.08, (Augmentation(name='flip', amount=0.0),))
     """
     augmentations = tuple(augmentations)
-    rest = tuple(one for one in augmentations if one.name != "resized_crop")
-    areas = [one.amount for one in augmentations if one.name == "resized_crop"]
-    return (areas[0] if areas else None), rest
+    crops = [item for item in augmentations if item.name == "resized_crop"]
+    rest = tuple(item for item in augmentations if item.name != "resized_crop")
+    return (crops[0].amount if crops else None), rest
 
 
 def random_transform(augmentations: Iterable[Augmentation], seed: int) -> Callable | None:

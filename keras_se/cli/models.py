@@ -194,25 +194,23 @@ def _preprocessing_of(text, network=None):
 def _resolve_network(application, weights, preprocessing):
     """A network of the zoo with weights."""
     from keras_se.data_format import image_shape
-    from keras_se.weights import find_weights
+    from keras_se.recipes.transfer import known_preprocessing
 
-    rows, name = application.weights, application.name
+    rows = application.weights
     weights = weights or application.default_weights
-    if weights.startswith("hf://") or (_looks_like_path(weights) and Path(weights).is_file()):
-        looks, names = preprocessing_beside(weights), class_names_beside(weights)
-    else:
-        looks, names = find_weights(weights, rows, network=name).preprocessing, None
+    wanted = known_preprocessing(application, weights)
     if preprocessing:
-        looks = _preprocessing_of(preprocessing, application)
-    if looks is None:
-        looks = _usual_preprocessing(application)
+        wanted = _preprocessing_of(preprocessing, application)
+    elif wanted is None:
+        wanted = _usual_preprocessing(application)
     # What is wrong has been said before anything is downloaded.
-    shape = image_shape(looks.size, looks.size) if looks else None
+    shape = image_shape(wanted.size, wanted.size) if wanted else None
     network = application(weights=weights, input_shape=shape)
+    names = class_names_beside(weights) if Path(weights).is_file() else None
     names = network.class_names or _fitting(names, network, weights)
     if names is None and rows and rows[0].classes == network.output_shape[-1]:
         names = rows[0].labels
-    return _of_keras(name, network, looks, names)
+    return _of_keras(application.name, network, wanted, names)
 
 
 def _usual_preprocessing(application):
@@ -237,12 +235,12 @@ def _resolve_keras_file(path, preprocessing):
         metadata = read_metadata(path)
     except ValueError:
         metadata = {}
-    looks = _looks(metadata, preprocessing) or preprocessing_beside(path)
+    wanted = _exported_preprocessing(metadata, preprocessing) or preprocessing_beside(path)
     names = metadata.get("class_names") or class_names_beside(path)
     side = spatial_shape(network.inputs[0].shape)[0]
     if preprocessing and side is not None:
-        looks = looks.replace(size=side)
-    return _of_keras(str(path), network, looks, _fitting(names, network, path))
+        wanted = wanted.replace(size=side)
+    return _of_keras(str(path), network, wanted, _fitting(names, network, path))
 
 
 def _resolve_export(path, preprocessing):
@@ -265,14 +263,15 @@ def _resolve_export(path, preprocessing):
         name=str(path),
         network=None,
         run=run,
-        preprocessing=_looks(metadata, preprocessing) or preprocessing_beside(path),
+        preprocessing=_exported_preprocessing(metadata, preprocessing)
+        or preprocessing_beside(path),
         class_names=tuple(names) if names else None,
         data_format=metadata["data_format"],
         channels=shape[channel_axis(metadata["data_format"])],
     )
 
 
-def _looks(metadata, override):
+def _exported_preprocessing(metadata, override):
     """The preprocessing of an export; one that normalizes its images itself takes pixels."""
     from keras_se.preprocessing import Preprocessing
 

@@ -27,7 +27,7 @@ class LazyImages:
 
     Attributes:
         shape: `(image, size, size, 3)`, or `(image, 3, size, size)` channels first.
-        skipped: Set of strings, for each source found broken so far its name and the reason.
+        skipped: Set of strings: the name of each source that cannot be read, and why.
         broken: Set of their indices.
     """
 
@@ -73,7 +73,7 @@ class LazyImages:
             `indices` that says whether it could.
 
         Raises:
-            ValueError: If every image of all has been found broken.
+            ValueError: If none of all images can be read.
         """
         randoms = randoms or [None] * len(indices)
         decoded = [
@@ -82,16 +82,13 @@ class LazyImages:
         ]
         return self._stack(decoded)
 
-    def decode_all(self, workers: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Decodes every image once, several at a time.
-
-        Args:
-            workers: Number of threads; by default one for each core.
+    def decode_all(self) -> tuple[np.ndarray, np.ndarray]:
+        """Decodes every image once, in a thread for each core.
 
         Returns:
             As `take`.
         """
-        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             return self._stack(list(pool.map(self._decode, range(len(self)))))
 
     def _stack(self, decoded):

@@ -110,7 +110,7 @@ def layers_within(layer: keras.Layer) -> list:
 
 def trainable_variables(layer: keras.Layer) -> list:
     """Lists the variables that training can change in a layer or model, whether frozen or not."""
-    return [one for inner in layers_within(layer) for one in inner._trainable_variables]
+    return [variable for inner in layers_within(layer) for variable in inner._trainable_variables]
 
 
 def _is_sequential(operation):
@@ -119,5 +119,5 @@ def _is_sequential(operation):
 
 def _overriding_class(model):
     """The class outside of Keras that overrides `call`: its graph does not tell what it does."""
-    owner = next(one for one in type(model).__mro__ if "call" in vars(one))
+    owner = next(kind for kind in type(model).__mro__ if "call" in vars(kind))
     return None if owner.__module__.partition(".")[0] == "keras" else owner

@@ -50,7 +50,7 @@ class ShakeShake(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Mixes the two `inputs`."""
-        self.compute_output_shape([tuple(one.shape) for one in inputs])
+        self.compute_output_shape([tuple(branch.shape) for branch in inputs])
         first, second = inputs
         mean = (first + second) / 2
         if not training:

@@ -32,7 +32,7 @@ def resumed_recipe(
     if (folder / "results.json").is_file():
         raise FileExistsError(f"The run in {str(folder)!r} is complete.")
     if like is not None and like.about != recipe.about:
-        first, other = (one.about.splitlines()[0] for one in (recipe, like))
+        first, other = (each.about.splitlines()[0] for each in (recipe, like))
         raise ValueError(f"The run in {str(folder)!r} is of another recipe: {first} Not: {other}")
     check_same(recipe, override(recipe, assignments), folder)
     return recipe

@@ -35,37 +35,43 @@ TRANSFER = Recipe(
 )
 
 
-def weights_preprocessing(recipe: Recipe) -> "Preprocessing | None":  # noqa: F821 (imports Keras)
-    """Finds out how the images were prepared that a recipe's weights were trained on.
+def known_preprocessing(
+    application: "Application",  # noqa: F821 (imports Keras)
+    weights: str,
+) -> "Preprocessing | None":  # noqa: F821
+    """Finds out how the images were prepared that weights were trained on.
 
     That is known of a tag and of the `hf://` source of one, and of a file beside the
     `recipe.json` of the run that wrote it.
 
     Args:
-        recipe: The `Recipe`.
+        application: The network.
+        weights: A tag, `hf://owner/repo` or a file.
 
     Returns:
-        The `Preprocessing`, or `None` if it is not known or there are no weights.
+        The `Preprocessing`, or `None` if it is not known.
 
     Raises:
         ValueError: If the weights are neither a tag nor `hf://` nor a file.
     """
-    from keras_se.applications import get_model
     from keras_se.weights import find_weights
 
-    weights = recipe.weights
-    if not weights:
-        return None
     if Path(weights).is_file():
         before = recipe_beside(weights)
         return before and before.preprocessing
-    application = get_model(recipe.network)
     rows = application.weights
     if weights.startswith("hf://"):
         row = next((row for row in rows if weights == f"hf://{row.source}"), None)
     else:
         row = find_weights(weights, rows, network=application.name)
     return row and row.preprocessing
+
+
+def _weights_preprocessing(recipe):
+    """What is known of the weights of a recipe, or `None`."""
+    from keras_se.applications import get_model
+
+    return recipe.weights and known_preprocessing(get_model(recipe.network), recipe.weights)
 
 
 def require_normalization(recipe: Recipe) -> None:
@@ -79,7 +85,7 @@ def require_normalization(recipe: Recipe) -> None:
     """
     from keras_se.preprocessing import normalization_name
 
-    wanted, own = weights_preprocessing(recipe), recipe.preprocessing
+    wanted, own = _weights_preprocessing(recipe), recipe.preprocessing
     if wanted and (wanted.mean, wanted.std) != (own.mean, own.std):
         name = normalization_name(wanted.mean, wanted.std)
         raise ValueError(
@@ -112,7 +118,7 @@ def transfer(network: str, weights: str, assignments: Iterable[str] = ()) -> Rec
 
     start = [f"network={network}", f"weights={weights}"]
     recipe = override(TRANSFER, [*start, *assignments])
-    known = weights_preprocessing(recipe)
+    known = _weights_preprocessing(recipe)
     if known:
         start.append(f"normalize={normalization_name(known.mean, known.std)}")
         start += [f"{name}={getattr(known, name)}" for name in ("size", "crop", "interpolation")]

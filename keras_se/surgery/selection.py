@@ -18,7 +18,7 @@ def chosen(argument: str, value: str | Callable, words: str) -> Callable:
         words: Words that the argument takes besides, for the message.
 
     Returns:
-        A callable on a layer that returns whether it is predicate.
+        A callable on a layer that returns whether it is chosen.
 
     Raises:
         ValueError: If `value` is neither.
@@ -40,7 +40,7 @@ def chosen(argument: str, value: str | Callable, words: str) -> Callable:
 
 
 def is_chosen(operation, predicate):
-    """Whether `operation` is a layer, not an input, that the predicate `predicate` accepts."""
+    """Returns whether an operation is a layer, but no input, that `predicate` accepts."""
     if isinstance(operation, keras.layers.InputLayer):
         return False
     return isinstance(operation, keras.layers.Layer) and predicate(operation)

@@ -92,7 +92,7 @@ def train(
     # Only to have it refuse a batch size before an earlier run is deleted.
     data.TrainBatches(run.dataset.train_images, labels, recipe.batch_size)
     if shard.process_index:
-        return _help(run, networks, Path(out), resume, shard)
+        return _train_without_files(run, networks, Path(out), resume, shard)
     folder = prepare(out, overwrite, recipe if resume else None)
     require_space(folder, sum(network.count_params() for network in networks.values()))
     _begin(run, folder)
@@ -116,12 +116,14 @@ def _begin(run, folder):
 def _finish(run, folder, trained):
     """Writes the reports of a run whose networks are trained; `results.json` is the last file."""
     with atomic_path(folder / "curves.png") as path:
-        report.curves({name: one.history for name, one in trained.items()}, path)
+        report.curves({name: result.history for name, result in trained.items()}, path)
     saved_model = results.export_saved_model(
         next(iter(trained.values())).network, folder / "saved_model", run.dataset.class_names
     )
-    numbers = results.summarize(run, {name: one.row for name, one in trained.items()}, saved_model)
-    sections = {name: (one.outputs, one.labels) for name, one in trained.items()}
+    numbers = results.summarize(
+        run, {name: result.row for name, result in trained.items()}, saved_model
+    )
+    sections = {name: (result.outputs, result.labels) for name, result in trained.items()}
     table = results.table(numbers["networks"])
     page = report.page(folder, run.recipe, run.dataset, table, sections)
     write_text(folder / "report.html", page)
@@ -134,7 +136,7 @@ def _finish(run, folder, trained):
     return numbers
 
 
-def _help(run, networks, folder, resume, shard):
+def _train_without_files(run, networks, folder, resume, shard):
     """What the processes other than the first do: the same steps, no files."""
     for network, files in zip(networks.values(), MODELS, strict=False):
         state = State(folder / files[-1], run.dataset.summary())

@@ -44,7 +44,7 @@ class Checkpoint:
         """
         bias = f"{head[-1]}/bias" if self.keras_names else f"{torch_name(head[-1])}.bias"
         if bias not in self.values:
-            raise ValueError(f"{self.source} has no head, so `classes` must be given.")
+            raise ValueError(f"{self.source} has no head, so `classes` must be set.")
         return int(self.values[bias].shape[0])
 
     def load_into(self, model: keras.Model, head: Sequence[str] | None = None) -> None:

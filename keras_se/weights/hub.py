@@ -285,11 +285,11 @@ def _first_host(url):
 def _connect(host, port, outcome):
     """Puts `None` if a connection can be made, or else the error."""
     try:
-        found = reversed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        addresses = reversed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
         return outcome.put(error)
     # The first address of each kind.
-    for address in {family: address for family, *_, address in found}.values():
+    for address in {family: address for family, *_, address in addresses}.values():
         try:
             socket.create_connection(address[:2], _CONNECT_SECONDS_OF_ADDRESS).close()
             return outcome.put(None)
@@ -343,6 +343,6 @@ def _explain(source, address, error):
 def _advise(chain):
     holders = [*chain, *(getattr(error, "response", None) for error in chain)]
     codes = ("code", "status_code", "errno")
-    found = [getattr(holder, code, None) for code in codes for holder in holders]
+    values = [getattr(holder, code, None) for code in codes for holder in holders]
     default = "Check the connection; for the hub, HF_ENDPOINT can name a mirror."
-    return next((_ADVICE[code] for code in found if code in _ADVICE), default)
+    return next((_ADVICE[code] for code in values if code in _ADVICE), default)

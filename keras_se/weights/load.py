@@ -108,7 +108,7 @@ def _fresh_head(variables, values, head):
 
 def _adapt_channels(variables, values):
     """Fits a first kernel made for 3 channels to any other number of them, as timm does."""
-    first = next((name for name, one in variables.items() if len(one.shape) == 4), None)
+    first = next((name for name, variable in variables.items() if len(variable.shape) == 4), None)
     if first not in values or values[first].ndim != 4:
         return
     kernel, channels = values[first], variables[first].shape[2]

@@ -104,8 +104,8 @@ def row(
         **others: Other fields of `Preprocessing` and `Weights`.
     """
     names = ("crop_mode", "interpolation", "mean", "std")
-    looks = {name: others.pop(name) for name in names if name in others}
-    preprocessing = Preprocessing(size=size, crop=crop, **looks)
+    fields = {name: others.pop(name) for name in names if name in others}
+    preprocessing = Preprocessing(size=size, crop=crop, **fields)
     return Weights(tag, source, preprocessing, test_size, test_crop, top1, top5, **others)
 
 

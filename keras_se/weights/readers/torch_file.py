@@ -96,11 +96,11 @@ def _open_zip(archive: zipfile.ZipFile, file_bytes: int) -> tuple[Any, Callable,
 
     def load(storage: Storage) -> bytes:
         name = f"{folder}data/{storage.key}"
-        found = archive.getinfo(name).file_size if name in names else "no"
+        size = archive.getinfo(name).file_size if name in names else "no"
         wanted = (
-            f"entry {describe(name)} has {found} bytes, where {storage.total_bytes()} are wanted"
+            f"entry {describe(name)} has {size} bytes, where {storage.total_bytes()} are wanted"
         )
-        require(found == storage.total_bytes(), wanted)
+        require(size == storage.total_bytes(), wanted)
         return archive.read(name)
 
     return value, load, "<" if order == b"little" else ">"

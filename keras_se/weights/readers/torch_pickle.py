@@ -124,13 +124,13 @@ class _PickleMachine:
     def find_global(self, module: Any, name: Any) -> None:
         """Pushes a known name; nothing is imported."""
         require(type(module) is type(name) is str, "damaged pickle: a global has no name")
-        found = Global(f"{module}.{name}")
-        known = found in _REBUILDERS or _TYPE_NAME.fullmatch(found)
+        symbol = Global(f"{module}.{name}")
+        known = symbol in _REBUILDERS or _TYPE_NAME.fullmatch(symbol)
         message = (
-            f"it refers to {describe(found)}, which is no part of a state dict; nothing was run"
+            f"it refers to {describe(symbol)}, which is no part of a state dict; nothing was run"
         )
         require(known, message + "; to read the weights, save model.state_dict() by itself")
-        self.push(found)
+        self.push(symbol)
 
     def reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
