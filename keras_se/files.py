@@ -4,12 +4,15 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+# What the name of a folder begins with in which a file is being written.
+PARTIAL = ".partial-"
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike, beside: Sequence[str] = ()) -> Iterator[Path]:
     """Replaces a file or folder by what the block writes, if the block ends well.
 
     What is written lies in a temporary folder beside `path` until then, so that it can be renamed
@@ -18,6 +21,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     Args:
         path: The file or folder to write.
+        beside: Endings of further files that the block writes, in place of that of `path`, which
+            appears when they are there.
 
     Yields:
         A path of the same name to write to instead.
@@ -34,19 +39,16 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     # The whole name may be as long as names can be, so it is not part of the folder's.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=PARTIAL) as folder:
         partial = Path(folder) / path.name
         yield partial
-        replace(partial, path)
+        for suffix in beside:
+            _replace(partial.with_suffix(suffix), path.with_suffix(suffix))
+        _replace(partial, path)
 
 
-def replace(source: Path, target: Path) -> None:
-    """Renames a file or folder to `target`, in place of what is there.
-
-    Args:
-        source: The new file or folder, on the same disk.
-        target: Where it goes.
-    """
+def _replace(source, target):
+    """Renames a file or folder to `target`, in place of what is there."""
     if source.is_file():
         # Some libraries write files that only their owner can read.
         source.chmod(0o666 & ~_umask())

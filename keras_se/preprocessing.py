@@ -180,7 +180,8 @@ class Preprocessing:
 
         Args:
             images: Float images from 0 to 1, as for `normalize`, or gray ones with one channel,
-                which get the means of the statistics of the colors.
+                which get the means of the statistics of the colors. Where nothing is to be done,
+                any number of channels.
             data_format: As for `normalize`.
 
         Returns:
@@ -193,6 +194,8 @@ class Preprocessing:
         """
         if self.mean is None:
             return 255 * images
+        if (self.mean, self.std) == (ZERO, ONE):
+            return images
         axis = image_axis(data_format)
         channels = (3, 1, 1) if axis == -3 else (3,)
         statistics = [np.float32(values).reshape(channels) for values in (self.mean, self.std)]

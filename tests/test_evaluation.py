@@ -54,7 +54,14 @@ def test_a_network_of_other_images_or_classes_is_refused(fake):
 def test_gray_images_are_normalized_by_the_means_of_the_channels():
     gray = np.linspace(0, 1, 8, dtype="float32").reshape(2, 2, 2, 1)
     expected = (gray - (0.485 + 0.456 + 0.406) / 3) / ((0.229 + 0.224 + 0.225) / 3)
-    np.testing.assert_allclose(Preprocessing().standardize(gray), expected, rtol=1e-5, atol=1e-6)
+    for images in (gray, keras.ops.convert_to_tensor(gray)):
+        actual = keras.ops.convert_to_numpy(Preprocessing().standardize(images))
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_no_normalization_takes_any_number_of_channels():
+    images = np.ones((2, 2, 2, 4), "float32")
+    assert Preprocessing(mean=(0, 0, 0), std=(1, 1, 1)).standardize(images) is images
 
 
 def test_the_surest_errors_come_first():

@@ -80,12 +80,3 @@ def test_a_file_needs_the_recipe_beside_it_or_a_normalization(transferred, tmp_p
     recipe = transferred(*words)
     assert (recipe.normalize, recipe.size, recipe.crop) == ("cifar100", 40, 1.0)
     assert "`normalize` must be 'cifar100'" in transferred(*words, "--set", "normalize=half")
-
-
-def test_grey_images_are_normalized_by_the_means_of_the_channels():
-    gray = np.linspace(0, 1, 8, dtype="float32").reshape(2, 2, 2, 1)
-    expected = (gray - (0.485 + 0.456 + 0.406) / 3) / ((0.229 + 0.224 + 0.225) / 3)
-    normalize = augment.normalization("imagenet")
-    for images in (gray, keras.ops.convert_to_tensor(gray)):
-        actual = keras.ops.convert_to_numpy(normalize(images))
-        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)

@@ -5,7 +5,6 @@ from keras_se.augmentation.mixing import Mixing
 from keras_se.augmentation.transforms import (
     TRANSFORMS,
     Augmentation,
-    normalization,
     parse,
     random_transform,
     split_crop,
@@ -16,7 +15,6 @@ __all__ = [
     "Augmentation",
     "BatchAugmentation",
     "Mixing",
-    "normalization",
     "parse",
     "random_transform",
     "split_crop",

@@ -4,7 +4,7 @@ from keras import ops
 
 from keras_se.augmentation.mixing import Mixing
 from keras_se.augmentation.seeds import fold_in
-from keras_se.augmentation.transforms import normalization, random_transform
+from keras_se.augmentation.transforms import random_transform
 from keras_se.preprocessing import scale_to_unit
 
 
@@ -25,7 +25,7 @@ class BatchAugmentation:
         self._transform = random_transform(augmentations, recipe.seed)
         seed = fold_in(recipe.seed, len(recipe.augment) + 1)
         self._mixing = Mixing(recipe.mixup, recipe.cutmix, seed)
-        self._normalize = normalization(recipe.normalize)
+        self._normalize = recipe.preprocessing.standardize
         self._classes, self._threshold = classes, recipe.target_threshold
         # Keras's own smoothing of a binary cross-entropy would be towards one half.
         self._smoothing = recipe.label_smoothing if recipe.loss == "bce" else 0.0

@@ -8,7 +8,6 @@ from keras import layers, ops
 
 from keras_se.augmentation import image_layers
 from keras_se.augmentation.seeds import StepSeeds, fold_in
-from keras_se.preprocessing import NORMALIZATIONS, Preprocessing
 
 # Keras looks at two batches before it trains on TensorFlow. When the layers still counted their
 # draws themselves, as they did for the published results of the digits, these two counted.
@@ -186,19 +185,3 @@ def random_transform(augmentations: Iterable[Augmentation], seed: int) -> Callab
         return images
 
     return apply if rows else None
-
-
-def normalization(name: str) -> Callable:
-    """Makes the function that normalizes images.
-
-    Args:
-        name: A key of `NORMALIZATIONS`.
-
-    Returns:
-        A function of float images from 0 to 1, array or tensor, with three channels, or with one
-        that is normalized by the means of the three; for `"none"` it returns them as they are.
-    """
-    if name == "none":
-        return lambda images: images
-    mean, std = NORMALIZATIONS[name]
-    return Preprocessing(mean=mean, std=std).standardize

@@ -27,12 +27,12 @@ import keras
 import numpy as np
 
 from keras_se.data_format import channel_axis
-from keras_se.export.atomic_output import atomic_output, refuse_to_lose
 from keras_se.export.exported import ExportedModel, load_exported, read_metadata
 from keras_se.export.formats import FORMATS, find_format
 from keras_se.export.inference_model import make_inference_model
 from keras_se.export.metadata import describe
 from keras_se.export.verify import verify
+from keras_se.files import atomic_path
 from keras_se.preprocessing import Preprocessing
 
 __all__ = [
@@ -129,7 +129,7 @@ def export_model(
     format.require_environment()
     if calibration is not None:
         calibration = _checked(calibration, model, preprocessing)
-    refuse_to_lose(path, format, overwrite)
+    format.check_overwrite(path, overwrite)
     inference_model = make_inference_model(
         model,
         fold=fold and format.graph,
@@ -139,7 +139,7 @@ def export_model(
     )
     metadata = describe(inference_model, format.name, class_names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path, format) as written:
+    with atomic_path(path, format.beside) as written:
         format.write(inference_model, written, metadata, calibration)
         difference, agreement = verify(
             inference_model, format.load(written, inference_model), calibration

@@ -64,9 +64,29 @@ class Format:
         """
         raise NotImplementedError
 
-    def files(self, path: Path) -> list:
-        """Lists the files or folders of an export at `path`, `path` the last."""
-        return [*(path.with_suffix(suffix) for suffix in self.beside), path]
+    def check_overwrite(self, path: Path, overwrite: bool) -> None:
+        """Refuses to write where anything but an export to be replaced would be lost.
+
+        Args:
+            path: The file or folder to write.
+            overwrite: Whether an export of this format may be replaced.
+
+        Raises:
+            FileExistsError: If so.
+        """
+        if self.suffix is None:
+            if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+                return
+            if not overwrite:
+                raise FileExistsError(f"{str(path)!r} is there already and not an empty folder.")
+            if not (path / "saved_model.pb").is_file():
+                raise FileExistsError(f"{str(path)!r} is not a SavedModel, so it is not replaced.")
+            return
+        for file in (*(path.with_suffix(suffix) for suffix in self.beside), path):
+            if file.exists() and not overwrite:
+                raise FileExistsError(f"{str(file)!r} is there already.")
+            if file.exists() and not file.is_file():
+                raise FileExistsError(f"{str(file)!r} is not a file, so it is not replaced.")
 
     def require_arguments(self, fold, preprocessing, calibration) -> None:
         """Requires arguments of `export_model` that go with the format.

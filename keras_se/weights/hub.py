@@ -16,8 +16,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_se.files import PARTIAL, atomic_path
+
 _DEFAULT_FILES = ("model.safetensors", "pytorch_model.bin")
-_TEMPORARY_PREFIX = ".partial-"
 _LEFTOVER_SECONDS = 24 * 60 * 60
 # A host answers within milliseconds or, where packets get lost, never. A host has an address of
 # each kind, and one may be out of reach.
@@ -130,10 +131,7 @@ class _ReleaseFile:
         return path if path.is_file() else None
 
     def download(self):
-        # Importing keras takes seconds, and everything but this download does without it.
         import keras
-
-        from keras_se.files import atomic_path
 
         path = self.place()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +237,7 @@ def _parse_hub(source, digest):
 def _remove_leftovers(folder):
     # A running download writes to its file all the time; a killed one no longer does.
     oldest = time.time() - _LEFTOVER_SECONDS
-    for temporary in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+    for temporary in folder.glob(f"{PARTIAL}*"):
         try:
             newest = max(path.stat().st_mtime for path in (temporary, *temporary.iterdir()))
         except OSError:
