@@ -9,7 +9,8 @@ import json
 import statistics
 from pathlib import Path
 
-from keras_se.training import get_recipe, override, smoke, train
+from keras_se.recipes import get_recipe, override, smoke
+from keras_se.training import train
 
 # Errors in percent of the paper's table 4, with SE and without, by network.
 PAPER = {

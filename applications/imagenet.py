@@ -10,7 +10,8 @@ pixels from a short side of 256, of the 50,000 validation images.
 import argparse
 from pathlib import Path
 
-from keras_se.training import get_recipe, override, smoke, train
+from keras_se.recipes import get_recipe, override, smoke
+from keras_se.training import train
 
 # Top-1 accuracy in percent and where it stands, by recipe.
 PUBLISHED = {

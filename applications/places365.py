@@ -10,7 +10,8 @@ million training images; places365_small has 1.8 million.
 import argparse
 from pathlib import Path
 
-from keras_se.training import get_recipe, override, smoke, train
+from keras_se.recipes import get_recipe, override, smoke
+from keras_se.training import train
 
 # Top-1 errors in percent of table 6 of arXiv:1709.01507v4, with SE and without.
 PAPER = (40.37, 41.15)

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_se import data
-from keras_se.training import get_recipe, override, smoke, train
+from keras_se.recipes import get_recipe, override, smoke
+from keras_se.training import train
 
 STARTS = ("weights", "scratch")
 

@@ -17,8 +17,7 @@ from keras_se import augmentation as augment
 from keras_se import cli, data
 from keras_se.distribution import devices
 from keras_se.preprocessing import Preprocessing
-from keras_se.training import loop as fit
-from keras_se.training import resolve, results
+from keras_se.training import loop, resolve, results
 from keras_se.training.checkpoint import Checkpoint
 
 pytestmark = [
@@ -66,7 +65,7 @@ def edges(tmp_path_factory):
 def seen(recipe):
     """The training images of an epoch as a network gets them, held-out ones, and their dataset."""
     run = resolve(recipe)
-    batches, held_out = fit._batches(run, 0, devices.ProcessShard())
+    batches, held_out = loop._batches(run, 0, devices.ProcessShard())
     changes = augment.BatchAugmentation(recipe, 2, run.augmentations)
     images = []
     for x, labels in (batches[index] for index in range(len(batches))):
@@ -108,7 +107,7 @@ def test_a_run_with_random_crops_goes_on_to_the_same_weights(edges, tmp_path, mo
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(results, "export_saved_model", lambda network, folder, class_names: None)
     recipe = small(data=edges, **CROPPED)
-    fit.train(recipe, tmp_path / "whole")
+    loop.train(recipe, tmp_path / "whole")
 
     class Stop(Exception):
         pass
@@ -123,8 +122,8 @@ def test_a_run_with_random_crops_goes_on_to_the_same_weights(edges, tmp_path, mo
 
         patch.setattr(Checkpoint, "on_epoch_begin", stop)
         with pytest.raises(Stop):
-            fit.train(recipe, tmp_path / "stopped")
-    fit.train(recipe, tmp_path / "stopped", resume=True)
+            loop.train(recipe, tmp_path / "stopped")
+    loop.train(recipe, tmp_path / "stopped", resume=True)
     files = [tmp_path / name / "model.keras" for name in ("whole", "stopped")]
     weights = [keras.saving.load_model(file, compile=False).get_weights() for file in files]
     for one, other in zip(*weights, strict=True):

@@ -12,8 +12,9 @@ from tiny import small
 
 from keras_se import applications
 from keras_se.augmentation import BatchAugmentation
+from keras_se.recipes import DIGITS, RECIPES, override, smoke
 from keras_se.surgery.drop_path import add_drop_path
-from keras_se.training import DIGITS, RECIPES, build, fit, override, resolve, smoke, train
+from keras_se.training import build, fit, resolve, train
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.checkpoint import Checkpoint, State
 from keras_se.training.optimizer import optimizer as make_optimizer

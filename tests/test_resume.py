@@ -19,8 +19,8 @@ import keras_se.applications
 from keras_se import cli, data, files, recipes
 from keras_se.evaluation import report
 from keras_se.evaluation.evaluate import outputs
-from keras_se.training import DIGITS, build, checkpoint, resolve, results
-from keras_se.training import loop as fit
+from keras_se.recipes import DIGITS
+from keras_se.training import build, checkpoint, loop, resolve, results
 from keras_se.training.checkpoint import State, named
 
 pytest.importorskip("matplotlib")
@@ -64,7 +64,7 @@ def recipe(tiny):
 def whole(recipe, tmp_path_factory):
     """The folder of a run that was never stopped."""
     out = tmp_path_factory.mktemp("whole")
-    fit.train(recipe, out, tensorboard=TENSORBOARD)
+    loop.train(recipe, out, tensorboard=TENSORBOARD)
     return out
 
 
@@ -123,12 +123,12 @@ def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_weights(recipe, whole
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, steps)
         with pytest.raises((Stop, RuntimeError, tensorflow_errors())):
-            fit.train(recipe, tmp_path)
+            loop.train(recipe, tmp_path)
     state = State(tmp_path / "state.npz")
     assert state.read() == (steps > 8)
     # Keras reads ahead of what it trains on.
     assert state.record["epoch"] in ((0,) if steps == 5 else (1, 2))
-    fit.train(recipe, tmp_path, resume=True)
+    loop.train(recipe, tmp_path, resume=True)
     assert_same_run(tmp_path, whole)
     assert not (tmp_path / "state.npz").exists()
 
@@ -139,28 +139,28 @@ def test_a_run_stopped_after_its_last_epoch_only_writes_its_files(recipe, whole,
         def stop(network, path):
             raise Stop
 
-        patch.setattr(fit, "save_model", stop)
+        patch.setattr(loop, "save_model", stop)
         with pytest.raises(Stop):
-            fit.train(recipe, tmp_path)
+            loop.train(recipe, tmp_path)
     assert State(tmp_path / "state.npz").read()
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 0)
-        fit.train(recipe, tmp_path, resume=True)
+        loop.train(recipe, tmp_path, resume=True)
     assert_same_run(tmp_path, whole)
 
 
 def test_resuming_needs_the_same_unfinished_run(recipe, whole, tmp_path):
     with pytest.raises(FileExistsError, match="is complete"):
-        fit.train(recipe, whole, resume=True)
+        loop.train(recipe, whole, resume=True)
     with pytest.raises(FileNotFoundError, match="no run in"):
-        fit.train(recipe, tmp_path, resume=True)
+        loop.train(recipe, tmp_path, resume=True)
     (tmp_path / "recipe.json").write_text(recipe.to_json())
     other = dataclasses.replace(recipe, seed=3, about="Another text.")
     with pytest.raises(ValueError, match=r"only as it began, with seed=0\. Received: seed=3"):
-        fit.train(other, tmp_path, resume=True)
+        loop.train(other, tmp_path, resume=True)
     (tmp_path / "state.npz").write_bytes(b"half a file")
     with pytest.raises(ValueError, match=r"state\.npz' cannot be read"):
-        fit.train(recipe, tmp_path, resume=True)
+        loop.train(recipe, tmp_path, resume=True)
 
 
 def test_a_state_of_another_backend_or_network_is_refused(recipe, tmp_path):
@@ -190,7 +190,7 @@ def test_a_loss_that_breaks_later_keeps_the_last_good_weights(recipe, tmp_path, 
 
     monkeypatch.setattr(data.TrainBatches, "_read", spoiled)
     with pytest.raises(ValueError, match="not a number in epoch 3"):
-        fit.train(recipe, tmp_path)
+        loop.train(recipe, tmp_path)
     state = State(tmp_path / "state.npz")
     assert state.read() and state.record["epoch"] == 2
     kept = [value for name, value in state.arrays.items() if name.startswith("network/")]
@@ -202,9 +202,9 @@ def test_a_loss_that_breaks_later_keeps_the_last_good_weights(recipe, tmp_path, 
 def test_too_little_space_is_said_before_the_first_step(recipe, tmp_path, monkeypatch):
     usage = type("usage", (), {"free": 1000})
     monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
-    monkeypatch.setattr(fit, "fit", None)
+    monkeypatch.setattr(loop, "fit", None)
     with pytest.raises(OSError, match=r"`out` must be on a disk with \d+ MiB free.*0 MiB"):
-        fit.train(recipe, tmp_path)
+        loop.train(recipe, tmp_path)
 
 
 @pytest.mark.slow
@@ -216,7 +216,7 @@ def test_the_files_for_the_user_are_refreshed_while_it_runs(recipe, tmp_path, mo
     keep = checkpoint.Checkpoint(State(), tmp_path / "a.keras", tmp_path / "b.keras")
     short = dataclasses.replace(recipe, epochs=2, steps_per_epoch=2)
     run = resolve(short, images)
-    fit.fit(run, build(run), tmp_path / "history.csv", [keep])
+    loop.fit(run, build(run), tmp_path / "history.csv", [keep])
     assert saved == ["a.keras", "b.keras"] * 2
 
 
@@ -251,7 +251,7 @@ def test_only_the_most_frequent_of_many_confusions_are_shown():
 def test_tensorboard_is_asked_for_only_if_it_is_there(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="TensorBoard need tensorboard and tensorflow"):
-        fit.train(recipe, tmp_path / "out", tensorboard=True)
+        loop.train(recipe, tmp_path / "out", tensorboard=True)
     assert not (tmp_path / "out").exists()
 
 
@@ -314,7 +314,7 @@ def test_train_and_resume_on_the_command_line(recipe, tmp_path, monkeypatch, cap
     monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
     words = ["train", "tiny", "--data", "fake", "--out", str(tmp_path), "--set", "epochs=2"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "save_model", None)
+        patch.setattr(loop, "save_model", None)
         with pytest.raises(TypeError):
             cli.main(words)
     assert cli.main(words) == 2

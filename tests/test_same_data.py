@@ -8,8 +8,7 @@ from tiny import small
 
 from keras_se import cli
 from keras_se.evaluation import evaluate
-from keras_se.training import loop as fit
-from keras_se.training import results
+from keras_se.training import loop, results
 from keras_se.training.run_folder import class_names_beside
 
 pytest.importorskip("matplotlib")
@@ -39,7 +38,7 @@ def trained(tiny_network, tmp_path_factory):
     recipe = small(data=f"folder:{pictures}", size=16, epochs=20, batch_size=8, warmup_epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "export_saved_model", lambda network, folder, class_names: None)
-        fit.train(recipe, folder / "run")
+        loop.train(recipe, folder / "run")
     return pictures, folder / "run" / "model.keras"
 
 
@@ -63,8 +62,8 @@ def test_a_run_goes_on_only_with_its_own_data(tmp_path, monkeypatch, change, mes
 
     recipe = small(data=f"folder:{pictures}", size=16, epochs=1, batch_size=8, warmup_epochs=0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fit, "save_model", stop)
-        fit.train(recipe, tmp_path / "run")
+        patch.setattr(loop, "save_model", stop)
+        loop.train(recipe, tmp_path / "run")
     before = files(tmp_path / "run")
     assert "state.npz" in before
     ant, bee = pictures / "ant", pictures / "bee"
@@ -75,7 +74,7 @@ def test_a_run_goes_on_only_with_its_own_data(tmp_path, monkeypatch, change, mes
     else:
         (ant / "00.png").rename(bee / "another.png")
     with pytest.raises(ValueError, match=message):
-        fit.train(recipe, tmp_path / "run", resume=True)
+        loop.train(recipe, tmp_path / "run", resume=True)
     assert files(tmp_path / "run") == before
 
 

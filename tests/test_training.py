@@ -17,7 +17,8 @@ from keras_se import augmentation as augment
 from keras_se import data
 from keras_se.export import read_metadata
 from keras_se.layers import SqueezeExcite
-from keras_se.training import DIGITS, build, fit, from_json, loop, override, resolve, train
+from keras_se.recipes import DIGITS, from_json, override
+from keras_se.training import build, fit, loop, resolve, train
 from keras_se.training import run_folder as folder
 from keras_se.training.optimizer import optimizer as make_optimizer
 from keras_se.training.optimizer import schedule as make_schedule

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se import augmentation as augment
 from keras_se import cli
-from keras_se.training import RECIPES
-from keras_se.training import loop as fit
+from keras_se.augmentation import BatchAugmentation
+from keras_se.recipes import RECIPES
+from keras_se.training import loop
 from keras_se.weights import WEIGHTS
 
 
@@ -17,7 +17,7 @@ from keras_se.weights import WEIGHTS
 def transferred(monkeypatch, tmp_path, capsys):
     """A function of the words of `keras-se transfer` that gives the recipe, or the error."""
     recipes = []
-    monkeypatch.setattr(fit, "train", lambda recipe, *_: recipes.append(recipe))
+    monkeypatch.setattr(loop, "train", lambda recipe, *_: recipes.append(recipe))
 
     def run(*words):
         words = ("transfer", *words, "--data", "fake", "--out", tmp_path / "out")
@@ -43,7 +43,7 @@ def test_images_are_normalized_as_those_of_the_weights(transferred, network, row
     assert recipe.interpolation == looks.interpolation
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), "uint8")
     expected = looks.normalize(images)
-    actual = augment.BatchAugmentation(recipe, 10).normalize(images)
+    actual = BatchAugmentation(recipe, 10).normalize(images)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(actual), expected, atol=1e-6)
 
 

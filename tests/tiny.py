@@ -5,7 +5,7 @@ import dataclasses
 from keras_se.applications.application import Application
 from keras_se.applications.bricks import add, conv, norm
 from keras_se.layers import SqueezeExcite
-from keras_se.training import DIGITS
+from keras_se.recipes import DIGITS
 
 
 def trunk(x, se):

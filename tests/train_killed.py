@@ -17,8 +17,8 @@ from pathlib import Path
 import tiny
 
 import keras_se.applications
-from keras_se.training import checkpoint, from_json, results
-from keras_se.training import loop as fit
+from keras_se.recipes import from_json
+from keras_se.training import checkpoint, loop, results
 from keras_se.training.checkpoint import State
 
 # Seconds that a step takes at least, so that a kill comes within a known epoch.
@@ -38,7 +38,7 @@ def train(recipe, out, resume, steps):
     checkpoint.Checkpoint.on_train_batch_end = told
     status = 1
     try:
-        fit.train(recipe, out, resume=resume)
+        loop.train(recipe, out, resume=resume)
         status = 0
     except BaseException:  # or it would end without a word
         traceback.print_exc()

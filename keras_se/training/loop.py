@@ -18,7 +18,6 @@ from keras_se.evaluation import report
 from keras_se.evaluation.evaluate import outputs
 from keras_se.files import atomic_path, write_text
 from keras_se.recipes.recipe import Recipe
-from keras_se.recipes.resume import resumed_recipe
 from keras_se.training import results
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.checkpoint import Checkpoint, State, save_model, save_part, write_history
@@ -29,7 +28,7 @@ from keras_se.training.run_folder import MODELS, prepare, require_space
 
 
 def train(
-    recipe: Recipe | None,
+    recipe: Recipe,
     out: str | os.PathLike,
     overwrite: bool = False,
     resume: bool = False,
@@ -52,7 +51,7 @@ def train(
     All but the histories, which grow by a line each epoch, are there only when complete.
 
     Args:
-        recipe: The `Recipe`; with `resume`, `None` takes that of the run.
+        recipe: The `Recipe`; with `resume`, that of the run.
         out: Folder to write to, made if it is not there.
         overwrite: Whether to delete the run that is there already.
         resume: Whether to go on with the run that is there, from its last complete epoch. The
@@ -82,8 +81,6 @@ def train(
     report.require_matplotlib()
     if tensorboard:
         report.require_tensorboard()
-    if recipe is None:
-        recipe = resumed_recipe(out)
     run = resolve(recipe)
     labels = np.asarray(run.dataset.train_labels).tolist()
     devices.check_agreement(shard, recipe=recipe.to_json(), data=labels)
