@@ -24,6 +24,7 @@ from keras_se.applications.bricks import (
     norm,
 )
 from keras_se.data_format import channel_axis
+from keras_se.validation import check_choice
 
 FILTERS = (64, 128, 256, 512)
 PLACEMENTS = ("standard", "pre", "post", "identity", "inside")
@@ -72,9 +73,7 @@ def gates(se, placement="standard", stages=None, *, count, suffix="se"):
     The function gives the map, gated if the gates belong at this one of `PLACEMENTS`. `stages` has
     the numbers of the stages with gates, of `count`; `None` means all.
     """
-    if placement not in PLACEMENTS:
-        legal = ", ".join(map(repr, PLACEMENTS))
-        raise ValueError(f"`placement` must be one of {legal}. Received: placement={placement!r}")
+    check_choice("placement", placement, PLACEMENTS)
     some = isinstance(stages, tuple | list) and set(stages) <= set(range(1, count + 1)) and stages
     if stages is not None and not some:
         raise ValueError(

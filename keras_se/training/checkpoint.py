@@ -62,7 +62,7 @@ class State:
                 f"The run was begun with KERAS_BACKEND={record['backend']} and goes on only with "
                 f"it. Received: {self.record['backend']}"
             )
-        self._require_data(record.get("data"))
+        self._require_data(record["data"] or {})
         self.arrays, self.record = arrays, record
         return True
 
@@ -70,13 +70,11 @@ class State:
         now = self.record["data"]
         if now is None or now == before:
             return
-        if before is None:
-            raise ValueError(
-                f"{str(self.path)!r} does not say what data it is of: an earlier version wrote it."
-            )
-        changed = [name for name in now if before[name] != now[name]]
+        changed = [name for name in now if before.get(name) != now[name]]
         differences = [
-            f"{now[name]} {name} in place of {before[name]}" if name in COUNTS else f"other {name}"
+            f"{now[name]} {name} in place of {before.get(name)}"
+            if name in COUNTS
+            else f"other {name}"
             for name in changed
         ]
         raise ValueError(
