@@ -1,6 +1,6 @@
 """Says over HTTP what is in pictures, with a network exported with its preprocessing.
 
-python applications/serve.py runs/served.onnx [--port 8000] [--batch 8] [--wait 3] [--queue 64]
+    python applications/serve.py runs/model.onnx [--port 8000] [--batch 8] [--wait 3] [--queue 64]
     curl --data-binary @cat.jpg "http://127.0.0.1:8000/predict?top=3"
 
 The body of `POST /predict` is one image file; `GET /metadata` names the network and its classes,

@@ -13,7 +13,7 @@ RANGES = {"gamma": (0.5, 1.5), "beta": (-0.5, 0.5), "bias": (-0.3, 0.3)}
 RANGES |= {"moving_mean": (-0.5, 0.5), "moving_variance": (0.5, 2.0)}
 
 
-def randomised(model, seed=0):
+def randomized(model, seed=0):
     """`model` with random norms, biases and layer scales instead of zeros and ones."""
     random = np.random.default_rng(seed)
     for layer in layers_within(model)[1:]:

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 from random_statistics import (
     images,
-    randomised,
+    randomized,
 )
 
 
@@ -30,7 +30,7 @@ def backbone(name="backbone"):
     inputs = keras.Input((16, 16, 3), name="image")
     x = layers.Conv2D(8, 3, padding="same", name="stem")(inputs)
     x = block(block(x, 8, "b1"), 16, "b2", strides=2)
-    return randomised(keras.Model(inputs, x, name=name))
+    return randomized(keras.Model(inputs, x, name=name))
 
 
 class Stateful(layers.Layer):
@@ -77,7 +77,7 @@ def everything():
     )
     normal = layers.BatchNormalization(name="batch_statistics")(sequence, training=True)
     model = keras.Model({"left": left, "right": right}, {"state": state, "deep": [normal]})
-    return randomised(model)
+    return randomized(model)
 
 
 def two_images():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny import small
 
-from keras_se import augmentation as augment
+from keras_se import augmentation
 from keras_se.augmentation import BatchAugmentation, crop, image_layers
 from keras_se.augmentation.seeds import StepSeeds
 from keras_se.training.augmented_model import AugmentedModel
@@ -25,7 +25,7 @@ JAX = keras.backend.backend() == "jax"
 
 
 def changed(images, text, step=0, seed=0):
-    transform = augment.random_transform((augment.parse(text),), seed)
+    transform = augmentation.random_transform((augmentation.parse(text),), seed)
     return keras.ops.convert_to_numpy(transform(images, step))
 
 
@@ -42,7 +42,7 @@ def noise(count, side=12):
 def test_the_changes_of_the_digits_are_those_their_results_were_published_with():
     layer = keras.layers.RandomTranslation(0.1, 0.1, fill_mode="constant", seed=5, dtype="float32")
     images = noise(4)
-    ours = augment.random_transform((augment.parse("translate(0.1)"),), seed=5)
+    ours = augmentation.random_transform((augmentation.parse("translate(0.1)"),), seed=5)
     for _ in range(2):  # Keras's look at the first two batches
         layer(images, training=True)
     for step in range(3):

@@ -4,11 +4,11 @@ import keras
 import pytest
 
 from keras_se.applications import get_model, list_models
-from keras_se.cli import model_table as catalogue
+from keras_se.cli import model_table
 from keras_se.graph.complexity import complexity, multiply_adds
 from keras_se.layers import SqueezeExcite
 
-SIZES = catalogue.sizes()
+SIZES = model_table.sizes()
 
 
 def test_every_kind_of_layer_is_counted():
@@ -136,8 +136,8 @@ def test_the_gates_cost_a_quarter_of_a_percent():
 @pytest.mark.parametrize("name", ("SEResNet20", "SEResNet33TS"))
 def test_the_package_file_is_what_measuring_gives(name):
     """All the others are compared where they are built anyway, in test_properties.py."""
-    line = catalogue.measure(get_model(name))
-    assert {field: line[field] for field in catalogue.FIELDS[1:]} == SIZES[name]
+    line = model_table.measure(get_model(name))
+    assert {field: line[field] for field in model_table.FIELDS[1:]} == SIZES[name]
 
 
 def test_networks_too_large_to_build_here_have_the_published_parameters():

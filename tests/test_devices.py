@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from tiny import SMALL, small
 
-from keras_se import augmentation as augment
-from keras_se import data
+from keras_se import augmentation, data
 from keras_se.distribution import devices
 from keras_se.evaluation.evaluate import outputs
 from keras_se.training.augmented_model import AugmentedModel
@@ -294,7 +293,7 @@ def test_a_batch_without_a_readable_picture_takes_those_that_come_next(pictures)
 def test_the_loss_is_that_of_the_pictures_that_can_be_read(pictures, kind, tiny_network):
     recipe = small(normalize="half")
     network = SMALL(weights=None, input_shape=(8, 8, 3), classes=7)
-    changes = augment.BatchAugmentation(recipe, 7)
+    changes = augmentation.BatchAugmentation(recipe, 7)
     model = AugmentedModel(network, changes, 7)
     model.compile(loss=keras.losses.CategoricalCrossentropy(), weighted_metrics=["accuracy"])
     batches = kind(

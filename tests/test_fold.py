@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import each
-from random_statistics import assert_same_outputs, images, outputs, randomised
+from random_statistics import assert_same_outputs, images, outputs, randomized
 from shallow import shallow
 
 from keras_se import SqueezeExcite, applications
@@ -67,7 +67,7 @@ def test_networks_of_the_zoo(name):
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     try:
-        model = randomised(row(weights=None, include_top=False, pooling="avg", input_shape=shape))
+        model = randomized(row(weights=None, include_top=False, pooling="avg", input_shape=shape))
         folded = fold(model)
         assert not blocks_of(folded)
         inputs = images(2, *shape).astype(dtype)
@@ -88,7 +88,7 @@ def of_one_block(convolution, **arguments):
     """A convolution and a block behind it."""
     inputs = keras.Input((8, 8, 6))
     x = convolution(inputs)
-    return randomised(keras.Model(inputs, SqueezeExcite(4, name="se", **arguments)(x)))
+    return randomized(keras.Model(inputs, SqueezeExcite(4, name="se", **arguments)(x)))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_maps_of_any_rank(rank):
     convolution = {3: keras.layers.Conv1D, 4: keras.layers.Conv2D, 5: keras.layers.Conv3D}[rank]
     inputs = keras.Input((*[5] * (rank - 2), 6))
     x = convolution(16, 1)(inputs)
-    model = randomised(keras.Model(inputs, SqueezeExcite(4, name="se")(x)))
+    model = randomized(keras.Model(inputs, SqueezeExcite(4, name="se")(x)))
     folded = fold(model)
     assert moved(folded, ["se"]) == ["se"]
     assert_same_outputs(model, folded, images(2, *[5] * (rank - 2), 6), rtol=2e-6)
@@ -144,14 +144,14 @@ def test_a_block_that_is_called_twice_stays():
     inputs = keras.Input((8, 8, 6))
     first = block(keras.layers.Conv2D(16, 1)(inputs))
     second = block(keras.layers.Conv2D(16, 1)(inputs))
-    model = randomised(keras.Model(inputs, keras.layers.Add()([first, second])))
+    model = randomized(keras.Model(inputs, keras.layers.Add()([first, second])))
     folded = fold(model)
     assert len(blocks_of(folded)) == 1
     assert_same_outputs(model, folded, images(2, 8, 8, 6))
 
 
 def test_a_folded_network_needs_only_keras(tmp_path):
-    model = randomised(applications.SEResNet20(weights=None, classes=10, input_shape=(16, 16, 3)))
+    model = randomized(applications.SEResNet20(weights=None, classes=10, input_shape=(16, 16, 3)))
     folded = fold(model)
     assert not [layer for layer in folded.layers if type(layer).__module__.startswith("keras_se")]
     folded.save(tmp_path / "folded.keras")
@@ -164,7 +164,7 @@ def test_a_network_of_keras_with_blocks():
     model = keras.applications.ResNet50(
         weights=None, include_top=False, pooling="avg", input_shape=(32, 32, 3)
     )
-    model = randomised(insert_se(randomised(model), verbose=False))
+    model = randomized(insert_se(randomized(model), verbose=False))
     folded = fold(model)
     assert len(moved(folded, [layer.name for layer in blocks_of(model)])) == 16
     assert_same_outputs(model, folded, images(2, 32, 32, 3), rtol=1e-5)
@@ -191,7 +191,7 @@ def test_what_is_not_functional_is_refused():
 @pytest.mark.filterwarnings("ignore:Layer:UserWarning")
 def test_a_folded_network_quantizes_and_reloads(tmp_path):
     """Keras's own 8-bit weights: the outputs move by a few steps of 8 bits, and reload exactly."""
-    model = randomised(applications.SEResNet20(weights=None, classes=10, input_shape=(16, 16, 3)))
+    model = randomized(applications.SEResNet20(weights=None, classes=10, input_shape=(16, 16, 3)))
     inputs = images(4, 16, 16, 3)
     (expected,) = outputs(fold(model), inputs)
     quantized = fold(model)

@@ -7,7 +7,7 @@ from random_statistics import (
     assert_same_outputs,
     every_layer,
     images,
-    randomised,
+    randomized,
 )
 
 from keras_se.applications import SEResNet20
@@ -31,7 +31,7 @@ def folding_subject():
     for i, (name, layer) in enumerate(makers.items()):
         norm = layers.BatchNormalization(scale=i % 2 == 0, center=i % 3 != 0, name=f"{name}_bn")
         x = layers.ReLU(name=f"{name}_relu")(norm(layer(x)))
-    return randomised(keras.Model(inputs, x))
+    return randomized(keras.Model(inputs, x))
 
 
 def test_batch_norms_fold_into_every_kind_of_layer():
@@ -61,7 +61,7 @@ def test_batch_norms_stay_where_folding_is_not_exact():
     tapped = layers.Conv2D(4, 1, name="tapped")(x)
     x = norm("of_tapped")(tapped)
     folds = norm("folds")(layers.Conv2D(4, 1, name="plain")(x))
-    model = randomised(keras.Model(inputs, [folds, tapped]))
+    model = randomized(keras.Model(inputs, [folds, tapped]))
     new = fold_batch_norm(model)
     stayed = {one.name for one in new.layers if isinstance(one, layers.BatchNormalization)}
     everything_ = {one.name for one in model.layers if isinstance(one, layers.BatchNormalization)}
@@ -70,7 +70,7 @@ def test_batch_norms_stay_where_folding_is_not_exact():
 
 
 def test_a_network_of_the_zoo_folds_whole():
-    model = randomised(SEResNet20(weights=None, input_shape=(16, 16, 3), classes=4))
+    model = randomized(SEResNet20(weights=None, input_shape=(16, 16, 3), classes=4))
     new = fold_batch_norm(model)
     assert not any(isinstance(one, layers.BatchNormalization) for one in new.layers)
     assert_same_outputs(model, new, images(2, 16, 16, 3), rtol=1e-5)

@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 from tiny import small
 
-from keras_se import augmentation as augment
-from keras_se import cli, data
+from keras_se import augmentation, cli, data
 from keras_se.distribution import devices
 from keras_se.preprocessing import Preprocessing
 from keras_se.training import loop, resolve, results
@@ -66,7 +65,7 @@ def seen(recipe):
     """The training images of an epoch as a network gets them, held-out ones, and their dataset."""
     run = resolve(recipe)
     batches, held_out = loop._batches(run, 0, devices.ProcessShard())
-    changes = augment.BatchAugmentation(recipe, 2, run.augmentations)
+    changes = augmentation.BatchAugmentation(recipe, 2, run.augmentations)
     images = []
     for x, labels in (batches[index] for index in range(len(batches))):
         batch, *_ = changes.augment(x["images"], labels, int(x["step"][0]))

@@ -12,7 +12,7 @@ from random_statistics import (
     assert_same_outputs,
     images,
     outputs,
-    randomised,
+    randomized,
     values,
 )
 from surgery_subjects import (
@@ -148,7 +148,7 @@ def test_networks_deeper_than_the_recursion_limit():
         for j in range(20):
             branch = layers.Identity(name=f"identity{i}_{j}")(branch)
         x = layers.Add(name=f"add{i}")([x, branch])
-    model = randomised(keras.Model(inputs, x))
+    model = randomized(keras.Model(inputs, x))
     assert len(model.layers) > sys.getrecursionlimit()
     new = rewrite(model, keep)
     given = (outputs(one, images(2, 2), exactly=True) for one in (model, new))

@@ -11,7 +11,7 @@ from random_statistics import (
     every_layer,
     images,
     outputs,
-    randomised,
+    randomized,
     values,
 )
 
@@ -60,7 +60,7 @@ def application(name):
     for layer in network.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0  # as stochastic depth it may leave a branch out for both images
-    return randomised(network)
+    return randomized(network)
 
 
 def hub_backbone():
@@ -78,7 +78,7 @@ def hub_backbone():
             image_shape=(32, 32, 3),
         )
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(network.output)
-    return randomised(keras.Model(network.input, pooled)), randomised(network)
+    return randomized(keras.Model(network.input, pooled)), randomized(network)
 
 
 def check_blocks(model, side, trained=True):

@@ -13,8 +13,7 @@ import pytest
 from tiny import SMALL
 
 import keras_se.applications
-from keras_se import augmentation as augment
-from keras_se import data
+from keras_se import augmentation, data
 from keras_se.export import read_metadata
 from keras_se.layers import SqueezeExcite
 from keras_se.recipes import DIGITS, from_json, override
@@ -74,7 +73,7 @@ def points(amount, *, seed=0, at=(8, 8)):
     images = np.zeros((400, 17, 17, 1), "float32")
     images[:, at[0], at[1]] = 1
     changed = keras.ops.convert_to_numpy(
-        augment.random_transform(map(augment.parse, amount), seed)(images, 0)
+        augmentation.random_transform(map(augmentation.parse, amount), seed)(images, 0)
     )[..., 0]
     mass = changed.sum(axis=(1, 2))
     assert mass.min() > 0.1
@@ -110,7 +109,7 @@ def test_augmentation_follows_its_seed():
     both = ("translate(0.2)", "zoom(0.2)")
     np.testing.assert_array_equal(points(both), points(both))
     assert np.abs(points(both) - points(both, seed=9)).max() > 1
-    assert augment.random_transform((), 0) is None
+    assert augmentation.random_transform((), 0) is None
 
 
 def rates(recipe, steps):

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from test_torch_file import Writer
 
 from keras_se import applications
-from keras_se.cli import model_table as catalogue
+from keras_se.cli import model_table
 from keras_se.weights import WEIGHTS, export_state_dict
 
 ROOT = Path(__file__).parent.parent
@@ -98,8 +98,8 @@ def test_networks_without_weights_name_a_way_that_works(network, words):
 
 
 def test_lists_are_complete():
-    assert len(catalogue.networks().splitlines()) == 1 + len(applications.list_models())
-    lines = catalogue.checkpoints().splitlines()
+    assert len(model_table.networks().splitlines()) == 1 + len(applications.list_models())
+    lines = model_table.checkpoints().splitlines()
     assert len(lines) == 1 + sum(map(len, WEIGHTS.values()))
     assert any(re.match(r"SEResNet50 +ra2_in1k +224 +1000 +80\.26 +95\.07 ", one) for one in lines)
 

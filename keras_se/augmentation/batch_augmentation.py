@@ -27,7 +27,7 @@ class BatchAugmentation:
         self._mixing = Mixing(recipe.mixup, recipe.cutmix, seed)
         self._normalize = recipe.preprocessing.standardize
         self._classes, self._threshold = classes, recipe.target_threshold
-        # Keras's own smoothing of a binary cross-entropy would be towards one half.
+        # Keras's own smoothing of a binary cross-entropy would be toward one half.
         self._smoothing = recipe.label_smoothing if recipe.loss == "bce" else 0.0
 
     def augment(self, images, labels, step) -> tuple:

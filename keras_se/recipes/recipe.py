@@ -179,7 +179,7 @@ class Recipe:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
-# Fields, what their values must fulfil, and that in words.
+# Fields, what their values must fulfill, and that in words.
 POSITIVE = ("size", "epochs", "batch_size", "gradient_accumulation_steps", "repeats")
 NOT_NEGATIVE = (
     "warmup_epochs",

@@ -174,7 +174,7 @@ def _optimizer(recipe, rates):
 def loss(recipe: Recipe) -> keras.losses.Loss:
     """Returns the loss of a recipe, of rows of probabilities.
 
-    The targets of a binary cross-entropy come smoothed: Keras would smooth them towards one half.
+    The targets of a binary cross-entropy come smoothed: Keras would smooth them toward one half.
     """
     if recipe.loss == "bce":
         return keras.losses.BinaryCrossentropy()

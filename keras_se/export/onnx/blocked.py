@@ -61,5 +61,5 @@ def summands(graph, node, tensors):
 
 
 def _is_gated(graph, tensor):
-    kinds = map(graph.kind, graph.givers[tensor].input) if graph.kind(tensor) == "Mul" else ()
+    kinds = map(graph.kind, graph.producers[tensor].input) if graph.kind(tensor) == "Mul" else ()
     return graph.blocked and "Resize" in kinds

@@ -18,14 +18,14 @@ class Graph:
         declared: List of `onnx.ValueInfoProto` of tensors inside.
         padded: Dictionary from maps with zeros around them to the map without and the numbers of
             zeros above, left, below and right.
-        givers: Dictionary from tensors to the `onnx.NodeProto` that give them.
+        producers: Dictionary from tensors to the `onnx.NodeProto` that give them.
         channels_last: Whether the Keras model has its channels last.
         blocked: As for `onnx_model`.
     """
 
     def __init__(self, blocked=False):
         self.nodes, self.constants, self.declared = [], [], []
-        self.givers, self.padded = {}, {}
+        self.producers, self.padded = {}, {}
         self.blocked = blocked
         self.channels_last = keras.config.image_data_format() == "channels_last"
         self._taken = set()
@@ -35,13 +35,13 @@ class Graph:
         from onnx import helper
 
         name = self._free(name or kind)
-        self.givers[name] = helper.make_node(kind, inputs, [name], name=name, **attributes)
-        self.nodes.append(self.givers[name])
+        self.producers[name] = helper.make_node(kind, inputs, [name], name=name, **attributes)
+        self.nodes.append(self.producers[name])
         return name
 
     def kind(self, tensor):
         """The operator that gives a tensor, or `None` for the images and constants."""
-        return self.givers[tensor].op_type if tensor in self.givers else None
+        return self.producers[tensor].op_type if tensor in self.producers else None
 
     def constant(self, value, name):
         """Adds an array, floats as float32; returns its name."""
