@@ -193,7 +193,9 @@ def test_fit_gets_the_batches_of_every_epoch_in_their_order(decoded, first):
     targets = np.float32(10 ** np.arange(0, 4, 0.1))
     images = np.zeros((len(targets), 2, 2, 3), "uint8")
     if decoded == "late":
-        images = data.LazyImages([lambda: Image.new("RGB", (2, 2))] * len(targets), 2)
+        images = data.LazyImages(
+            [lambda: Image.new("RGB", (2, 2))] * len(targets), Preprocessing(2)
+        )
     batches, order = (
         data.TrainBatches(images, targets, 2, initial_epoch=first, seed=7) for _ in range(2)
     )
@@ -238,8 +240,8 @@ def test_images_are_resized_as_a_preprocessing_says(tmp_path, interpolation, cro
         folder.mkdir(exist_ok=True)
         Image.fromarray(one).save(folder / f"{index}.png")
     arguments = {"crop": 0.8, "interpolation": interpolation, "crop_mode": crop_mode}
-    loaded = data.load(f"folder:{tmp_path}", size=12, **arguments)
     preprocessing = Preprocessing(size=12, **arguments)
+    loaded = data.load(f"folder:{tmp_path}", size=12, preprocessing=preprocessing)
     # The last of either class is held out.
     expected = [preprocessing.load_image(noise[index]) for index in (0, 2, 4, 6, 1, 3, 5, 7)]
     np.testing.assert_array_equal(loaded.train_images, expected)

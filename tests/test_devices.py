@@ -18,6 +18,7 @@ from tiny import SMALL, small
 from keras_se import augmentation, data
 from keras_se.distribution import devices
 from keras_se.evaluation.evaluate import outputs
+from keras_se.preprocessing import Preprocessing
 from keras_se.training.augmented_model import AugmentedModel
 
 pytest.importorskip("matplotlib")
@@ -258,7 +259,7 @@ def pictures(tmp_path):
         Image.new("RGB", (8, 8), (30 * index,) * 3).save(tmp_path / f"{index}.png")
     for index in BROKEN:
         (tmp_path / f"{index}.png").write_bytes(b"broken")
-    return data.LazyImages([tmp_path / f"{index}.png" for index in range(7)], 8)
+    return data.LazyImages([tmp_path / f"{index}.png" for index in range(7)], Preprocessing(8))
 
 
 @pytest.mark.parametrize("kind", [data.EvalBatches, data.PaddedEvalBatches])

@@ -76,6 +76,7 @@ def test_a_folder_is_loaded_as_a_network_wants_it(monkeypatch):
     fake = data.load("fake", size=8)
     monkeypatch.setattr(data, "load", lambda name, **options: seen.update(options) or fake)
     load_for("folder:x", Preprocessing(size=288, crop=0.95, interpolation="bilinear"), size=320)
-    assert (seen["size"], seen["crop"], seen["interpolation"]) == (320, 0.95, "bilinear")
+    looks = seen["preprocessing"]
+    assert (seen["size"], looks.crop, looks.interpolation) == (320, 0.95, "bilinear")
     with pytest.raises(ValueError, match="Class 0"):
         load_for("folder:x", Preprocessing(), tuple("abcdefghij"))

@@ -14,7 +14,9 @@ from PIL import Image
 from keras_se import cli, data
 from keras_se.augmentation.crop import random_box
 from keras_se.data import dataset, loading, sources
-from keras_se.preprocessing import open_image
+from keras_se.preprocessing import Preprocessing, open_image
+
+SQUARE = Preprocessing(16, crop=1.0, interpolation="bilinear")
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 
@@ -209,7 +211,7 @@ def test_a_random_crop_shows_its_box_whatever_the_decoder_does(tmp_path):
     path = tmp_path / "ramp.jpg"
     Image.fromarray(image).save(path, quality=98)
     box = random_box(np.random.default_rng(5), 256, 256, 0.5)
-    images, readable = data.LazyImages([path], 16).take([0], [np.random.default_rng(5)], 0.5)
+    images, readable = data.LazyImages([path], SQUARE).take([0], [np.random.default_rng(5)], 0.5)
     assert readable.all()
     left, top, right, bottom = box
     centres = (np.arange(16) + 0.5) / 16
@@ -222,7 +224,7 @@ def test_a_random_crop_of_16_bits_keeps_its_grey(tmp_path):
     path = tmp_path / "gray.png"
     Image.fromarray(np.full((40, 40), 100 * 256, "uint16")).save(path)
     random = np.random.default_rng(0)
-    (image,), _ = data.LazyImages([path], 16).take([0], [random], 0.5)
+    (image,), _ = data.LazyImages([path], SQUARE).take([0], [random], 0.5)
     assert set(np.unique(image)) == {100}
 
 
@@ -234,7 +236,9 @@ def test_a_decompression_bomb_is_a_broken_file(divided, monkeypatch, limit):
     bomb = picture(divided.parent / "bombs" / "a" / "bomb.png", RED, (30, 30))
     small = picture(divided.parent / "bombs" / "a" / "small.png", BLUE, (8, 8))
     pixels = io.BytesIO(bomb.read_bytes())
-    late = data.LazyImages([small, bomb, lambda: open_image(pixels, "bomb")], 8)
+    late = data.LazyImages(
+        [small, bomb, lambda: open_image(pixels, "bomb")], SQUARE.replace(size=8)
+    )
     for randoms in (None, [np.random.default_rng(0) for _ in range(3)]):
         images, readable = late.take([0, 1, 2], randoms, 0.5)
         assert readable.tolist() == [True, False, False]

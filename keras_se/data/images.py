@@ -20,10 +20,7 @@ class LazyImages:
     Args:
         sources: Paths of image files, or functions without arguments that return a
             `PIL.Image.Image`.
-        size: Side in pixels of the square that each image becomes.
-        crop: The central square, as a fraction of the resized short side.
-        interpolation: `"bilinear"`, `"bicubic"` or `"nearest"`.
-        crop_mode: `"center"`, or `"squash"` to resize both sides alike; see `Preprocessing`.
+        preprocessing: How each image becomes a square.
 
     Attributes:
         shape: `(image, size, size, 3)`, or `(image, 3, size, size)` channels first.
@@ -33,26 +30,16 @@ class LazyImages:
 
     dtype = np.dtype("uint8")
 
-    def __init__(
-        self,
-        sources: Sequence,
-        size: int,
-        crop: float = 1.0,
-        interpolation: str = "bilinear",
-        crop_mode: str = "center",
-    ):
+    def __init__(self, sources: Sequence, preprocessing: Preprocessing):
         self.sources = list(sources)
-        self.size = size
-        self._preprocessing = Preprocessing(
-            size=size, crop=crop, crop_mode=crop_mode, interpolation=interpolation
-        )
+        self.preprocessing = preprocessing
         self.skipped, self.broken = set(), set()
         self._lock = threading.Lock()
 
     @property
     def shape(self) -> tuple:
         """Shape of the array of all images, sides in pixels."""
-        return (len(self.sources), *image_shape(self.size, self.size))
+        return (len(self.sources), *image_shape(self.preprocessing.size, self.preprocessing.size))
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -95,7 +82,7 @@ class LazyImages:
         readable = np.array([image is not None for image in decoded], bool)
         if len(self.broken) == len(self):
             raise ValueError(f"None of {len(self)} images can be read: {min(self.skipped)}")
-        black = np.zeros((self.size, self.size, 3), "uint8")
+        black = np.zeros((self.preprocessing.size, self.preprocessing.size, 3), "uint8")
         images = np.stack([black if image is None else image for image in decoded])
         return np.ascontiguousarray(np.moveaxis(images, -1, channel_axis())), readable
 
@@ -105,8 +92,8 @@ class LazyImages:
         try:
             image = source() if callable(source) else source
             if random is None:
-                return self._preprocessing.load_image(image)
-            return _random_crop(image, self._preprocessing, random, min_area)
+                return self.preprocessing.load_image(image)
+            return _random_crop(image, self.preprocessing, random, min_area)
         except Exception as error:  # Pillow's decoders raise almost anything on damaged files.
             with self._lock:
                 self.broken.add(int(index))

@@ -10,6 +10,7 @@ import numpy as np
 from keras_se.data.dataset import HELD_OUT_EVERY, Dataset, check_none_empty, every_of_each_class
 from keras_se.data.images import LazyImages
 from keras_se.data_format import channel_axis
+from keras_se.preprocessing import Preprocessing
 
 PARTS = ("train", "test")
 
@@ -20,23 +21,15 @@ class LoadOptions:
 
     Attributes:
         size: Side of the images in pixels, or `None` for that of the data.
-        crop: The central square of files, as a fraction of the resized short side.
-        interpolation: `"bilinear"`, `"bicubic"` or `"nearest"`.
-        crop_mode: `"center"` or `"squash"`.
+        preprocessing: How files are resized and cropped.
         memory: Bytes that decoded images may need.
         decode_train: Whether the training images may be decoded at once.
     """
 
     size: int | None
-    crop: float
-    interpolation: str
-    crop_mode: str
+    preprocessing: Preprocessing
     memory: int
     decode_train: bool
-
-    def __post_init__(self):
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"`size` must be at least 1 pixel. Received: size={self.size}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,11 +111,10 @@ def open_images(
         train, test = train.split()
         held_out = f"{name}, every {HELD_OUT_EVERY}th image of a class"
         check_none_empty(test.labels, class_names, held_out)
-    how = (options.size, options.crop, options.interpolation, options.crop_mode)
     dataset = Dataset(
-        train_images=LazyImages(train.sources, *how),
+        train_images=LazyImages(train.sources, options.preprocessing),
         train_labels=train.labels,
-        test_images=LazyImages(test.sources, *how),
+        test_images=LazyImages(test.sources, options.preprocessing),
         test_labels=test.labels,
         class_names=class_names,
     )

@@ -157,9 +157,7 @@ def load_for(
     dataset = data.load(
         name,
         size=preprocessing.size if size is None else size,
-        crop=preprocessing.crop,
-        crop_mode=preprocessing.crop_mode,
-        interpolation=preprocessing.interpolation,
+        preprocessing=preprocessing,
         decode_train=False,
     )
     if class_names is not None:

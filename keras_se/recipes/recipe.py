@@ -60,6 +60,8 @@ class Recipe:
         normalize: `"none"` for pixels from 0 to 1, or whose mean and standard deviation they are
             normalized with: `"imagenet"`, `"half"` (0.5 and 0.5), `"cifar10"` or `"cifar100"`.
         crop: The square cut from the center of a file's picture, as a fraction of the short side.
+        crop_mode: `"center"` keeps the proportions of files' pictures; `"squash"` resizes both
+            sides alike before the square is cut.
         interpolation: How files' pictures are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
         steps_per_epoch: Most steps of an epoch, zero for no limit.
         weights: What training starts from, as the network's `weights`; empty for random ones.
@@ -110,6 +112,7 @@ class Recipe:
     frozen_norm_epochs: int = 0
     normalize: str = "none"
     crop: float = 1.0
+    crop_mode: str = "center"
     interpolation: str = "bilinear"
     steps_per_epoch: int = 0
     weights: str = ""
@@ -165,7 +168,7 @@ class Recipe:
         if self.normalize not in NORMALIZATIONS:
             raise illegal("normalize", self.normalize, f"one of {', '.join(NORMALIZATIONS)}")
         mean, std = NORMALIZATIONS[self.normalize]
-        return Preprocessing(self.size, self.crop, "center", self.interpolation, mean, std)
+        return Preprocessing(self.size, self.crop, self.crop_mode, self.interpolation, mean, std)
 
     @property
     def augmentations(self) -> tuple:
@@ -196,6 +199,7 @@ CHOICES = {
     "loss": LOSSES,
     "batch_norm": BATCH_NORMS,
     "xla": XLA,
+    "crop_mode": ("center", "squash"),
     "interpolation": INTERPOLATIONS,
 }
 RULES = (

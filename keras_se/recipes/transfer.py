@@ -5,6 +5,9 @@ from pathlib import Path
 
 from keras_se.recipes.recipe import Recipe, override, recipe_beside
 
+# Fields of a recipe that a `Preprocessing` has too.
+RESIZING = ("size", "crop", "crop_mode", "interpolation")
+
 TRANSFER = Recipe(
     about="""SE-ResNet-50 from ImageNet weights to your own classes, first its classifier, then all.
 
@@ -101,7 +104,8 @@ def transfer(network: str, weights: str, assignments: Iterable[str] = ()) -> Rec
         network: The network's name.
         weights: What to start from: a tag, `hf://owner/repo` or a file.
         assignments: What else to change, as `override` takes it. Without assignments to
-            `normalize`, `size`, `crop` and `interpolation` these are as the weights want them.
+            `normalize`, `size`, `crop`, `crop_mode` and `interpolation` these are as the weights
+            want them.
 
     Returns:
         The `Recipe`.
@@ -121,7 +125,7 @@ def transfer(network: str, weights: str, assignments: Iterable[str] = ()) -> Rec
     known = _weights_preprocessing(recipe)
     if known:
         start.append(f"normalize={normalization_name(known.mean, known.std)}")
-        start += [f"{name}={getattr(known, name)}" for name in ("size", "crop", "interpolation")]
+        start += [f"{name}={getattr(known, name)}" for name in RESIZING]
     elif recipe.weights and not any(text.startswith("normalize=") for text in assignments):
         raise ValueError(
             "`normalize` must be set: it is not known how the images were prepared that "

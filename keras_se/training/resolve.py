@@ -78,8 +78,12 @@ def resolve(recipe: Recipe, dataset: Dataset | None = None) -> Run:
         applications[application.twin.name] = application.twin
     require_normalization(recipe)
     if dataset is None:
-        resized = {"crop": recipe.crop, "interpolation": recipe.interpolation}
-        dataset = data.load(recipe.data, size=recipe.size, decode_train=area is None, **resized)
+        dataset = data.load(
+            recipe.data,
+            size=recipe.size,
+            preprocessing=preprocessing,
+            decode_train=area is None,
+        )
     # Files are cut before they are made smaller, arrays within the step.
     from_files = isinstance(dataset.train_images, data.LazyImages)
     return Run(

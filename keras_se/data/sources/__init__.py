@@ -12,20 +12,20 @@ from keras_se.data.sources.digits import Digits
 from keras_se.data.sources.fake import Fake
 from keras_se.data.sources.folder import Folder
 from keras_se.data.sources.tfds import TensorFlowDataset
+from keras_se.preprocessing import Preprocessing
 
 SOURCES = (Digits, Fake, Folder, ArrayFile, TensorFlowDataset)
 KINDS = tuple(source.usage for source in SOURCES)
 # Images that need more than this when decoded are decoded batch by batch.
 MEMORY = 2 * 2**30
+WHOLE_IMAGE = Preprocessing(crop=1.0, interpolation="bilinear")
 
 
 def load(
     name: str,
     *,
     size: int | None = None,
-    crop: float = 1.0,
-    interpolation: str = "bilinear",
-    crop_mode: str = "center",
+    preprocessing: Preprocessing = WHOLE_IMAGE,
     memory: int = MEMORY,
     decode_train: bool = True,
 ) -> Dataset:
@@ -46,11 +46,8 @@ def load(
         name: The name of the data.
         size: Side of the images in pixels; `None` leaves digits, fakes and arrays as they are, and
             is not legal for the others.
-        crop: For folders and TFDS, the central square as a fraction of the resized short side, such
-            as 0.875.
-        interpolation: How images are resized: `"bilinear"`, `"bicubic"` or `"nearest"`.
-        crop_mode: `"center"` keeps the proportions of files and crops the center; `"squash"`
-            resizes both sides alike, which the weights of some networks want.
+        preprocessing: How the images of folders and TFDS are resized and cropped to `size`; by
+            default to the largest square in their center, by bilinear interpolation.
         memory: Bytes; images that would need more when decoded are decoded batch by batch.
         decode_train: Whether training images of files may be decoded at once. Batches that crop
             them at random need them as `LazyImages`, whatever the memory: a decoded image has lost
@@ -68,13 +65,10 @@ def load(
     >>> load("fake", size=8).image_shape
     (8, 8, 3)
     """
+    if size is not None:
+        preprocessing = preprocessing.replace(size=size)
     options = LoadOptions(
-        size=size,
-        crop=crop,
-        interpolation=interpolation,
-        crop_mode=crop_mode,
-        memory=memory,
-        decode_train=decode_train,
+        size=size, preprocessing=preprocessing, memory=memory, decode_train=decode_train
     )
     return _source(name).load(options)
 
