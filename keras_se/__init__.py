@@ -52,6 +52,9 @@ _LAZY = (
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in applications.list_models():
+        # An AttributeError would be replaced by Python's own message of imports.
+        raise ImportError(f"Networks are in keras_se.applications: import {name} from there.")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -157,6 +157,8 @@ def test_pictures_that_are_elsewhere_or_of_fractions_get_a_hint():
         ("from keras_se.applications.resnet import preprocess_input", "SEResNet50.preprocess"),
         ("from keras_se.applications.cifar import decode_predictions", "SEResNet50.decode"),
         ("from keras_se.applications import ResNet18", "SEResNet18(se=False)"),
+        ("from keras_se.applications import preprocess_input", "SEResNet50.preprocess"),
+        ("from keras_se import SEResNet50", "keras_se.applications"),
         ("keras_se.applications.get_model('efficientnet_b0')", "keras.applications"),
         ("keras_se.applications.get_model('seresnet51')", "SEResNet50"),
     ),

@@ -14,7 +14,7 @@ from keras_se.applications import cifar
 from keras_se.applications import legacy_senet as legacy
 from keras_se.applications.application import Application
 from keras_se.applications.densenet import densenet
-from keras_se.applications.hints import explain_missing_in, explain_name
+from keras_se.applications.hints import OF_BUILDERS, explain_missing_in, explain_name
 from keras_se.applications.inception import bn_inception, inception_resnet_v2, inception_v3
 from keras_se.applications.legacy_senet import legacy_senet
 from keras_se.applications.mobilenet import (
@@ -231,6 +231,11 @@ def __getattr__(name: str) -> NoReturn:
         raise ImportError(
             f"keras_se.applications has no {name}: it is {twins[name]}(se=False), or "
             f"get_model({name.lower()!r})"
+        )
+    if name in OF_BUILDERS:
+        raise ImportError(
+            f"keras_se.applications has no {name}: it depends on the weights, so every network has "
+            f"its own, such as SEResNet50.{name}"
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

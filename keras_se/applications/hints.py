@@ -47,8 +47,9 @@ def explain_name(name: str, networks: Iterable[str]) -> str:
     """Returns what to say of a network that does not exist, the nearest names first."""
     lower = {network.lower(): network for network in networks}
     family = next((text for key, text in ELSEWHERE.items() if key in str(name).lower()), None)
-    near = difflib.get_close_matches(str(name).lower(), lower, 3, 0.5) or sorted(lower)
-    text = f"There is no network {name!r}. The nearest are: {', '.join(near)}"
+    near = difflib.get_close_matches(str(name).lower(), lower, 3, 0.5)
+    nearest = f"The nearest are: {', '.join(near)}" if near else "keras-se list has all of them"
+    text = f"There is no network {name!r}. {nearest}"
     return f"{text}. {family}" if family else text
 
 

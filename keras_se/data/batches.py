@@ -67,7 +67,7 @@ class TrainBatches(PrefetchingDataset):
         if batch_size > len(images):
             raise ValueError(
                 f"`batch_size` must be at most the number of training images, {len(images)}. "
-                f"Received: batch_size={batch_size}"
+                f"Received: batch_size={batch_size}. In a recipe: --set batch_size={len(images)}"
             )
         self.images, self.targets = images, targets
         self.batch_size = batch_size

@@ -14,7 +14,7 @@ STAGE = re.compile(r"(?:layer|stages_|blocks_)(\d+)_")
 
 
 def unfreeze(
-    model: keras.Model, stages: Iterable[int] | None = (3, 4), batch_norm: str = "inference"
+    model: keras.Model, stages: Iterable[int] | int | None = (3, 4), batch_norm: str = "inference"
 ) -> keras.Model:
     """Chooses which layers of a pretrained network are trained next.
 
@@ -24,7 +24,7 @@ def unfreeze(
 
     Args:
         model: A network of the zoo, or a model that has one inside; changed in place.
-        stages: Numbers of the stages to train, as in the names of their layers, such as
+        stages: Number or numbers of the stages to train, as in the names of their layers, such as
             `layer3_0_conv1`; `None` for the whole network.
         batch_norm: What the batch norms of these stages do: `"inference"` keeps their statistics
             and parameters, `"train"` changes both, `"reestimate"` only the statistics. Others
@@ -48,9 +48,11 @@ def unfreeze(
     numbers = [int(match[1]) if (match := STAGE.match(x.name)) else None for x in layers]
     last = max((i for i, number in enumerate(numbers) if number is not None), default=-1)
     everything = stages is None
-    stages = set() if everything else set(stages)
+    stages = {stages} if isinstance(stages, int) else set(stages or ())
     if missing := stages - set(numbers):
         legal = sorted(set(numbers) - {None})
+        if not legal:
+            raise ValueError(f"`model` ({model.name!r}) has no network of keras_se inside.")
         raise ValueError(f"`stages` must be among {legal}. Received: {sorted(missing)}")
     for index, (layer, number) in enumerate(zip(layers, numbers, strict=True)):
         layer.trainable = everything or index > last or number in stages

@@ -1,6 +1,8 @@
 """What a run shows at its end: measurements, their table, and what to do next."""
 
 import os
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,6 +176,8 @@ def next_steps(folder: str | os.PathLike, results: dict) -> str:
     """
     row = next(iter(results["networks"].values()))
     folder = Path(folder)
+    # In an environment that is not activated the command is not on the path.
+    command = "keras-se" if shutil.which("keras-se") else f"{sys.executable} -m keras_se"
     best = f"epoch {row['best_epoch']}, {row['best_accuracy']:.2f} %"
     return "\n".join(
         [
@@ -181,8 +185,8 @@ def next_steps(folder: str | os.PathLike, results: dict) -> str:
             f"Best model:  {folder / 'best.keras'} ({best})",
             f"Last epoch:  {folder / 'model.keras'} ({row['test_accuracy']:.2f} %)",
             "Next:",
-            f"  keras-se predict {folder} IMAGE",
-            f"  keras-se export {folder} {folder / 'model.onnx'} --preprocessing",
+            f"  {command} predict {folder} IMAGE",
+            f"  {command} export {folder} {folder / 'model.onnx'} --preprocessing",
             f"  python applications/serve.py {folder / 'model.onnx'}",
         ]
     )
