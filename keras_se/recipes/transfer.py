@@ -1,5 +1,6 @@
 """Training on other classes from weights, with images prepared as the weights want them."""
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -133,4 +134,7 @@ def transfer(network: str, weights: str, assignments: Iterable[str] = ()) -> Rec
         )
     recipe = override(TRANSFER, [*start, *assignments])
     require_normalization(recipe)
-    return recipe
+    described = TRANSFER.about.replace(
+        "SE-ResNet-50 from ImageNet weights", f"{network} from {weights}"
+    )
+    return dataclasses.replace(recipe, about=described)
