@@ -129,7 +129,7 @@ def test_what_is_left_out_changes_nothing_at_inference(layer):
 
 
 def test_what_is_left_out_is_logged(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, "keras_se"):
+    with caplog.at_level(logging.WARNING, "keras_se"):
         export_model(sequential(build("cifar", 16), *augmentation()), tmp_path / "m.keras", "keras")
     (text,) = [one.getMessage() for one in caplog.records if "training" in one.getMessage()]
     assert all(kind in text for kind in ("RandomFlip", "RandomRotation", "GaussianNoise"))

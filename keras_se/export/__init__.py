@@ -15,7 +15,8 @@
 and LiteRT are written by TensorFlow and so need its backend; the others work on every backend.
 
 Layers for training only, such as augmentation in front of the network, noise and dropout, are left
-out and logged. Keras's own `model.export` writes them, and the file then changes images at random.
+out, and a warning names them. Keras's own `model.export` writes them, and the file then changes
+images at random.
 """
 
 import os

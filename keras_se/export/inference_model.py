@@ -87,6 +87,7 @@ def make_inference_model(
     if any(layer.compute_dtype in SHORT for layer in layers_within(model)):
         model = _in_float32(model)
     any_size = _of_own_size(model) if fixed_size else _of_any_size(model)
+    _warn_of_left_out(model)
     network = folded(any_size) if fold else any_size
     if calibration is not None:
         from keras_se.export.quantization import for_integers
@@ -117,26 +118,31 @@ def _of_own_size(model):
 
 def _behind(model, shape):
     """`model` behind an input `images`, without what is for training only."""
-    left_out = {}
 
     def rule(node, copy):
         layer = node.operation
         # Even if it is called with training=True, which is the default of Keras's random layers.
         if type(layer) not in TRAINING_ONLY:
             return None
-        left_out[layer.name] = f"{layer.name} ({type(layer).__name__})"
         if node.input_tensors[0].dtype == node.outputs[0].dtype:
             return lambda x, **_: x
         # Integers become floats, as in the layer.
         return keras.layers.Rescaling(1.0, dtype=layer.dtype_policy, name=copy.name)
 
     images = keras.Input(shape, dtype=model.inputs[0].dtype, name=INPUT)
-    network = inline(model, images, images, rule)
-    if left_out:
-        LOG.info(
-            "Left out of the export, being for training only: %s", ", ".join(left_out.values())
-        )
-    return network
+    return inline(model, images, images, rule)
+
+
+def _warn_of_left_out(model):
+    """Names the layers that are left out, but those that change nothing in training either."""
+    layers = [layer for layer in layers_within(model) if type(layer) in TRAINING_ONLY]
+    names = [
+        f"{layer.name} ({type(layer).__name__})"
+        for layer in layers
+        if type(layer) is not keras.layers.Identity
+    ]
+    if names:
+        LOG.warning("Left out of the export, being for training only: %s", ", ".join(names))
 
 
 def _in_float32(model):
