@@ -336,6 +336,19 @@ def test_weights_alone_are_no_exported_model(small, tmp_path):
         load_exported(path)
 
 
+def test_weights_alone_of_a_nested_network_are_refused(tmp_path):
+    nested = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            SEResNet18(weights=None, include_top=False, pooling="avg"),
+            keras.layers.Dense(3),
+        ]
+    )
+    with pytest.raises(ValueError, match="nested"):
+        export_model(nested, tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 def test_folded_files_of_keras_need_no_keras_se(small, tmp_path):
     images = np.concatenate([image(24, 20, seed=seed) for seed in range(2)])
     np.save(tmp_path / "images.npy", images)

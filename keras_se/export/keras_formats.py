@@ -31,8 +31,16 @@ class StateDict(Format):
     def write(self, inference_model, path, metadata, calibration=None):
         """Writes the weights of the network as it was trained."""
         from keras_se.weights import export_state_dict
+        from keras_se.weights.convert import keras_variables
 
-        export_state_dict(inference_model.model, path, metadata={KEY: dump(metadata)})
+        model, flat = inference_model.model, inference_model.any_size
+        # Behind the name of the model that it is in, no program would look for a layer.
+        if keras_variables(model).keys() != keras_variables(flat).keys():
+            raise ValueError(
+                "format='state_dict' needs a network of keras_se itself, not one nested in another "
+                f"model: name another format. Received: {model.name!r}"
+            )
+        export_state_dict(model, path, metadata={KEY: dump(metadata)})
 
     def load(self, path, inference_model=None):
         """Loads the weights into a copy of the network."""
