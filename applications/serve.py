@@ -1,4 +1,4 @@
-"""Says over HTTP what is in pictures, with a network exported with its preprocessing.
+"""Says over HTTP what is in pictures, with an exported network.
 
     python applications/serve.py runs/model.onnx [--port 8000] [--batch 8] [--wait 3] [--queue 64]
     curl --data-binary @cat.jpg "http://127.0.0.1:8000/predict?top=3"
@@ -153,7 +153,21 @@ def parse(arguments):
         parser.error(error)
     if metadata["preprocessing"] is None:
         parser.error(f"{options.model} was exported without preprocessing")
+    if metadata["input_shape"][-1] != 3:
+        parser.error(f"{options.model} does not take color images with the channels last")
     return options, metadata
+
+
+def load(path, metadata):
+    """Gives a callable of uint8 images, which it normalizes if the network does not."""
+    exported, preprocessing = load_exported(path), Preprocessing(**metadata["preprocessing"])
+
+    def run(images):
+        if not metadata["preprocessing_included"]:
+            images = preprocessing.normalize(images, "channels_last")
+        return exported(images.astype(metadata["input_dtype"]))
+
+    return run
 
 
 def main(arguments=None):
@@ -161,7 +175,7 @@ def main(arguments=None):
     options, metadata = parse(arguments)
     Image.MAX_IMAGE_PIXELS = int(options.megapixels * 1e6)
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    service = Service(load_exported(options.model), metadata, options)
+    service = Service(load(options.model, metadata), metadata, options)
     routes = [
         Route("/predict", service.predict, methods=["POST"]),
         Route("/metadata", lambda _: JSONResponse(metadata)),

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib.util
 import json
 import os
 import shutil
@@ -199,6 +200,24 @@ def test_predict_with_a_run_folder_and_what_is_exported_from_it(
         assert predicted(capsys, path, *images) == [
             (name, pytest.approx(score.expected, abs=1e-4)) for name, score in expected
         ]
+
+
+ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
+
+
+@pytest.mark.skipif(not ONNX, reason="needs onnx and onnxruntime")
+@pytest.mark.parametrize("source", ("run", "seresnet20"))
+def test_an_export_without_the_normalization_is_predicted_alike(
+    capsys, run_folder, images, tmp_path, source
+):
+    model, written = run_folder if source == "run" else source, tmp_path / "mine.onnx"
+    expected = predicted(capsys, model, *images)
+    assert run("export", model, written) == 0
+    capsys.readouterr()
+    assert not read_metadata(written)["preprocessing_included"]
+    assert predicted(capsys, written, *images) == [
+        (name, pytest.approx(score, abs=1e-4)) for name, score in expected
+    ]
 
 
 def test_a_run_of_gray_images_is_exported_for_the_colors_of_files(capsys, images, tmp_path):

@@ -94,6 +94,7 @@ def test_preprocessing_is_baked_in(small, tmp_path, name):
     metadata = read_metadata(path)
     assert metadata["input_dtype"] == "uint8"
     assert metadata["preprocessing"]["std"] == [0.5, 0.5, 0.5]
+    assert metadata["preprocessing_included"]
     expected = run(small, ((pixels / 255 - 0.5) / 0.5).astype("float32"))
     found = load_exported(path)(pixels)
     # Of 8-bit integers, a few steps of the output's range.
@@ -133,6 +134,7 @@ def test_metadata(small, tmp_path, name):
         "data_format": "channels_last",
         "folded": name != "state_dict",
         "preprocessing": None,
+        "preprocessing_included": False,
         "class_names": LABELS,
     }
 
@@ -320,6 +322,19 @@ def test_an_ending_of_another_format_is_refused(small, tmp_path, file, name):
 @needs_tensorflow
 def test_a_folder_with_a_version_in_its_name_is_a_saved_model_if_asked(small, tmp_path):
     assert export_model(small, tmp_path / "v1.2", "saved_model").format == "saved_model"
+
+
+@pytest.mark.parametrize("included", (False, True))
+def test_the_metadata_says_how_images_are_prepared_outside(tmp_path, included):
+    model = SEResNet20(weights="cifar10", include_preprocessing=included)
+    metadata = read_metadata(export_model(model, tmp_path / "m.keras").path)
+    assert metadata["preprocessing_included"] == included
+    assert metadata["input_dtype"] == "float32"
+    assert metadata["preprocessing"]["size"] == 32
+    assert (metadata["preprocessing"]["mean"] is None) == included
+    weights = read_metadata(export_model(model, tmp_path / "m.safetensors").path)
+    assert not weights["preprocessing_included"]
+    assert (weights["preprocessing"] is None) == included
 
 
 def test_exports_refuse_images_of_another_kind(small, tmp_path):

@@ -98,6 +98,8 @@ def run(options: argparse.Namespace) -> int:
     network = model.network
     if included and model.channels == 1:
         network = _for_colors(network)
+    # Loaded from a file it does not know; the metadata says it even if it is not included.
+    network.preprocessing = model.preprocessing
     names = model.class_names
     if options.labels is not None:
         names = options.labels.read_text(encoding="utf-8").splitlines()

@@ -59,7 +59,8 @@ class ResolvedModel:
         if self.preprocessing is None:
             raise ValueError(
                 f"How images become the input of {self.name} is not known: name weights that want "
-                "the same by --preprocessing NETWORK.TAG, such as seresnet50.a1_in1k"
+                "the same by --preprocessing NETWORK.TAG, such as seresnet50.a1_in1k, or give the "
+                "run's folder"
             )
         return self.preprocessing
 
@@ -259,15 +260,16 @@ def _resolve_export(path, preprocessing):
         return exported((np.rint(inputs) if dtype == "uint8" else inputs).astype(dtype))
 
     names = metadata["class_names"]
+    channels = shape[channel_axis(metadata["data_format"])]
+    wanted = _exported_preprocessing(metadata, preprocessing) or preprocessing_beside(path)
     return ResolvedModel(
         name=str(path),
         network=None,
         run=run,
-        preprocessing=_exported_preprocessing(metadata, preprocessing)
-        or preprocessing_beside(path),
+        preprocessing=_for_channels(wanted, channels),
         class_names=tuple(names) if names else None,
         data_format=metadata["data_format"],
-        channels=shape[channel_axis(metadata["data_format"])],
+        channels=channels,
     )
 
 
@@ -275,10 +277,19 @@ def _exported_preprocessing(metadata, override):
     """The preprocessing of an export; one that normalizes its images itself takes pixels."""
     from keras_se.preprocessing import Preprocessing
 
-    included = metadata.get("preprocessing")
-    if not included:
-        return override
-    return (override or Preprocessing(**included)).replace(mean=None, std=None)
+    fields = metadata.get("preprocessing")
+    wanted = override or (Preprocessing(**fields) if fields else None)
+    if metadata.get("preprocessing_included"):
+        return wanted.replace(mean=None, std=None)
+    return wanted
+
+
+def _for_channels(preprocessing, channels):
+    """Gray images have one mean and standard deviation, those of the three colors on average."""
+    if channels != 1 or preprocessing is None or preprocessing.mean is None:
+        return preprocessing
+    mean, std = (sum(values) / 3 for values in (preprocessing.mean, preprocessing.std))
+    return preprocessing.replace(mean=(mean,) * 3, std=(std,) * 3)
 
 
 def _of_keras(name, network, preprocessing, class_names):
@@ -287,15 +298,11 @@ def _of_keras(name, network, preprocessing, class_names):
     from keras_se.data_format import channel_axis
 
     channels = network.inputs[0].shape[channel_axis()]
-    if channels == 1 and preprocessing and preprocessing.mean:
-        # Gray images have one mean and standard deviation, those of the three colors on average.
-        mean, std = (sum(values) / 3 for values in (preprocessing.mean, preprocessing.std))
-        preprocessing = preprocessing.replace(mean=(mean,) * 3, std=(std,) * 3)
     return ResolvedModel(
         name=name,
         network=network,
         run=lambda inputs: network.predict(inputs, verbose=0),
-        preprocessing=preprocessing,
+        preprocessing=_for_channels(preprocessing, channels),
         class_names=tuple(class_names) if class_names else None,
         data_format=keras.config.image_data_format(),
         channels=channels,

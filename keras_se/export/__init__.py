@@ -95,7 +95,8 @@ def export_model(
             are, since they hold a batch norm as a part of its convolution only.
         preprocessing: A `Preprocessing` whose normalization becomes a part of the written network,
             or `True` for that of the model's weights, `model.preprocessing`: the input is then
-            `uint8`, values 0 to 255, resized by the caller. `None` for none.
+            `uint8`, values 0 to 255, resized by the caller. `None` for none; the metadata says
+            all the same what `model.preprocessing` is.
         class_names: Names of the classes in the order of the output, for the metadata; by default
             those of the model's weights, `model.class_names`, if it has them.
         calibration: For `"litert_int8"`, images as the written network takes them, which fix the
@@ -122,8 +123,12 @@ def export_model(
     """
     path = Path(path).resolve()
     format = find_format(format, path)
+    own = _own_preprocessing(model)
     if isinstance(preprocessing, bool):
-        preprocessing = _own_preprocessing(model) if preprocessing else None
+        preprocessing = _required(own, model) if preprocessing else None
+    known = preprocessing or own
+    if known is not None and known.mean is None and not format.graph:
+        known = None  # the layer that normalizes is not among the weights
     if class_names is None:
         class_names = getattr(model, "class_names", None)
     format.require_arguments(fold, preprocessing, calibration)
@@ -138,7 +143,7 @@ def export_model(
         calibration=calibration,
         fixed_size=format.fixed_size,
     )
-    metadata = describe(inference_model, format.name, class_names)
+    metadata = describe(inference_model, format.name, class_names, known)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, format.beside) as written:
         format.write(inference_model, written, metadata, calibration)
@@ -149,8 +154,12 @@ def export_model(
 
 
 def _own_preprocessing(model):
-    """What the weights of the model were trained on."""
-    preprocessing = getattr(model, "preprocessing", None)
+    """What the weights of the model were trained on, or `None` if it does not say."""
+    own = getattr(model, "preprocessing", None)
+    return own if isinstance(own, Preprocessing) else None
+
+
+def _required(preprocessing, model):
     if preprocessing is None:
         raise ValueError(
             f"`preprocessing` must be a Preprocessing: {model.name} does not say what its weights "

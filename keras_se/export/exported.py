@@ -93,8 +93,9 @@ def read_metadata(path: str | os.PathLike) -> dict:
         A dictionary: `keras_se`, the version that wrote it; `format`; `network`, its name;
         `input_size`, height and width in pixels that the Keras model took, `None` for any;
         `input_shape`, `input_dtype` and `data_format` of what the export takes; `folded`;
-        `preprocessing`, what is part of it, the fields of a `Preprocessing`, or `None`; and
-        `class_names`, a list or `None`.
+        `preprocessing`, how its images are prepared, the fields of a `Preprocessing`, or `None` if
+        that is not known; `preprocessing_included`, whether it normalizes them itself, so that
+        pixels from 0 to 255 go in; and `class_names`, a list or `None`.
 
     Raises:
         ValueError: If there is no such metadata in it.
@@ -104,7 +105,10 @@ def read_metadata(path: str | os.PathLike) -> dict:
     if not path.exists():
         raise FileNotFoundError(f"There is no export {str(path)!r}.")
     try:
-        return json.loads(_format_at(path).read(path))
+        metadata = json.loads(_format_at(path).read(path))
+        # Earlier exports named their preprocessing only if it was included.
+        metadata.setdefault("preprocessing_included", metadata["preprocessing"] is not None)
+        return metadata
     except ImportError:
         raise
     except Exception as error:  # whatever the parsers of these formats raise

@@ -13,13 +13,15 @@ KEY = "keras_se"
 FILE = "keras_se.json"
 
 
-def describe(inference_model, format: str, class_names) -> dict:
+def describe(inference_model, format: str, class_names, preprocessing=None) -> dict:
     """Describes an export.
 
     Args:
         inference_model: The `InferenceModel` that is written.
         format: Name of the format.
         class_names: Names of the classes in the order of the output, or `None`.
+        preprocessing: The `Preprocessing` of the images, whether or not it is a part of what is
+            written, or `None` if it is not known.
 
     Returns:
         The dictionary that `read_metadata` gives back.
@@ -29,7 +31,9 @@ def describe(inference_model, format: str, class_names) -> dict:
     """
     import keras_se
 
-    preprocessing = inference_model.preprocessing
+    included = inference_model.preprocessing is not None
+    # A model that normalizes its images itself says so by having no mean.
+    included = included or (preprocessing is not None and preprocessing.mean is None)
     return {
         "keras_se": keras_se.__version__,
         "format": format,
@@ -40,6 +44,7 @@ def describe(inference_model, format: str, class_names) -> dict:
         "data_format": keras.config.image_data_format(),
         "folded": inference_model.folded,
         "preprocessing": preprocessing and preprocessing.to_dict(),
+        "preprocessing_included": included,
         "class_names": _checked(class_names, inference_model.model),
     }
 
