@@ -139,7 +139,8 @@ def _warn_of_left_out(model):
     names = [
         f"{layer.name} ({type(layer).__name__})"
         for layer in layers
-        if type(layer) is not keras.layers.Identity
+        # Nobody expects these to do anything in inference.
+        if type(layer) not in (keras.layers.Identity, keras.layers.Dropout)
     ]
     if names:
         LOG.warning("Left out of the export, being for training only: %s", ", ".join(names))
