@@ -1,5 +1,7 @@
 """Random numbers that do not depend on the order of tests; the code of documents as tests."""
 
+import copy
+import importlib
 import os
 import tempfile
 import zlib
@@ -50,6 +52,16 @@ def _seeded_by_test(request):
     seed_by_name(f"{path}::{name}")
 
 
+# What some pages add to, and later tests must not see.
+REGISTRIES = (
+    ("keras_se.data.sources", "SOURCES"),
+    ("keras_se.export.formats", "BY_SUFFIX"),
+    ("keras_se.export.formats", "FORMATS"),
+    ("keras_se.recipes", "RECIPES"),
+    ("keras_se.weights.sources", "SOURCES"),
+)
+
+
 def _enter_folder(namespace):
     """A page's blocks run one after the other in a folder with `photo.jpg` and `photos/CLASS/*`."""
     namespace["__name__"] = "__main__"
@@ -61,10 +73,23 @@ def _enter_folder(namespace):
     for name in ["photo.jpg", *names]:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (80, 96, 3), "uint8")).save(name)
+    namespace["_registries"] = [
+        (module, name, copy.copy(getattr(importlib.import_module(module), name)))
+        for module, name in REGISTRIES
+    ]
     seed_by_name("page")
 
 
 def _leave_folder(namespace):
+    for name, attribute, before in namespace["_registries"]:
+        module = importlib.import_module(name)
+        if isinstance(before, dict):
+            # Other modules have the same dictionary.
+            registry = getattr(module, attribute)
+            registry.clear()
+            registry.update(before)
+        else:
+            setattr(module, attribute, before)
     os.chdir(namespace["_before"])
     namespace["_folder"].cleanup()
     keras.backend.clear_session()

@@ -288,7 +288,6 @@ def test_channels_first_gives_the_same_logits(name):
         ({"se": lambda name: None}, ("`se`", "None", "layer1_0_se")),
         ({"pooling": "mean"}, ("`pooling`", "mean", "avg", "max")),
         ({"classes": 0}, ("`classes`", "0", "positive integer")),
-        ({"classes": None}, ("`classes`", "None", "weights")),
         ({"classes": True}, ("`classes`", "True")),
         ({"include_top": "yes"}, ("`include_top`", "yes")),
         ({"input_shape": (16, 16, 3)}, ("`input_shape`", "32 pixels", "(16, 16, 3)")),
