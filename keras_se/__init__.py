@@ -52,7 +52,9 @@ _LAZY = (
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in applications.list_models():
+    # The command asks for modules before the networks are there.
+    networks = globals().get("applications")
+    if networks is not None and name in networks.list_models():
         # An AttributeError would be replaced by Python's own message of imports.
         raise ImportError(f"Networks are in keras_se.applications: import {name} from there.")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
