@@ -8,8 +8,6 @@ import dataclasses
 import functools
 import importlib.resources
 import math
-import os
-import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import keras
 import numpy as np
 
 from keras_se.data_format import image_axis
+from keras_se.image_files import open_image, picture_of, refuse_url, to_rgb
 from keras_se.validation import check_choice, check_positive
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -38,11 +37,6 @@ NORMALIZATIONS = {
 CROP_MODES = ("center", "squash")
 INTERPOLATIONS = ("bicubic", "bilinear", "nearest")
 IMAGENET_CLASSES = 1000
-
-# Warning filters belong to the whole process, so two threads that change and restore them at
-# the same time could leave ours behind. Only reading a header is done under this lock; the
-# costly decoding is not.
-_filters_lock = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,10 +122,10 @@ class Preprocessing:
         from PIL import Image
 
         if isinstance(image, np.ndarray):
-            return self._cropped(_picture_of(image), "the array")
+            return self._cropped(picture_of(image), "the array")
         if isinstance(image, Image.Image):
             return self._cropped(to_rgb(image, "the PIL image"), "the PIL image")
-        _refuse_url(image)
+        refuse_url(image)
         with Path(image).open("rb") as stream:
             picture = to_rgb(open_image(stream, image), image)
         return self._cropped(picture, image)
@@ -290,19 +284,6 @@ def normalization_name(mean: tuple, std: tuple) -> str:
     raise ValueError(f"There is no name for mean={mean} and std={std}.")
 
 
-def _refuse_url(path):
-    if isinstance(path, str) and path.startswith(("http://", "https://")):
-        raise ValueError(
-            "`image` must be a file, a PIL image or an array, not an address. Download it first: "
-            f"keras.utils.get_file(origin={path!r})"
-        )
-    if not isinstance(path, str | os.PathLike):
-        raise ValueError(
-            "`image` must be a file path, a PIL image or a uint8 array. "
-            f"Received: {type(path).__name__}"
-        )
-
-
 def _warn_of_fractions(images):
     """Warns of pixels that seem to go from 0 to 1: they would be normalized to almost black."""
     if images.dtype.kind != "f" or not images.size:
@@ -314,62 +295,6 @@ def _warn_of_fractions(images):
             "multiply them by 255.",
             stacklevel=4,
         )
-
-
-def _picture_of(array):
-    """An RGB picture of a uint8 array with the axes (height, width[, 3])."""
-    from PIL import Image
-
-    color_or_gray = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    if array.dtype != np.uint8 or not color_or_gray or array.size == 0:
-        raise ValueError(
-            "`image`, when it is an array, must be uint8 with the shape (height, width, 3) or "
-            f"(height, width), neither side 0. Received: {array.dtype} {array.shape}"
-        )
-    return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
-
-
-def open_image(stream: Any, name: Any) -> Any:
-    """Reads the header of an image file; a picture too large to decode is an error."""
-    from PIL import Image, UnidentifiedImageError
-
-    with _filters_lock, warnings.catch_warnings():
-        # Odd metadata does not harm the pixels, so only the size warning is kept.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            return Image.open(stream)
-        except UnidentifiedImageError as error:
-            raise ValueError(f"{name}: not an image in a format that Pillow reads") from error
-        except Exception as error:
-            raise ValueError(f"{name}: cannot be read as an image: {error}") from error
-
-
-def to_rgb(picture: Any, name: Any) -> Any:
-    """Decodes a picture of any mode to 8-bit RGB."""
-    try:
-        if 0 in picture.size:
-            raise ValueError(f"it has no pixels (width and height {picture.size})")
-        if picture.mode == "F":
-            raise ValueError("its pixels are floating point, which have no fixed white level")
-        if picture.mode.startswith("I"):
-            picture = _high_byte(picture)
-        elif picture.mode == "P":
-            # Straight to RGB, Pillow warns about palettes with a transparency for each color.
-            picture = picture.convert("RGBA")
-        return picture.convert("RGB")
-    except Exception as error:  # On a damaged file Pillow's decoders raise almost anything.
-        raise ValueError(f"{name}: cannot be decoded: {error}") from error
-
-
-def _high_byte(picture):
-    """Scales a 16-bit gray picture to 8 bits; Pillow itself would clip it to white."""
-    from PIL import Image
-
-    levels = np.asarray(picture).astype("int64")
-    if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError(f"gray levels {levels.min()} to {levels.max()} do not fit 16 bits")
-    return Image.fromarray((levels >> 8).astype("uint8"))
 
 
 def _check_images(images, channel_axis):

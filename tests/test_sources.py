@@ -14,7 +14,8 @@ from PIL import Image
 from keras_se import cli, data
 from keras_se.augmentation.crop import random_box
 from keras_se.data import dataset, loading, sources
-from keras_se.preprocessing import Preprocessing, open_image
+from keras_se.image_files import open_image
+from keras_se.preprocessing import Preprocessing
 
 SQUARE = Preprocessing(16, crop=1.0, interpolation="bilinear")
 

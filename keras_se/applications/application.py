@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import sys
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_se.applications.bricks import classifier
-from keras_se.applications.hints import explain_options
+from keras_se.applications.hints import describe, explain_options
 from keras_se.applications.image_input import image_input, is_size
 from keras_se.layers import SqueezeExcite
 from keras_se.preprocessing import Preprocessing, decode_predictions
@@ -76,7 +75,7 @@ class Application:
         # What this network is a variant of, and the options that make it that.
         self._base, self._changed = self, {}
         self.__signature__ = self._signature()
-        self.__doc__ = self._documentation()
+        self.__doc__ = describe(self, self._twin_name)
 
     def __repr__(self) -> str:
         return f"keras_se.applications.{self.name}"
@@ -357,21 +356,6 @@ class Application:
             f"random weights, the path of a file, {', '.join(hints)}".rstrip(", ")
             + "."
         )
-
-    def _documentation(self):
-        """What `help` and notebooks show: what the network is, its weights and arguments."""
-        what = f"Builds {self.name}, "
-        what += f"{self._twin_name} without SE." if self.is_twin else "with SE."
-        module = sys.modules[self.fields["trunk"].__module__].__doc__ or ""
-        lines = [what, "", inspect.cleandoc(module), "", "Published weights:"]
-        for weights in self.weights:
-            accuracy = "" if weights.top1 is None else f"top-1 {weights.top1:.2f} %, "
-            size = f"{weights.preprocessing.size} pixels"
-            lines.append(f"    {weights.tag!r}: {accuracy}{size}, {weights.license}")
-        if not self.weights:
-            lines.append("    none, so weights=None is needed")
-        call = inspect.cleandoc(type(self).__call__.__doc__)
-        return "\n".join([*lines, "", call[call.index("Args:") :]])
 
 
 def _check(include_top, pooling, classes, dropout):

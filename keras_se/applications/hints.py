@@ -1,9 +1,11 @@
 """What users are told who ask for something that is elsewhere, or called otherwise."""
 
 import difflib
+import inspect
+import sys
 import types
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # Arguments of timm, torchvision and older Keras, and what they are called here.
 ARGUMENTS = {
@@ -70,3 +72,19 @@ def explain_missing_in(module: types.ModuleType) -> None:
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
     module.__getattr__ = missing
+
+
+def describe(application: Any, twin_name: str) -> str:
+    """Returns what `help` and notebooks show: the network, its weights and its arguments."""
+    what = f"Builds {application.name}, "
+    what += f"{twin_name} without SE." if application.is_twin else "with SE."
+    module = sys.modules[application.fields["trunk"].__module__].__doc__ or ""
+    lines = [what, "", inspect.cleandoc(module), "", "Published weights:"]
+    for weights in application.weights:
+        accuracy = "" if weights.top1 is None else f"top-1 {weights.top1:.2f} %, "
+        size = f"{weights.preprocessing.size} pixels"
+        lines.append(f"    {weights.tag!r}: {accuracy}{size}, {weights.license}")
+    if not application.weights:
+        lines.append("    none, so weights=None is needed")
+    call = inspect.cleandoc(type(application).__call__.__doc__)
+    return "\n".join([*lines, "", call[call.index("Args:") :]])

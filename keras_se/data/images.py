@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_se.augmentation.crop import random_box
 from keras_se.data_format import channel_axis, image_shape
-from keras_se.preprocessing import Preprocessing, open_image, to_rgb
+from keras_se.image_files import open_image, to_rgb
+from keras_se.preprocessing import Preprocessing
 
 
 class LazyImages:

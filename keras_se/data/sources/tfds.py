@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_se.data.dataset import Dataset
 from keras_se.data.loading import ImageList, LoadOptions, open_images
-from keras_se.preprocessing import open_image
+from keras_se.image_files import open_image
 
 HELD_OUT = ("validation", "test")
 
