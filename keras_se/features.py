@@ -1,15 +1,13 @@
 """The feature maps of a network at every scale, for detection and segmentation."""
 
 import math
-import re
 from dataclasses import dataclass
 
 import keras
 
 from keras_se.data_format import channel_axis
+from keras_se.graph.stages import stage_of
 
-# The stages of a residual network, as its layers are named.
-STAGE = re.compile(r"(?:layer|stages_)(\d+)_\d+_")
 # Pixels, for a model of any size; any multiple of the largest stride.
 PROBE = 256
 
@@ -30,7 +28,7 @@ class Level:
 
 
 def pyramid_levels(model: keras.Model) -> dict[str, Level]:
-    """Lists the outputs of the stages of a residual network, by their usual names.
+    """Lists the outputs of the stages of a network, by their usual names.
 
     Args:
         model: A model of `keras_se.applications`, with or without its top.
@@ -50,9 +48,9 @@ def pyramid_levels(model: keras.Model) -> dict[str, Level]:
     """
     last = {}
     for layer in model.layers:
-        stage = STAGE.match(layer.name)
-        if stage:
-            last[int(stage.group(1))] = layer
+        stage = stage_of(layer.name)
+        if stage is not None:
+            last[stage] = layer
     if not last:
         raise ValueError(f"{model.name!r} has no layers named layer1_0_... or stages_0_0_...")
     layers = [last[stage] for stage in sorted(last)]

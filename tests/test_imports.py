@@ -29,7 +29,7 @@ MAY |= {
     "weights": {"layers", "preprocessing"},
     # The weights and drop path only when they are asked for.
     "applications": {"layers", "preprocessing", "surgery", "weights"},
-    "features": {"applications", "layers"},
+    "features": {"applications", "graph", "layers"},
     "distribution": set(),
     "augmentation": {"preprocessing"},
     "data": {"augmentation", "preprocessing"},

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se.applications import SEResNet18
+from keras_se.applications import SEResNet18, SEResNeXt26TS
 from keras_se.training import unfreeze
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -57,3 +57,10 @@ def test_everything_is_trained_without_stages(transferred):
 def test_what_a_network_does_not_have_is_refused(transferred, phase, word):
     with pytest.raises(ValueError, match=word):
         unfreeze(transferred, **phase)
+
+
+def test_networks_that_count_their_stages_from_zero_have_the_same_numbers():
+    model = SEResNeXt26TS(weights=None, classes=3, input_shape=(64, 64, 3))
+    unfreeze(model, stages=(4,))
+    trained = {layer.name[:9] for layer in model.layers if layer.trainable_weights}
+    assert trained == {"stages_3_", "head_fc"}

@@ -9,6 +9,7 @@ import keras
 
 from keras_se.data_format import channel_axis
 from keras_se.graph.rewrite import rewrite
+from keras_se.graph.stages import stage_of
 from keras_se.graph.walk import all_nodes, require_functional
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.channel_scaling import Producers, followed_by, output_axis
@@ -42,10 +43,10 @@ def remove_se(
 
     Args:
         model: Functional `keras.Model` with `keras_se.SqueezeExcite` layers; not changed.
-        which: `"all"`; a stage such as `"stage4"`, which are the blocks whose names begin with
-            `layer4_` or `stage4_`, or with `stages_3_` where the layers count from 0; a regular
-            expression that is searched for in the names of the blocks; or a callable on the blocks
-            that returns whether to remove them.
+        which: `"all"`; a stage such as `"stage4"`, counted from 1 by the names of the blocks, as
+            in `layer4_0_se`, or `stages_3_0_se` where they count from 0; a regular expression that
+            is searched for in the names of the blocks; or a callable on the blocks that returns
+            whether to remove them.
         images: Array of preprocessed images as `model` takes them, or a list or dictionary of
             arrays for several inputs; `None` for gates of one. Some hundred images are enough.
         verbose: Whether to print the table of what went.
@@ -90,9 +91,7 @@ def _meant(which):
         return lambda block: True
     stage = re.fullmatch(r"stage(\d+)", which) if isinstance(which, str) else None
     if stage:
-        number = int(stage[1])
-        begins = (f"layer{number}_", f"stage{number}_", f"stages_{number - 1}_")
-        return lambda block: block.name.startswith(begins)
+        return lambda block: stage_of(block.name) == int(stage[1])
     return chosen("which", which, "'all', a stage such as 'stage4'")
 
 

@@ -1,16 +1,13 @@
 """Which layers are trained in which epochs, and how fast each stage."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 import keras
 
 from keras_se.data_format import spatial_shape
+from keras_se.graph.stages import stage_of
 from keras_se.recipes.recipe import BATCH_NORMS, Recipe
 from keras_se.validation import check_choice
-
-# The stages of a network, as its layers are named.
-STAGE = re.compile(r"(?:layer|stages_|blocks_)(\d+)_")
 
 
 def unfreeze(
@@ -24,8 +21,8 @@ def unfreeze(
 
     Args:
         model: A network of the zoo, or a model that has one inside; changed in place.
-        stages: Number or numbers of the stages to train, as in the names of their layers, such as
-            `layer3_0_conv1`; `None` for the whole network.
+        stages: Number or numbers of the stages to train, counted from 1: `layer3_0_conv1` is in
+            stage 3, and so is `stages_2_0_conv1`. `None` for the whole network.
         batch_norm: What the batch norms of these stages do: `"inference"` keeps their statistics
             and parameters, `"train"` changes both, `"reestimate"` only the statistics. Others
             keep both.
@@ -45,7 +42,7 @@ def unfreeze(
     """
     check_choice("batch_norm", batch_norm, BATCH_NORMS)
     layers = [layer for layer in _flatten(model) if layer.weights]
-    numbers = [int(match[1]) if (match := STAGE.match(x.name)) else None for x in layers]
+    numbers = [stage_of(layer.name) for layer in layers]
     last = max((i for i, number in enumerate(numbers) if number is not None), default=-1)
     everything = stages is None
     stages = {stages} if isinstance(stages, int) else set(stages or ())
