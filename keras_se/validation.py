@@ -1,7 +1,11 @@
-"""Checks of arguments: what is not legal is refused at once, by name."""
+"""Checks of arguments and packages: what is not legal or missing is refused at once, by name."""
 
+import importlib.util
 import numbers
 from typing import Any
+
+# What to install for a module that is not called as its package is, but for `-` for `_`.
+PACKAGES = {"sklearn": "scikit-learn"}
 
 
 def check_positive(argument: str, value: Any, *, whole: bool = False) -> float:
@@ -52,3 +56,25 @@ def check_choice(argument: str, value: Any, legal: tuple) -> Any:
         names = ", ".join(map(repr, legal))
         raise ValueError(f"`{argument}` must be one of {names}. Received: {argument}={value!r}")
     return value
+
+
+def require_packages(what: str, *modules: str) -> None:
+    """Requires packages that only some of keras_se needs.
+
+    Args:
+        what: What needs them, for the message.
+        *modules: The names that they are imported by.
+
+    Raises:
+        ImportError: If some are not installed; the message has the command that installs them.
+
+    Example:
+    >>> require_packages("The example", "numpy")
+    """
+    names = [name for name in modules if importlib.util.find_spec(name) is None]
+    missing = [PACKAGES.get(name, name.replace("_", "-")) for name in names]
+    if missing:
+        raise ImportError(
+            f"{what} needs {' and '.join(missing)}, not installed here: "
+            f"pip install {' '.join(missing)}"
+        )

@@ -4,6 +4,7 @@ import io
 import sys
 import types
 import warnings
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import keras
@@ -330,6 +331,7 @@ def fake_tfds(monkeypatch, splits, features=("image", "label")):
             return splits[split]
 
     module = types.ModuleType("tensorflow_datasets")
+    module.__spec__ = ModuleSpec("tensorflow_datasets", None)
     module.decode = types.SimpleNamespace(SkipDecoding=lambda: "skip")
 
     def builder(name):
@@ -358,7 +360,7 @@ def test_a_prepared_set_of_tfds(monkeypatch, tmp_path):
 
 def test_tfds_errors_say_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ValueError, match="pip install tensorflow-datasets"):
+    with pytest.raises(ImportError, match="pip install tensorflow-datasets"):
         data.load("tfds:colors", size=8)
     fake_tfds(monkeypatch, {})
     with pytest.raises(ValueError, match="tfds build colors"):

@@ -311,7 +311,7 @@ def test_a_folder_without_room_is_an_error_before_training(recipe, tmp_path, mon
 def test_missing_matplotlib_is_an_error_before_training(recipe, tmp_path, monkeypatch):
     refuse_training(monkeypatch)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ValueError, match="pip install matplotlib"):
+    with pytest.raises(ImportError, match="pip install matplotlib"):
         train(recipe, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import importlib.util
 import inspect
 import io
 from pathlib import Path
@@ -228,27 +227,6 @@ def print_skipped(dataset: Dataset, most: int = 20) -> None:
         print("\n".join(f"  {text}" for text in skipped[:most]))
     if len(skipped) > most:
         print(f"  and {len(skipped) - most} more")
-
-
-def require_matplotlib() -> None:
-    """Raises a `ValueError` that says what to install if Matplotlib is not there."""
-    try:
-        import matplotlib  # noqa: F401 (whether it is there is the question)
-    except ImportError as error:
-        raise ValueError(
-            "The learning curves need Matplotlib, which is not installed: pip install matplotlib"
-        ) from error
-
-
-def require_tensorboard() -> None:
-    """Raises a `ValueError` that says what to install if TensorBoard's logs cannot be written."""
-    needed = ("tensorboard", "tensorflow")
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(
-            f"Logs for TensorBoard need {' and '.join(missing)}, which is not installed: "
-            f"pip install {' '.join(missing)}"
-        )
 
 
 def curves(histories: dict[str, dict], path: Path) -> None:

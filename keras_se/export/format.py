@@ -1,11 +1,12 @@
 """What a format is: its files, what it needs, and how it is written, run and read."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+
+from keras_se.validation import require_packages
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,4 @@ class Format:
                 "KERAS_BACKEND=tensorflow and load the model there. Received: the backend "
                 + keras.backend.backend()
             )
-        missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
-        if missing:
-            raise ImportError(
-                f"Exporting format={self.name!r} needs {', '.join(missing)}, not installed here: "
-                f"pip install {' '.join(name.replace('_', '-') for name in missing)}"
-            )
+        require_packages(f"Exporting format={self.name!r}", *self.packages)

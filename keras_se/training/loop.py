@@ -25,6 +25,7 @@ from keras_se.training.optimizer import loss, optimizer
 from keras_se.training.phases import phase_ends, set_trainable
 from keras_se.training.resolve import Run, build, resolve
 from keras_se.training.run_folder import MODELS, prepare, require_space
+from keras_se.validation import require_packages
 
 
 def train(
@@ -71,16 +72,17 @@ def train(
         (how many), `backend` and `keras` (its version). `None` in all processes but the first.
 
     Raises:
-        ValueError: If the recipe does not fit its data or network, or the run to go on with; a
-            package is missing, or the loss became infinite or not a number: then only what there
-            was after the last good epoch is saved.
+        ValueError: If the recipe does not fit its data or network, or the run to go on with; or
+            the loss became infinite or not a number: then only what there was after the last good
+            epoch is saved.
+        ImportError: If a package is missing.
         OSError: If `out` is not a folder, cannot be written, has too little space, or holds a run;
             or another process has stopped.
     """
     shard = shard or ProcessShard()
-    report.require_matplotlib()
+    require_packages("The report", "matplotlib")
     if tensorboard:
-        report.require_tensorboard()
+        require_packages("TensorBoard's log", "tensorboard", "tensorflow")
     run = resolve(recipe)
     labels = np.asarray(run.dataset.train_labels).tolist()
     devices.check_agreement(shard, recipe=recipe.to_json(), data=labels)

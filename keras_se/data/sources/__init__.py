@@ -58,7 +58,8 @@ def load(
 
     Raises:
         ValueError: If there is no such source, a class is empty, the classes held out are not
-            those to train on, or a package is missing.
+            those to train on.
+        ImportError: If a package is missing.
         OSError: If files are not there or cannot be read.
 
     Example:

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_se.data.dataset import Dataset, split
 from keras_se.data.loading import LoadOptions, resize
+from keras_se.validation import require_packages
 
 
 class Digits:
@@ -15,14 +16,11 @@ class Digits:
         """Loads the digits; every fifth of each class is held out.
 
         Raises:
-            ValueError: If scikit-learn is not installed.
+            ImportError: If scikit-learn is not installed.
         """
-        try:
-            from sklearn.datasets import load_digits
-        except ImportError as error:
-            raise ValueError(
-                "data='digits' needs scikit-learn, which is not installed: pip install scikit-learn"
-            ) from error
+        require_packages("data='digits'", "sklearn")
+        from sklearn.datasets import load_digits
+
         digits = load_digits()
         images = np.asarray(digits.images / 16, "float32")[..., np.newaxis]
         names = tuple(str(name) for name in digits.target_names)

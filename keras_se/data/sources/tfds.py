@@ -8,6 +8,7 @@ import numpy as np
 from keras_se.data.dataset import Dataset
 from keras_se.data.loading import ImageList, LoadOptions, open_images
 from keras_se.image_files import open_image
+from keras_se.validation import require_packages
 
 HELD_OUT = ("validation", "test")
 
@@ -31,8 +32,9 @@ class TensorFlowDataset:
         """Lists the images; held out is `validation`, else `test`, else every fifth of a class.
 
         Raises:
-            ValueError: If TensorFlow Datasets is missing, does not know the name or has not
-                prepared it (the message says how to), or images or labels are missing.
+            ImportError: If TensorFlow Datasets is missing.
+            ValueError: If it does not know the name or has not prepared it (the message says how
+                to), or images or labels are missing.
         """
         builder = self._builder()
         features, splits = builder.info.features, builder.info.splits
@@ -48,13 +50,9 @@ class TensorFlowDataset:
         return open_images(train, test, names, options, f"tfds:{self.name}")
 
     def _builder(self):
-        try:
-            import tensorflow_datasets
-        except ImportError as error:
-            raise ValueError(
-                f"data='tfds:{self.name}' needs TensorFlow Datasets, which is not installed: "
-                "pip install tensorflow-datasets"
-            ) from error
+        require_packages(f"data='tfds:{self.name}'", "tensorflow_datasets")
+        import tensorflow_datasets
+
         try:
             builder = tensorflow_datasets.builder(self.name)
         except Exception as error:  # An exception class of its own for each reason.
