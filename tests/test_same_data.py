@@ -8,8 +8,8 @@ from tiny import small
 
 from keras_se import cli
 from keras_se.evaluation import evaluate
+from keras_se.recipes.run_files import class_names_beside
 from keras_se.training import loop, results
-from keras_se.training.run_folder import class_names_beside
 
 pytest.importorskip("matplotlib")
 pytestmark = [
@@ -81,7 +81,7 @@ def test_a_run_goes_on_only_with_its_own_data(tmp_path, monkeypatch, change, mes
 def test_a_network_is_measured_with_the_classes_it_was_trained_on(trained, capsys):
     pictures, model = trained
     words = ["evaluate", str(model), "--data", f"folder:{pictures}"]
-    assert class_names_beside(model) == list(CLASSES)
+    assert class_names_beside(model) == tuple(CLASSES)
     assert cli.main(words) == 0
     assert "top-1 100.00 %" in capsys.readouterr().out
     (pictures / "ant").rename(pictures / "zebra")

@@ -7,6 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_se.recipes.run_files import (
+    NETWORK,
+    RECIPE,
+    class_names_beside,
+    preprocessing_beside,
+)
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -22,9 +29,6 @@ WEIGHTS_HELP = (
     "file (default: the only checkpoint it has, or imagenet)"
 )
 WEIGHTS_ENDINGS = (".h5", ".safetensors", ".pth", ".pt", ".tar", ".bin")
-# Of a run folder, the first that is there. What counts are the weights after the last epoch: the
-# best epoch was chosen by the held-out images.
-RUN_FILES = ("model.keras", "best.keras")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +105,11 @@ def find_path(text: str) -> Path | None:
         return None
     if path.suffix in WEIGHTS_ENDINGS:
         raise ValueError(f"{text!r} holds weights only: name their network, and --weights {text}")
-    if (path / "recipe.json").is_file():
-        files = [path / name for name in RUN_FILES if (path / name).is_file()]
+    if (path / RECIPE).is_file():
+        # What counts are the weights after the last epoch: the best one was chosen by the held-out
+        # images.
+        names = (NETWORK.model, NETWORK.best)
+        files = [path / name for name in names if (path / name).is_file()]
         if not files:
             raise FileNotFoundError(f"The run in {text!r} has not written a model yet.")
         return files[0]
@@ -334,19 +341,3 @@ def load_keras_file(path: Path) -> "keras.Model":
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # whatever zipfile, json and Keras raise for a damaged file
         raise ValueError(f"{str(path)!r} cannot be loaded: {error}") from error
-
-
-def preprocessing_beside(path: str | Path) -> "Preprocessing | None":
-    """Returns the preprocessing of the run that has written a file, or `None`."""
-    from keras_se.recipes.recipe import recipe_beside
-
-    recipe = recipe_beside(path)
-    return recipe and recipe.preprocessing
-
-
-def class_names_beside(path: str | Path) -> tuple | None:
-    """Returns the names of the classes of the run that has written a file, or `None`."""
-    from keras_se.training.run_folder import class_names_beside
-
-    names = class_names_beside(path)
-    return tuple(names) if names else None

@@ -72,7 +72,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def check(options: argparse.Namespace) -> None:
     """Raises an error, without Keras, for arguments of which no run can be made."""
     check_resume(options)
-    find_recipe(options)
+    # Read once: what is resumed may change in the seconds that Keras takes to start.
+    options.recipe = find_recipe(options)
 
 
 def check_resume(options: argparse.Namespace) -> None:
@@ -83,7 +84,7 @@ def check_resume(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs `train`; returns the exit status."""
-    return run_recipe(find_recipe(options), options)
+    return run_recipe(options.recipe, options)
 
 
 def find_recipe(options: argparse.Namespace) -> "Recipe":

@@ -30,7 +30,7 @@ def check(options: argparse.Namespace) -> None:
     check_resume(options)
     check_weights(options.weights)
     if options.resume:
-        _resumed(options)
+        options.recipe = _resumed(options)
     elif options.network is None:
         raise ValueError("NETWORK is missing; only --resume goes without.")
     elif options.data is None:
@@ -42,11 +42,10 @@ def run(options: argparse.Namespace) -> int:
     from keras_se.applications import get_model
     from keras_se.recipes.transfer import transfer
 
-    if options.resume:
-        return run_recipe(_resumed(options), options)
-    weights = options.weights or get_model(options.network).default_weights
-    recipe = transfer(options.network, weights, assignments(options))
-    return run_recipe(recipe, options)
+    if not options.resume:
+        weights = options.weights or get_model(options.network).default_weights
+        options.recipe = transfer(options.network, weights, assignments(options))
+    return run_recipe(options.recipe, options)
 
 
 def _resumed(options):

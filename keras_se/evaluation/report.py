@@ -33,7 +33,7 @@ figure img { width: 96px; image-rendering: pixelated; }
 
 
 def page(
-    folder: Path,
+    curves_file: Path,
     recipe: "Recipe",  # noqa: F821 (only its text is used)
     dataset: Dataset,
     table: str,
@@ -42,7 +42,7 @@ def page(
     """Lays out the report of a run.
 
     Args:
-        folder: The run's folder, with `curves.png` in it; its name is the title.
+        curves_file: What `curves` has written; the name of its folder, the run's, is the title.
         recipe: The `Recipe`.
         dataset: The `keras_se.data.Dataset`, for the class names, pictures and skipped files.
         table: The measurements as text.
@@ -52,8 +52,8 @@ def page(
     Returns:
         The text of an HTML page that needs no other file.
     """
-    title = html.escape(folder.resolve().name)
-    curves_png = _data_url((folder / "curves.png").read_bytes())
+    title = html.escape(curves_file.resolve().parent.name)
+    curves_png = _data_url(curves_file.read_bytes())
     parts = [
         f"<h1>{title}</h1>",
         f"<p>{html.escape(recipe.network)} on {html.escape(recipe.data)}</p>",

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 OPTIMIZERS = ("sgd", "adamw", "lamb")
 SCHEDULES = ("cosine", "constant", "step")
@@ -239,19 +238,6 @@ def from_json(text: str) -> Recipe:
             raise ValueError(f"The recipe has no `{field.name}`.")
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return Recipe(**values | lists)
-
-
-def recipe_beside(path: str | Path) -> Recipe | None:
-    """Reads the recipe of the run that wrote a file.
-
-    Args:
-        path: The file, such as `runs/digits/model.keras`.
-
-    Returns:
-        The `Recipe` in `recipe.json` beside it, or `None` if there is none.
-    """
-    file = Path(path).with_name("recipe.json")
-    return from_json(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:

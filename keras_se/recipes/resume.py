@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from keras_se.recipes.recipe import Recipe, override, recipe_beside
+from keras_se.recipes.recipe import Recipe, override
+from keras_se.recipes.run_files import RECIPE, RESULTS, recipe_beside
 
 
 def resumed_recipe(
@@ -26,10 +27,10 @@ def resumed_recipe(
         ValueError: If what is said again is not what the run was begun with.
     """
     folder = Path(out)
-    recipe = recipe_beside(folder / "recipe.json")
+    recipe = recipe_beside(folder / RECIPE)
     if recipe is None:
         raise FileNotFoundError(f"There is no run in {str(folder)!r} to go on with.")
-    if (folder / "results.json").is_file():
+    if (folder / RESULTS).is_file():
         raise FileExistsError(f"The run in {str(folder)!r} is complete.")
     if like is not None and like.about != recipe.about:
         first, other = (each.about.splitlines()[0] for each in (recipe, like))

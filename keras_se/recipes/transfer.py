@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from keras_se.recipes.recipe import Recipe, override, recipe_beside
+from keras_se.recipes.recipe import Recipe, override
+from keras_se.recipes.run_files import preprocessing_beside
 
 # Fields of a recipe that a `Preprocessing` has too.
 RESIZING = ("size", "crop", "crop_mode", "interpolation")
@@ -61,8 +62,7 @@ def known_preprocessing(
     from keras_se.weights import find_weights
 
     if Path(weights).is_file():
-        before = recipe_beside(weights)
-        return before and before.preprocessing
+        return preprocessing_beside(weights)
     rows = application.weights
     if weights.startswith("hf://"):
         row = next((row for row in rows if weights == f"hf://{row.source}"), None)

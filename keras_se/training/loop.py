@@ -17,14 +17,16 @@ from keras_se.distribution.devices import ProcessShard
 from keras_se.evaluation import report
 from keras_se.evaluation.evaluate import outputs
 from keras_se.files import atomic_path, write_text
+from keras_se.recipes import run_files
 from keras_se.recipes.recipe import Recipe
+from keras_se.recipes.run_files import NETWORKS, NetworkFiles
 from keras_se.training import results
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.checkpoint import Checkpoint, State, save_model, save_part, write_history
 from keras_se.training.optimizer import loss, optimizer
 from keras_se.training.phases import phase_ends, set_trainable
 from keras_se.training.resolve import Run, build, resolve
-from keras_se.training.run_folder import MODELS, prepare, require_space
+from keras_se.training.run_folder import prepare, require_space
 from keras_se.validation import require_packages
 
 
@@ -96,39 +98,43 @@ def train(
     require_space(folder, sum(network.count_params() for network in networks.values()))
     _begin(run, folder)
     trained = {}
-    for (name, network), files in zip(networks.items(), MODELS, strict=False):
-        logs = folder / "tensorboard" / name if tensorboard else None
+    for (name, network), files in zip(networks.items(), NETWORKS, strict=False):
+        logs = folder / run_files.TENSORBOARD / name if tensorboard else None
         print(f"Training {name}", flush=True)
-        paths = [folder / file for file in files]
+        paths = NetworkFiles(*(folder / file for file in files))
         trained[name] = _train_network(run, name, network, paths, logs, shard)
     return _finish(run, folder, trained)
 
 
 def _begin(run, folder):
     """Writes what a run is of, unless the folder has a run of other data to go on with."""
-    for *_, state in MODELS:
-        State(folder / state, run.dataset.summary()).read()
-    write_text(folder / "class_names.txt", "".join(f"{x}\n" for x in run.dataset.class_names))
-    write_text(folder / "recipe.json", run.recipe.to_json())
+    for files in NETWORKS:
+        State(folder / files.state, run.dataset.summary()).read()
+    class_names = "".join(f"{name}\n" for name in run.dataset.class_names)
+    write_text(folder / run_files.CLASS_NAMES, class_names)
+    write_text(folder / run_files.RECIPE, run.recipe.to_json())
 
 
 def _finish(run, folder, trained):
     """Writes the reports of a run whose networks are trained; `results.json` is the last file."""
-    with atomic_path(folder / "curves.png") as path:
+    curves = folder / run_files.CURVES
+    with atomic_path(curves) as path:
         report.curves({name: result.history for name, result in trained.items()}, path)
     saved_model = results.export_saved_model(
-        next(iter(trained.values())).network, folder / "saved_model", run.dataset.class_names
+        next(iter(trained.values())).network,
+        folder / run_files.SAVED_MODEL,
+        run.dataset.class_names,
     )
     numbers = results.summarize(
         run, {name: result.row for name, result in trained.items()}, saved_model
     )
     sections = {name: (result.outputs, result.labels) for name, result in trained.items()}
     table = results.table(numbers["networks"])
-    page = report.page(folder, run.recipe, run.dataset, table, sections)
-    write_text(folder / "report.html", page)
-    for *_, state in MODELS:
-        (folder / state).unlink(missing_ok=True)
-    write_text(folder / "results.json", json.dumps(numbers, indent=2) + "\n")
+    page = report.page(curves, run.recipe, run.dataset, table, sections)
+    write_text(folder / run_files.REPORT, page)
+    for files in NETWORKS:
+        (folder / files.state).unlink(missing_ok=True)
+    write_text(folder / run_files.RESULTS, json.dumps(numbers, indent=2) + "\n")
     report.print_skipped(run.dataset)
     print(table)
     print(results.next_steps(folder, numbers), flush=True)
@@ -137,8 +143,8 @@ def _finish(run, folder, trained):
 
 def _train_without_files(run, networks, folder, resume, shard):
     """What the processes other than the first do: the same steps, no files."""
-    for network, files in zip(networks.values(), MODELS, strict=False):
-        state = State(folder / files[-1], run.dataset.summary())
+    for network, files in zip(networks.values(), NETWORKS, strict=False):
+        state = State(folder / files.state, run.dataset.summary())
         if resume:
             state.read()
         state.path = None
@@ -147,28 +153,27 @@ def _train_without_files(run, networks, folder, resume, shard):
 
 def _train_network(run, name, network, files, logs, shard):
     """Trains one network and writes its files; returns what is known of it."""
-    model_file, history_file, best_file, state_file = files
-    state = State(state_file, run.dataset.summary())
+    state = State(files.state, run.dataset.summary())
     if state.read() and state.record["epoch"]:
         print(f"{state.record['epoch']} of {run.recipe.epochs} epochs are done already", flush=True)
     # To assign variables that several processes share, all of them would have to.
     alone = shard.process_count == 1
-    checkpoint = Checkpoint(state, model_file, best_file if alone else None)
+    checkpoint = Checkpoint(state, files.model, files.best if alone else None)
     extra = [checkpoint, *([keras.callbacks.TensorBoard(logs)] if logs else [])]
     try:
-        history, seconds = fit(run, network, history_file, extra, shard)
+        history, seconds = fit(run, network, files.history, extra, shard)
     except ValueError:
         if alone:
-            save_part(network, state, "network", model_file)
-            save_part(network, state, "best", best_file)
+            save_part(network, state, "network", files.model)
+            save_part(network, state, "best", files.best)
         raise
     if devices.count() > 1:
         # On one device, the network needs no other process to compute.
         weights = network.get_weights()
         network = build(run, name)
         network.set_weights(weights)
-    save_model(network, model_file)
-    save_part(network, state, "best", best_file)
+    save_model(network, files.model)
+    save_part(network, state, "best", files.best)
     scores, labels = outputs(network, run.dataset, run.preprocessing, run.recipe.batch_size)
     row = results.measure(network, run, scores, labels, history) | {"seconds": seconds}
     return results.Trained(network, history, scores, labels, row)

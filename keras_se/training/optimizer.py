@@ -13,7 +13,9 @@ from keras_se.training.phases import distance_from_head
 NOT_DECAYED = (r"(^|/)(gamma|beta|bias)(:\d+)?$",)
 
 
-def schedule(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def schedule(
+    recipe: Recipe, steps: int, factor: float = 1.0
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Returns the learning rate of each step.
 
     The rate rises linearly over the warm-up, not from zero but from one step's share, so that no
@@ -23,14 +25,16 @@ def schedule(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningR
     Args:
         recipe: The `Recipe`.
         steps: Number of steps in an epoch.
+        factor: What all rates are multiplied by.
 
     Returns:
         A Keras learning rate schedule: a function of the step, counted from zero.
     """
-    if recipe.schedule == "step":
-        return _step_schedule(recipe, steps)
     warmup = recipe.warmup_epochs * steps
-    rate = recipe.scaled_learning_rate
+    rate = factor * recipe.scaled_learning_rate
+    if recipe.schedule == "step":
+        falling = _step_schedule(recipe, steps, rate)
+        return LinearWarmup(falling, rate, warmup) if warmup else falling
     rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
     return keras.optimizers.schedules.CosineDecay(
         rate / max(warmup, 1),
@@ -42,17 +46,13 @@ def schedule(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningR
     )
 
 
-def _step_schedule(recipe, steps):
+def _step_schedule(recipe, steps, rate):
     # Keras holds a value up to its boundary and with it; the next begins one step later.
     ends = [round(epoch * steps) - 1 for epoch in recipe.milestones]
-    rate = recipe.scaled_learning_rate
     values = [rate * recipe.decay_factor**index for index in range(len(ends) + 1)]
-    falling = keras.optimizers.schedules.PiecewiseConstantDecay(ends, values)
-    warmup = recipe.warmup_epochs * steps
-    return LinearWarmup(falling, rate, warmup) if warmup else falling
+    return keras.optimizers.schedules.PiecewiseConstantDecay(ends, values)
 
 
-@keras.saving.register_keras_serializable(package="keras_se")
 class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """Replaces the first steps of a schedule by a linear rise.
 
@@ -78,17 +78,6 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
             step < self.steps, first + (self.target - first) * done, self.schedule(step)
         )
 
-    def get_config(self) -> dict:
-        """Returns what `from_config` takes."""
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "target": self.target, "steps": self.steps}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "keras.optimizers.schedules.LearningRateSchedule":
-        """Returns the schedule again."""
-        schedule = keras.saving.deserialize_keras_object(config["schedule"])
-        return cls(schedule, config["target"], config["steps"])
-
 
 def optimizer(
     recipe: Recipe, steps: int, network: keras.Model | None = None
@@ -103,52 +92,24 @@ def optimizer(
     Returns:
         A Keras optimizer.
     """
-    rates = schedule(recipe, steps)
     if network is None or recipe.layer_decay == 1:
-        result = _optimizer(recipe, rates)
+        result = _optimizer(recipe, schedule(recipe, steps))
     else:
-        result = _by_stage(recipe, rates, network)
+        result = _by_stage(recipe, steps, network)
     # Keras does so itself for a model of this policy, but ours is in float32 around the network.
     is_half = recipe.precision == "mixed_float16"
     return keras.optimizers.LossScaleOptimizer(result) if is_half else result
 
 
-def _by_stage(recipe, rates, network):
+def _by_stage(recipe, steps, network):
     """An optimizer for each stage, slower the farther it is from the classifier."""
     distances = distance_from_head(network)
     stages = {
-        distance: _optimizer(recipe, ScaledSchedule(rates, recipe.layer_decay**distance))
+        distance: _optimizer(recipe, schedule(recipe, steps, recipe.layer_decay**distance))
         for distance in sorted(set(distances.values()))
     }
     by_layer = {f"{re.escape(name)}/.*": stages[distance] for name, distance in distances.items()}
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(stages[0], by_layer))
-
-
-@keras.saving.register_keras_serializable(package="keras_se")
-class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Multiplies a schedule by a number.
-
-    Args:
-        schedule: A Keras learning rate schedule.
-        factor: The number.
-    """
-
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: float):
-        self.schedule, self.factor = schedule, factor
-
-    def __call__(self, step: Any) -> Any:
-        """Returns the rate of a step, counted from zero."""
-        return self.schedule(step) * self.factor
-
-    def get_config(self) -> dict:
-        """Returns what `from_config` takes."""
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "factor": self.factor}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "keras.optimizers.schedules.LearningRateSchedule":
-        """Returns the schedule again."""
-        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
 
 
 def _optimizer(recipe, rates):

@@ -12,6 +12,7 @@ import numpy as np
 from keras_se.evaluation.metrics import accuracies
 from keras_se.formatting import text_table
 from keras_se.graph.complexity import multiply_adds, trainable_parameters
+from keras_se.recipes.run_files import NETWORK, REPORT
 from keras_se.training.resolve import Run
 
 COLUMNS = (
@@ -181,9 +182,9 @@ def next_steps(folder: str | os.PathLike, results: dict) -> str:
     best = f"epoch {row['best_epoch']}, {row['best_accuracy']:.2f} %"
     return "\n".join(
         [
-            f"Report:      {folder / 'report.html'}",
-            f"Best model:  {folder / 'best.keras'} ({best})",
-            f"Last epoch:  {folder / 'model.keras'} ({row['test_accuracy']:.2f} %)",
+            f"Report:      {folder / REPORT}",
+            f"Best model:  {folder / NETWORK.best} ({best})",
+            f"Last epoch:  {folder / NETWORK.model} ({row['test_accuracy']:.2f} %)",
             "Next:",
             f"  {command} predict {folder} IMAGE",
             f"  {command} export {folder} {folder / 'model.onnx'} --preprocessing",

@@ -8,22 +8,8 @@ from pathlib import Path
 from keras_se.files import check_free_space
 from keras_se.recipes.recipe import Recipe
 from keras_se.recipes.resume import check_same, resumed_recipe
+from keras_se.recipes.run_files import FILES
 
-# The model, the history, the best model and the state of the network, and of its plain twin.
-MODELS = (
-    ("model.keras", "history.csv", "best.keras", "state.npz"),
-    ("twin.keras", "twin_history.csv", "twin_best.keras", "twin_state.npz"),
-)
-SHARED = (
-    "saved_model",
-    "curves.png",
-    "report.html",
-    "tensorboard",
-    "recipe.json",
-    "class_names.txt",
-    "results.json",
-)
-FILES = (*MODELS[0], *MODELS[1], *SHARED)
 # Of a network, per parameter: two models with their optimizers, the state and its successor.
 BYTES_PER_PARAMETER = 4 * 16
 # For histories, pictures and reports.
@@ -65,19 +51,6 @@ def prepare(out: str | os.PathLike, overwrite: bool = False, resumed: Recipe | N
     for path in present:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return folder
-
-
-def class_names_beside(path: str | os.PathLike) -> list[str] | None:
-    """Reads the names of the classes of the run that wrote a file.
-
-    Args:
-        path: The file, such as `runs/digits/model.keras`.
-
-    Returns:
-        The names in the order of the outputs, or `None` if there are none.
-    """
-    file = Path(path).with_name("class_names.txt")
-    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else None
 
 
 def require_space(folder: Path, parameters: int) -> None:
