@@ -1,15 +1,18 @@
 """The feature maps of a network at every scale, for detection and segmentation."""
 
-import math
+import re
 from dataclasses import dataclass
 
 import keras
 
 from keras_se.data_format import channel_axis
-from keras_se.graph.stages import stage_of
+from keras_se.graph.stages import block_of
+from keras_se.graph.walk import graph_of, is_graph, nodes, output_structure
 
-# Pixels, for a model of any size; any multiple of the largest stride.
-PROBE = 256
+# Layers that give maps but belong to the classifier: of MobileNets and VGGs.
+HEAD = re.compile(r"conv__head|bn2|global__pool|pre__logits")
+# Strides of the levels of networks that reach the last of them, the others being of their stems.
+FIRST_STRIDE, LAST_STRIDE = 4, 32
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,21 @@ class Level:
 
 
 def pyramid_levels(model: keras.Model) -> dict[str, Level]:
-    """Lists the outputs of the stages of a network, by their usual names.
+    """Lists the last feature map of every stride of a network, by their usual names.
+
+    Maps end blocks, as those of timm's `features_only` and of KerasHub's backbones do. The last one
+    is the last feature map of the network, without the 1x1 convolution of MobileNetV2's head.
 
     Args:
-        model: A model of `keras_se.applications`, with or without its top.
+        model: A network of `keras_se.applications`, with or without its top and its gates, or a
+            functional model that calls one.
 
     Returns:
         A mapping from `"P2"` (stride 4) to `"P5"` (stride 32) to `Level`. Networks for small
         images have `"P0"` to `"P2"`.
 
     Raises:
-        ValueError: If the layers of `model` are not named as stages.
+        ValueError: If no layers of `model` are named as those of a network of `keras_se`.
 
     Example:
     >>> from keras_se.applications import SEResNet18
@@ -46,32 +53,30 @@ def pyramid_levels(model: keras.Model) -> dict[str, Level]:
     >>> pyramid_levels(model)["P3"]
     Level(layer='layer2_1_relu', stride=8, channels=128)
     """
-    last = {}
-    for layer in model.layers:
-        stage = stage_of(layer.name)
-        if stage is not None:
-            last[stage] = layer
-    if not last:
-        raise ValueError(f"{model.name!r} has no layers named layer1_0_... or stages_0_0_...")
-    layers = [last[stage] for stage in sorted(last)]
-    image = (1, *(side or PROBE for side in model.inputs[0].shape[1:]))
-    outputs = keras.Model(model.inputs, [layer.output for layer in layers])
-    levels, exponent, before = {}, 0, image[-2]
-    for layer, shape in zip(layers, outputs.compute_output_shape(image), strict=True):
-        # The axis before the last is one of space in either data format. A stage keeps the size or
-        # halves it, rounding up; only the stem may divide it by more.
-        if shape[-2] < before:
-            exponent += 1 if levels else round(math.log2(before / shape[-2]))
-        before = shape[-2]
-        levels[f"P{exponent}"] = Level(layer.name, 2**exponent, shape[channel_axis()])
-    return levels
+    network, _ = _find_network(model)
+    strides, ends = {}, {}
+    for node in nodes(network):
+        before = [strides[id(tensor)] for tensor in node.input_tensors]
+        stride = max(before, default=1) * _own_stride(node.operation)
+        strides.update((id(tensor), stride) for tensor in node.outputs)
+        name, shape = node.operation.name, node.outputs[0].shape
+        if len(shape) == 4 and not HEAD.match(name):
+            # A block that halves the map may begin with layers that do not; a convolution or
+            # pooling of the stem is one with its padding.
+            block = block_of(name) or name.removesuffix("_pad")
+            ends[block] = Level(name, stride, shape[channel_axis()])
+    last = {level.stride: level for level in ends.values()}
+    first = FIRST_STRIDE if LAST_STRIDE in last else 1
+    return {
+        f"P{stride.bit_length() - 1}": level for stride, level in last.items() if stride >= first
+    }
 
 
 def feature_pyramid(model: keras.Model) -> keras.Model:
-    """Returns a model whose outputs are the feature maps of every stage.
+    """Returns a model whose outputs are the last feature maps of every stride.
 
     Args:
-        model: A model of `keras_se.applications`, with or without its top. Its layers are shared.
+        model: As for `pyramid_levels`. Its layers are shared.
 
     Returns:
         A functional `keras.Model` from images to a mapping from the names of `pyramid_levels` to
@@ -88,8 +93,36 @@ def feature_pyramid(model: keras.Model) -> keras.Model:
     ['P2', 'P3', 'P4', 'P5']
     """
     levels = pyramid_levels(model)
-    outputs = {name: model.get_layer(level.layer).output for name, level in levels.items()}
-    pyramid = keras.Model(model.input, outputs, name=f"{model.name}_pyramid")
+    network, calls = _find_network(model)
+    outputs = {name: network.get_layer(level.layer).output for name, level in levels.items()}
+    pyramid = keras.Model(network.input, outputs, name=f"{network.name}_pyramid")
+    # From the network outwards, each call is made again in the graph of the model around it.
+    for outer, node in calls:
+        outputs = pyramid(node.input_tensors[0])
+        pyramid = keras.Model(graph_of(outer).input, outputs, name=f"{outer.name}_pyramid")
     # What KerasHub's detectors and segmenters look for.
-    pyramid.pyramid_outputs = outputs
+    pyramid.pyramid_outputs = output_structure(pyramid)
     return pyramid
+
+
+def _find_network(model):
+    """The graph whose layers are named as a network's; the calls to it, each in its own model."""
+    graph = graph_of(model)
+    if any(block_of(layer.name) for layer in graph.layers):
+        return graph, []
+    for node in nodes(graph):
+        if is_graph(node.operation) and node.operation is not graph:
+            try:
+                network, calls = _find_network(node.operation)
+            except ValueError:
+                continue
+            return network, [*calls, (model, node)]
+    raise ValueError(
+        f"`model` must be a network of keras_se.applications or call one. {model.name!r} has no "
+        "layers named as a network's blocks, such as layer1_0_conv1 or blocks_0_0_conv"
+    )
+
+
+def _own_stride(layer):
+    strides = getattr(layer, "strides", 1)
+    return max(strides) if isinstance(strides, tuple | list) else strides or 1
