@@ -75,8 +75,8 @@ def describe(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
         names: Of networks of `keras_se.applications`; by default all.
 
     Returns:
-        A mapping for each: `network`, `size` in pixels, `parameters`, `multiply_adds`, `top1` in
-        percent and `license` of the first checkpoint or `None`, and the `weights`, all tags.
+        A mapping for each: `network`, `size` in pixels, what `sizes` has, `top1` in percent and
+        `license` of the first checkpoint or `None`, `twin_top1`, and the `weights`, all tags.
 
     Example:
     >>> describe(["SEResNet20"])[0]["weights"]
@@ -85,18 +85,11 @@ def describe(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     costs = sizes()
     rows = []
     for application in map(get_model, list_models() if names is None else names):
-        first = application.weights[0] if application.weights else None
-        rows.append(
-            {
-                "network": application.name,
-                "size": application.size,
-                "parameters": costs[application.name]["parameters"],
-                "multiply_adds": costs[application.name]["multiply_adds"],
-                "top1": first and first.top1,
-                "license": first and first.license,
-                "weights": [checkpoint.tag for checkpoint in application.weights],
-            }
-        )
+        first, of_twin = (next(iter(x.weights), None) for x in (application, application.twin))
+        row = {"network": application.name, "size": application.size, **costs[application.name]}
+        row |= {"top1": first and first.top1, "license": first and first.license}
+        row |= {"twin_top1": of_twin and of_twin.top1}
+        rows.append(row | {"weights": [checkpoint.tag for checkpoint in application.weights]})
     return rows
 
 
@@ -137,20 +130,7 @@ def networks(names: Sequence[str] | None = None) -> str:
     Args:
         names: As for `describe`.
     """
-    table = [("network", "pixels", "parameters", "GMACs", "top-1 %", "license", "weights")]
-    for row in describe(names):
-        table.append(
-            (
-                row["network"],
-                str(row["size"]),
-                f"{row['parameters']:,}",
-                f"{row['multiply_adds'] / 1e9:.3f}",
-                _percent(row["top1"]),
-                _license(row) if row["weights"] else "-",
-                ", ".join(row["weights"]) or "-",
-            )
-        )
-    return text_table(table, "<>>>><<")
+    return _table(text_table, describe(names), NETWORK_COLUMNS)
 
 
 def checkpoints(names: Sequence[str] | None = None) -> str:
@@ -159,14 +139,7 @@ def checkpoints(names: Sequence[str] | None = None) -> str:
     Args:
         names: As for `describe`.
     """
-    table = [("network", "weights", "pixels", "classes", "top-1 %", "top-5 %", "license", "source")]
-    for row in describe_weights(names):
-        size = (str(row["size"]), str(row["classes"]))
-        accuracy = (_percent(row["top1"]), _percent(row["top5"]))
-        table.append(
-            (row["network"], row["weights"], *size, *accuracy, _license(row), row["source"])
-        )
-    return text_table(table, "<<>>>><<")
+    return _table(text_table, describe_weights(names), CHECKPOINT_COLUMNS)
 
 
 def markdown(names: Sequence[str] | None = None) -> str:
@@ -175,29 +148,13 @@ def markdown(names: Sequence[str] | None = None) -> str:
     Args:
         names: Of networks of `keras_se.applications`, such as `SHORT`; by default all.
     """
-    header = ("network", "pixels", "parameters", "of them SE", "GMACs", "weights", "top-1 %")
-    table = [(*header, "twin's")]
-    costs = sizes()
-    for row in describe(names):
-        cost = costs[row["network"]]
-        table.append(
-            (
-                f"`{row['network']}`",
-                str(row["size"]),
-                f"{row['parameters']:,}",
-                f"{row['parameters'] - cost['twin_parameters']:,}",
-                f"{row['multiply_adds'] / 1e9:.3f}",
-                ", ".join(f"`{tag}`" for tag in row["weights"]) or "-",
-                _percent(row["top1"]),
-                _twins_accuracy(row["network"]),
-            )
-        )
-    return markdown_table(table, "<>>>><>>")
+    return _table(markdown_table, describe(names), COMPARISON_COLUMNS)
 
 
-def _twins_accuracy(name):
-    weights = get_model(name).twin.weights
-    return _percent(weights[0].top1 if weights else None)
+def _table(lay_out, rows, columns):
+    """Lays out the columns (title, alignment, text of a row) of all rows."""
+    titles, alignment, cells = zip(*columns, strict=True)
+    return lay_out([titles, *([cell(row) for cell in cells] for row in rows)], "".join(alignment))
 
 
 def _license(row):
@@ -206,3 +163,34 @@ def _license(row):
 
 def _percent(value):
     return "-" if value is None else f"{value:.2f}"
+
+
+PIXELS = ("pixels", ">", lambda row: str(row["size"]))
+PARAMETERS = ("parameters", ">", lambda row: f"{row['parameters']:,}")
+GMACS = ("GMACs", ">", lambda row: f"{row['multiply_adds'] / 1e9:.3f}")
+TOP1 = ("top-1 %", ">", lambda row: _percent(row["top1"]))
+NETWORK_COLUMNS = (
+    ("network", "<", lambda row: row["network"]),
+    *(PIXELS, PARAMETERS, GMACS, TOP1),
+    ("license", "<", lambda row: _license(row) if row["weights"] else "-"),
+    ("weights", "<", lambda row: ", ".join(row["weights"]) or "-"),
+)
+CHECKPOINT_COLUMNS = (
+    ("network", "<", lambda row: row["network"]),
+    ("weights", "<", lambda row: row["weights"]),
+    PIXELS,
+    ("classes", ">", lambda row: str(row["classes"])),
+    TOP1,
+    ("top-5 %", ">", lambda row: _percent(row["top5"])),
+    ("license", "<", _license),
+    ("source", "<", lambda row: row["source"]),
+)
+COMPARISON_COLUMNS = (
+    ("network", "<", lambda row: f"`{row['network']}`"),
+    *(PIXELS, PARAMETERS),
+    ("of them SE", ">", lambda row: f"{row['parameters'] - row['twin_parameters']:,}"),
+    GMACS,
+    ("weights", "<", lambda row: ", ".join(f"`{tag}`" for tag in row["weights"]) or "-"),
+    TOP1,
+    ("twin's", ">", lambda row: _percent(row["twin_top1"])),
+)
