@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_se import cli, data
 from keras_se.augmentation.crop import random_box
-from keras_se.data import dataset, loading, sources
+from keras_se.data import dataset, sources
 from keras_se.image_files import open_image
 from keras_se.preprocessing import Preprocessing
 
@@ -124,11 +124,11 @@ class Gray:
     def __init__(self, shades):
         self.shades = int(shades)
 
-    def load(self, options):
+    def load(self):
         labels = np.repeat(np.arange(self.shades), 5)
         images = np.uint8(20 * labels)[:, None, None, None] + np.zeros((1, 8, 8, 3), "uint8")
         names = tuple(map(str, range(self.shades)))
-        return loading.resize(dataset.split(images, labels, names), options)
+        return dataset.split(images, labels, names)
 
 
 def test_a_source_is_a_class_in_the_list(monkeypatch):

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -13,23 +14,6 @@ from keras_se.data_format import channel_axis
 from keras_se.preprocessing import Preprocessing
 
 PARTS = ("train", "test")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LoadOptions:
-    """How images are loaded; the arguments of `keras_se.data.load`.
-
-    Attributes:
-        size: Side of the images in pixels, or `None` for that of the data.
-        preprocessing: How files are resized and cropped.
-        memory: Bytes that decoded images may need.
-        decode_train: Whether the training images may be decoded at once.
-    """
-
-    size: int | None
-    preprocessing: Preprocessing
-    memory: int
-    decode_train: bool
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,19 +38,33 @@ class ImageList:
         )
 
 
-def resize(dataset: Dataset, options: LoadOptions) -> Dataset:
+class ImageLists(NamedTuple):
+    """What a source has that does not decode its images.
+
+    Attributes:
+        train: The images to train on.
+        test: Those held out; `None` holds out every fifth of each class of `train`.
+        class_names: The name of each class.
+    """
+
+    train: ImageList
+    test: ImageList | None
+    class_names: tuple
+
+
+def resize(dataset: Dataset, size: int | None) -> Dataset:
     """Resizes the arrays of a dataset, and moves their channels where Keras has them.
 
     Args:
         dataset: A `Dataset` of arrays, channels last.
-        options: The `LoadOptions`, of which only the size counts.
+        size: Side of the images in pixels, or `None` for that of the arrays.
 
     Returns:
         The `Dataset` in Keras's data format.
     """
     images = {
         f"{part}_images": np.moveaxis(
-            _resize(getattr(dataset, f"{part}_images"), options.size), -1, channel_axis()
+            _resize(getattr(dataset, f"{part}_images"), size), -1, channel_axis()
         )
         for part in PARTS
     }
@@ -84,43 +82,38 @@ def _resize(images, size):
 
 
 def open_images(
-    train: ImageList,
-    test: ImageList | None,
-    class_names: tuple,
-    options: LoadOptions,
-    name: str,
+    lists: ImageLists, preprocessing: Preprocessing, memory: int, decode_train: bool, name: str
 ) -> Dataset:
     """Makes a dataset of images that are decoded now if they fit in memory, or later.
 
     Args:
-        train: The images to train on.
-        test: Those held out; `None` holds out every fifth of each class of `train`.
-        class_names: The name of each class.
-        options: The `LoadOptions`.
+        lists: The `ImageLists`.
+        preprocessing: As for `keras_se.data.load`, with the size.
+        memory: As for `keras_se.data.load`.
+        decode_train: As for `keras_se.data.load`.
         name: Name of the data, for messages.
 
     Returns:
         The `Dataset`, of arrays or of `LazyImages`.
 
     Raises:
-        ValueError: If there is no size, or a class is empty or cannot be read.
+        ValueError: If a class is empty or cannot be read.
     """
-    if options.size is None:
-        raise ValueError(f"`size` is required for data={name!r}: its images may differ in size.")
+    train, test, class_names = lists
     if test is None:
         train, test = train.split()
         held_out = f"{name}, every {HELD_OUT_EVERY}th image of a class"
         check_none_empty(test.labels, class_names, held_out)
     dataset = Dataset(
-        train_images=LazyImages(train.sources, options.preprocessing),
+        train_images=LazyImages(train.sources, preprocessing),
         train_labels=train.labels,
-        test_images=LazyImages(test.sources, options.preprocessing),
+        test_images=LazyImages(test.sources, preprocessing),
         test_labels=test.labels,
         class_names=class_names,
     )
-    parts = PARTS if options.decode_train else ("test",)
+    parts = PARTS if decode_train else ("test",)
     needed = sum(math.prod(getattr(dataset, f"{part}_images").shape) for part in parts)
-    return decode(dataset, name, parts) if needed <= options.memory else dataset
+    return decode(dataset, name, parts) if needed <= memory else dataset
 
 
 def decode(dataset: Dataset, name: str, parts: Sequence[str] = PARTS) -> Dataset:

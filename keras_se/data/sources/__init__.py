@@ -1,12 +1,13 @@
 """Where data come from: `--data digits`, `fake`, `folder:PATH`, `array:FILE`, `tfds:NAME`.
 
 A source is a class with a `usage`, such as `"folder:PATH"`, whose only argument is what follows the
-colon (none without a colon), and with a method `load(options: LoadOptions) -> Dataset`. To add one,
-write a module with such a class and add the class to `SOURCES`.
+colon (none without a colon), and with a method `load`. That returns a `Dataset` of arrays, channels
+last and of any size, or the `ImageLists` of images that are decoded later. To add one, write a
+module with such a class and add the class to `SOURCES`.
 """
 
 from keras_se.data.dataset import Dataset
-from keras_se.data.loading import LoadOptions
+from keras_se.data.loading import open_images, resize
 from keras_se.data.sources.array import ArrayFile
 from keras_se.data.sources.digits import Digits
 from keras_se.data.sources.fake import Fake
@@ -66,12 +67,12 @@ def load(
     >>> load("fake", size=8).image_shape
     (8, 8, 3)
     """
-    if size is not None:
-        preprocessing = preprocessing.replace(size=size)
-    options = LoadOptions(
-        size=size, preprocessing=preprocessing, memory=memory, decode_train=decode_train
-    )
-    return _source(name).load(options)
+    contents = _source(name).load()
+    if isinstance(contents, Dataset):
+        return resize(contents, size)
+    if size is None:
+        raise ValueError(f"`size` is required for data={name!r}: its images may differ in size.")
+    return open_images(contents, preprocessing.replace(size=size), memory, decode_train, name)
 
 
 def check(name: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from keras_se.data.dataset import Dataset
-from keras_se.data.loading import LoadOptions, resize
 from keras_se.data_format import channel_axis
 from keras_se.files import atomic_path, check_free_space
 
@@ -28,8 +27,8 @@ class ArrayFile:
     def __init__(self, path: str):
         self.path = Path(path).expanduser()
 
-    def load(self, options: LoadOptions) -> Dataset:
-        """Reads the arrays, and resizes them if `options` have a size.
+    def load(self) -> Dataset:
+        """Reads the arrays.
 
         Raises:
             ValueError: If it is not such a file.
@@ -50,7 +49,7 @@ class ArrayFile:
         values["class_names"] = tuple(map(str, values["class_names"]))
         for part in ("train", "test"):
             self._check(part, values)
-        return resize(Dataset(**values), options)
+        return Dataset(**values)
 
     def _check(self, part, values):
         images, labels = values[f"{part}_images"], values[f"{part}_labels"]

@@ -3,7 +3,6 @@
 import numpy as np
 
 from keras_se.data.dataset import Dataset, split
-from keras_se.data.loading import LoadOptions, resize
 from keras_se.validation import require_packages
 
 
@@ -12,7 +11,7 @@ class Digits:
 
     usage = "digits"
 
-    def load(self, options: LoadOptions) -> Dataset:
+    def load(self) -> Dataset:
         """Loads the digits; every fifth of each class is held out.
 
         Raises:
@@ -24,4 +23,4 @@ class Digits:
         digits = load_digits()
         images = np.asarray(digits.images / 16, "float32")[..., np.newaxis]
         names = tuple(str(name) for name in digits.target_names)
-        return resize(split(images, digits.target, names), options)
+        return split(images, digits.target, names)

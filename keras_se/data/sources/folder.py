@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_se.data.dataset import Dataset, check_none_empty, first_few
-from keras_se.data.loading import ImageList, LoadOptions, open_images
+from keras_se.data.dataset import check_none_empty, first_few
+from keras_se.data.loading import ImageList, ImageLists
 
 LOG = logging.getLogger("keras_se")
 HELD_OUT_NAMES = ("val", "validation", "test")
@@ -25,12 +25,12 @@ class Folder:
     def __init__(self, path: str):
         self.path = path
 
-    def load(self, options: LoadOptions) -> Dataset:
-        """Lists the files, and decodes them if they fit in memory."""
-        return open_images(*list_folder(self.path), options, f"folder:{self.path}")
+    def load(self) -> ImageLists:
+        """Lists the files."""
+        return list_folder(self.path)
 
 
-def list_folder(path: str | os.PathLike) -> tuple[ImageList, ImageList | None, tuple]:
+def list_folder(path: str | os.PathLike) -> ImageLists:
     """Lists the files of a folder of images, without opening them.
 
     The folder has `train/CLASS/*` and `val/CLASS/*` (or `validation` or `test`), or it has
@@ -45,8 +45,7 @@ def list_folder(path: str | os.PathLike) -> tuple[ImageList, ImageList | None, t
         path: The folder, or the part to hold out of a folder that has `train` too.
 
     Returns:
-        The files to train on; those held out, or `None` if the folder is not divided; and the class
-        names in the order of their labels.
+        The files, `test` being `None` if the folder is not divided.
 
     Raises:
         ValueError: If there are no classes, a class has no files, the classes to train on are not
@@ -75,7 +74,7 @@ def list_folder(path: str | os.PathLike) -> tuple[ImageList, ImageList | None, t
     if part.name in HELD_OUT_NAMES and (part.parent / "train").is_dir():
         return _list_divided(part.parent / "train", part)
     names = class_names(root)
-    return _list_files(root, names), None, names
+    return ImageLists(_list_files(root, names), None, names)
 
 
 def class_names(folder: Path) -> tuple:
@@ -110,7 +109,7 @@ def _held_out_folder(root):
 def _list_divided(train, held_out):
     names = class_names(train)
     _check_same(names, class_names(held_out), train.parent)
-    return _list_files(train, names), _list_files(held_out, names), names
+    return ImageLists(_list_files(train, names), _list_files(held_out, names), names)
 
 
 def _check_same(train, held_out, folder):

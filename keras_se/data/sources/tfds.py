@@ -5,8 +5,7 @@ import io
 
 import numpy as np
 
-from keras_se.data.dataset import Dataset
-from keras_se.data.loading import ImageList, LoadOptions, open_images
+from keras_se.data.loading import ImageList, ImageLists
 from keras_se.image_files import open_image
 from keras_se.validation import require_packages
 
@@ -28,7 +27,7 @@ class TensorFlowDataset:
     def __init__(self, name: str):
         self.name = name
 
-    def load(self, options: LoadOptions) -> Dataset:
+    def load(self) -> ImageLists:
         """Lists the images; held out is `validation`, else `test`, else every fifth of a class.
 
         Raises:
@@ -46,8 +45,7 @@ class TensorFlowDataset:
         held_out = next((split for split in HELD_OUT if split in splits), None)
         train = _list_split(builder, "train")
         test = _list_split(builder, held_out) if held_out else None
-        names = tuple(features["label"].names)
-        return open_images(train, test, names, options, f"tfds:{self.name}")
+        return ImageLists(train, test, tuple(features["label"].names))
 
     def _builder(self):
         require_packages(f"data='tfds:{self.name}'", "tensorflow_datasets")
