@@ -34,6 +34,7 @@ __all__ = [
 
 # Modules that are attributes of this package without having been imported.
 _LAZY = (
+    "analysis",
     "augmentation",
     "data",
     "distribution",

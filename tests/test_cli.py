@@ -28,7 +28,7 @@ from keras_se.weights import WEIGHTS
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 ROOT = Path(keras_se.__file__).parent.parent
-COMMANDS = ("list", "predict", "train", "transfer", "evaluate", "export", "data")
+COMMANDS = ("list", "predict", "train", "transfer", "evaluate", "gates", "export", "data")
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 

@@ -35,6 +35,7 @@ MAY |= {
     "data": {"augmentation", "preprocessing"},
     "recipes": {"applications", "augmentation", "data", "preprocessing", "weights"},
     "evaluation": {"data", "preprocessing"},
+    "analysis": {"data", "evaluation", "graph", "layers", "preprocessing", "surgery"},
     "export": {"graph", "layers", "preprocessing", "surgery", "weights"},
     "training": {
         "applications",

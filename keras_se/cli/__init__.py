@@ -1,4 +1,4 @@
-"""The command `keras-se`: list, predict, train, transfer, evaluate, export and data.
+"""The command `keras-se`: list, predict, train, transfer, evaluate, gates, export and data.
 
 Nothing here imports Keras, so that `--help` and wrong use are answered at once: a command does when
 it runs.
@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a network by a recipe",
     "transfer": "train a network with weights on other classes, by the recipe transfer",
     "evaluate": "measure a network on held-out images",
+    "gates": "measure what SE blocks do with held-out images",
     "export": "write a model for another runtime and verify it",
     "data": "prepare data",
 }

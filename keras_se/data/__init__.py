@@ -1,7 +1,7 @@
 """Loads labeled images, `load("digits")` or `load("folder:PATH")`, and makes batches of them."""
 
 from keras_se.data.batches import EvalBatches, PaddedEvalBatches, TrainBatches
-from keras_se.data.dataset import Dataset, every_of_each_class
+from keras_se.data.dataset import Dataset, every_of_each_class, held_out_per_class
 from keras_se.data.images import LazyImages
 from keras_se.data.loading import decode
 from keras_se.data.pipeline import EpochEnds, PrefetchingDataset, stream
@@ -21,6 +21,7 @@ __all__ = [
     "check_file",
     "decode",
     "every_of_each_class",
+    "held_out_per_class",
     "load",
     "prepare",
     "stream",

@@ -1,8 +1,8 @@
 """Images with labels, divided into those to train on and those held out."""
 
+import dataclasses
 import hashlib
 import os
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from keras_se.data.images import LazyImages
 HELD_OUT_EVERY = 5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels, divided into those to train on and those held out.
 
@@ -97,6 +97,31 @@ def every_of_each_class(labels: np.ndarray, step: int) -> np.ndarray:
     for label in np.unique(labels):
         marked[np.flatnonzero(labels == label)[step - 1 :: step]] = True
     return marked
+
+
+def held_out_per_class(dataset: Dataset, most: int) -> Dataset:
+    """Leaves out all but the first few held-out images of each class.
+
+    Args:
+        dataset: The `Dataset`.
+        most: Positive integer, how many images of a class stay at most.
+
+    Returns:
+        The `Dataset`, in the same order.
+
+    Example:
+    >>> images, labels = np.zeros((5, 2, 2, 3)), np.array([0, 0, 1, 0, 1])
+    >>> dataset = Dataset(images, labels, images, labels, ("cat", "dog"))
+    >>> held_out_per_class(dataset, 2).test_labels.tolist()
+    [0, 0, 1, 1]
+    """
+    labels = dataset.test_labels
+    first = np.sort(
+        np.concatenate([np.flatnonzero(labels == label)[:most] for label in np.unique(labels)])
+    )
+    images = dataset.test_images
+    images = images[first] if isinstance(images, np.ndarray) else images.select(first)
+    return dataclasses.replace(dataset, test_images=images, test_labels=labels[first])
 
 
 def check_none_empty(labels: np.ndarray, class_names: tuple, name: str | os.PathLike) -> None:

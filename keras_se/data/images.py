@@ -45,6 +45,14 @@ class LazyImages:
     def __len__(self) -> int:
         return len(self.sources)
 
+    def select(self, indices: Sequence) -> "LazyImages":
+        """Returns some of the images, not decoded.
+
+        Args:
+            indices: Integers, which images.
+        """
+        return LazyImages([self.sources[index] for index in indices], self.preprocessing)
+
     def take(
         self, indices: Sequence, randoms: Sequence | None = None, min_area: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -114,15 +114,7 @@ def outputs(
     Returns:
         The network's outputs, `(image, class)`, and the labels of the same images.
     """
-    batches = data.EvalBatches(
-        dataset.test_images,
-        dataset.test_labels,
-        batch_size,
-        lambda images, labels: (
-            preprocessing.standardize(images) if preprocessing else images,
-            labels,
-        ),
-    )
+    batches = held_out_batches(dataset, preprocessing, batch_size)
     with contextlib.closing(batches):
         if isinstance(network, keras.Model):
             scores = network.predict(data.stream(batches), verbose=0)
@@ -131,6 +123,30 @@ def outputs(
             scores = np.concatenate(parts)
     broken = sorted(getattr(dataset.test_images, "broken", ()))
     return tuple(np.delete(rows, broken, axis=0) for rows in (scores, dataset.test_labels))
+
+
+def held_out_batches(
+    dataset: Dataset, preprocessing: Preprocessing | None = None, batch_size: int = 64
+) -> data.EvalBatches:
+    """Makes batches of the held-out images as a network takes them.
+
+    Args:
+        dataset: The `keras_se.data.Dataset`.
+        preprocessing: As for `evaluate`.
+        batch_size: Images at a time.
+
+    Returns:
+        The `keras_se.data.EvalBatches`; close it after use.
+    """
+    return data.EvalBatches(
+        dataset.test_images,
+        dataset.test_labels,
+        batch_size,
+        lambda images, labels: (
+            preprocessing.standardize(images) if preprocessing else images,
+            labels,
+        ),
+    )
 
 
 def load_for(

@@ -75,8 +75,9 @@ def inline(model: keras.Model, inputs, start, rule: Callable) -> keras.Model:
 
     Args:
         model: Functional `keras.Model`; not changed.
-        inputs: The symbolic input of the new model.
-        start: The symbolic tensor that the layers of `model` take, made of `inputs`.
+        inputs: The symbolic input of the new model, or a list of several.
+        start: The symbolic tensor that the layers of `model` take, made of `inputs`, or a list of
+            several.
         rule: As for `rewrite`.
 
     Returns:
@@ -93,8 +94,9 @@ def inline(model: keras.Model, inputs, start, rule: Callable) -> keras.Model:
     ['images', 'conv']
     """
     require_functional(model)
-    copies = _Copies(rule, names={producer(tensor).name for tensor in (inputs, start)})
-    outputs = copies.inlined(model, [start])
+    tensors = keras.tree.flatten((inputs, start))
+    copies = _Copies(rule, names={producer(tensor).name for tensor in tensors})
+    outputs = copies.inlined(model, keras.tree.flatten(start))
     outputs = keras.tree.pack_sequence_as(output_structure(model), outputs)
     new = keras.Model(inputs, outputs, name=model.name)
     copies.copy_state()

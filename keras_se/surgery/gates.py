@@ -1,13 +1,12 @@
 """The mean gates of SE blocks over images."""
 
-from collections import Counter
-
 import keras
 import numpy as np
 
-from keras_se.graph.walk import calls_for_training, graph_of, input_structure, is_graph, nodes
+from keras_se.graph.gates import tap_gates
+from keras_se.graph.walk import graph_of, input_structure
 
-# All maps between a tensor and its last use are kept, for so many images at a time.
+# Images at a time: networks may be large.
 BATCH = 16
 
 
@@ -29,20 +28,17 @@ def mean_gates(model, layers, images):
     inputs = graph_of(model).inputs
     images = [np.asarray(array) for array in _in_order(model, images)]
     _require_fit(images, inputs)
-    gates = {id(layer): [] for layer in layers}
-
-    def record(layer, features):
-        if id(layer) in gates:
-            batch = keras.ops.convert_to_numpy(layer.excitation(features)).astype("float64")
-            gates[id(layer)].append(batch.reshape(len(batch), layer.fc2.units))
-
+    new, gates = tap_gates(model)
+    wanted = {id(layer) for layer in layers}
+    gates = [one for one in gates if id(one.layer) in wanted]
+    tapped = keras.Model(new.inputs, [one.tensor for one in gates])
+    sums = {layer: [] for layer in wanted}
     for start in range(0, len(images[0]), BATCH):
-        batch = [
-            keras.ops.convert_to_tensor(image[start : start + BATCH], dtype=tensor.dtype)
-            for image, tensor in zip(images, inputs, strict=True)
-        ]
-        _run(model, batch, record)
-    return {layer: np.concatenate(batches).mean(axis=0) for layer, batches in gates.items()}
+        batch = [image[start : start + BATCH] for image in images]
+        values = keras.tree.flatten(tapped.predict_on_batch(batch))
+        for one, value in zip(gates, values, strict=True):
+            sums[id(one.layer)].append(value.reshape(len(value), -1).astype("float64"))
+    return {layer: np.concatenate(batches).mean(axis=0) for layer, batches in sums.items()}
 
 
 def _in_order(model, images):
@@ -77,38 +73,3 @@ def _fits(received, shape):
     """Whether an array's shape is that of an input, whatever the batch."""
     pairs = zip(received[1:], shape[1:], strict=False)
     return len(received) == len(shape) and all(size in (side, None) for side, size in pairs)
-
-
-def _run(model, inputs, record):
-    """What `model` gives in inference, every call's first argument being shown to `record`."""
-    graph = graph_of(model)
-    values = dict(zip(map(id, graph.inputs), inputs, strict=True))
-    calls = [node for node in nodes(model) if not node.is_input]
-    uses = Counter(id(tensor) for node in calls for tensor in node.input_tensors)
-    uses.update(id(tensor) for tensor in graph.outputs)
-    for node in calls:
-        args, kwargs = node.arguments.fill_in(values)
-        taken = [values[id(tensor)] for tensor in node.input_tensors]
-        if is_graph(node.operation):
-            _require_inference(node)
-            outputs = _run(node.operation, taken, record)
-        else:
-            record(node.operation, taken[0] if taken else None)
-            outputs = keras.tree.flatten(node.operation(*args, **kwargs))
-        for tensor, value in zip(node.outputs, outputs, strict=True):
-            # On PyTorch, what gradients would need is not kept.
-            values[id(tensor)] = keras.ops.stop_gradient(value)
-        for tensor in node.input_tensors:
-            uses[id(tensor)] -= 1
-            if not uses[id(tensor)]:
-                values.pop(id(tensor), None)
-    return [values[id(tensor)] for tensor in graph.outputs]
-
-
-def _require_inference(node):
-    """Raises if a model in the model is always called as in training."""
-    if calls_for_training(node):
-        raise ValueError(
-            f"`model` calls the model {node.operation.name!r} in it with training=True, so its "
-            "gates are not those of inference. Call it without."
-        )

@@ -1,0 +1,59 @@
+"""The command `gates`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from keras_se.cli.command import OK
+from keras_se.cli.held_out import (
+    add_model_and_data,
+    check_model_and_data,
+    load_held_out,
+    require_keras,
+)
+from keras_se.cli.models import resolve_model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `gates` to its parser."""
+    add_model_and_data(parser)
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder to write gates.json into"
+    )
+    parser.add_argument(
+        "--per-class",
+        metavar="N",
+        type=int,
+        default=None,
+        help="images of a class at most, such as the paper's 50 (default: all)",
+    )
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises an error, without Keras, for arguments that cannot work."""
+    check_model_and_data(options)
+    if options.per_class is not None and options.per_class < 2:
+        raise ValueError(f"--per-class must be at least 2. Received: {options.per_class}")
+    if options.out.exists() and not options.out.is_dir():
+        raise ValueError(f"--out must be a folder. Received: the file {str(options.out)!r}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs `gates`; returns the exit status."""
+    from keras_se import data
+    from keras_se.analysis import analyze_gates
+    from keras_se.files import write_text
+
+    # Before weights are downloaded.
+    data.check(options.data)
+    model = resolve_model(options.model, options.weights)
+    network = require_keras(model, "its layers cannot be seen")
+    dataset, preprocessing = load_held_out(options, model)
+    if options.per_class is not None:
+        dataset = data.held_out_per_class(dataset, options.per_class)
+    analysis = analyze_gates(network, dataset, preprocessing, options.batch)
+    options.out.mkdir(parents=True, exist_ok=True)
+    facts = {"model": model.name, "data": options.data, **analysis.to_dict()}
+    write_text(options.out / "gates.json", json.dumps(facts, indent=1) + "\n")
+    print(f"{analysis}\n{options.out / 'gates.json'}")
+    return OK

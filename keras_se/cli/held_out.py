@@ -1,0 +1,95 @@
+"""What the commands that run held-out images through a network have in common."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from keras_se.cli.command import DATA_HELP
+from keras_se.cli.models import MODEL_HELP, WEIGHTS_HELP, ResolvedModel, check_model, find_path
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_se.data import Dataset
+    from keras_se.preprocessing import Preprocessing
+
+
+def add_model_and_data(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say which network and which images."""
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        required=True,
+        help=f"{DATA_HELP}; folder:PATH/test measures on the test part beside val",
+    )
+    parser.add_argument("--weights", metavar="TAG", help=WEIGHTS_HELP)
+    parser.add_argument(
+        "--batch", metavar="N", type=int, default=64, help="images at a time (default: 64)"
+    )
+    parser.add_argument(
+        "--size",
+        metavar="PIXELS",
+        type=int,
+        default=None,
+        help="side of the images (default: the network's, or as the weights want it)",
+    )
+
+
+def check_model_and_data(options: argparse.Namespace) -> None:
+    """Raises an error, without Keras, for files that are missing and sizes that cannot be."""
+    check_model(options.model, options.weights)
+    for name in ("batch", "size"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+
+
+def load_held_out(
+    options: argparse.Namespace, model: ResolvedModel
+) -> tuple["Dataset", "Preprocessing"]:
+    """Loads the images, as the network wants them.
+
+    Args:
+        options: The arguments.
+        model: The `ResolvedModel`.
+
+    Returns:
+        The `keras_se.data.Dataset` and the `Preprocessing` of its pixels.
+
+    Raises:
+        ValueError: If the classes are not those of the network.
+        OSError: If the data cannot be read.
+    """
+    from keras_se.evaluation.evaluate import load_for
+
+    preprocessing = model.preprocessing
+    if preprocessing is None:
+        unknown = "it must say how its images are prepared: keras-se export --preprocessing"
+        preprocessing = _from_zero_to_one(require_keras(model, unknown))
+    # The classes of the zoo's weights have words where folders may have numbers.
+    names = model.class_names if find_path(options.model) else None
+    return load_for(options.data, preprocessing, names, options.size), preprocessing
+
+
+def require_keras(model: ResolvedModel, problem: str) -> "keras.Model":
+    """Returns the Keras model of what was named.
+
+    Args:
+        model: The `ResolvedModel`.
+        problem: What an export for another runtime lacks, for the message.
+
+    Raises:
+        ValueError: If it is such an export.
+    """
+    if model.network is None:
+        raise ValueError(f"{model.name} is an export for another runtime: {problem}.")
+    return model.network
+
+
+def _from_zero_to_one(network):
+    """The preprocessing of a network of which nothing is known."""
+    from keras_se.data_format import spatial_shape
+    from keras_se.preprocessing import ONE, ZERO, Preprocessing
+
+    side = spatial_shape(network.input_shape)[0]
+    return Preprocessing(side, 1.0, "center", "bilinear", ZERO, ONE)

@@ -1,0 +1,292 @@
+"""The gates of SE blocks: found in any functional model, and measured by class."""
+
+import functools
+import json
+
+import keras
+import numpy as np
+import pytest
+from conftest import infer
+from keras import layers, ops
+from random_statistics import images, randomized
+from surgery_subjects import backbone
+from test_remove import trained
+
+import keras_se
+from keras_se import SqueezeExcite, analysis, cli
+from keras_se.analysis.statistics import (
+    ClassMoments,
+    effective_channels,
+    eta_squared,
+    intraclass_correlation,
+    nearest_mean_accuracy,
+    selectivity,
+)
+from keras_se.applications import SEResNet20
+from keras_se.data import Dataset, held_out_per_class
+from keras_se.graph.gates import tap_gates
+
+
+def gates_of(model, inputs):
+    """The gates of each block by name, `(image, channel)`."""
+    new, gates = tap_gates(model)
+    values = infer(keras.Model(new.input, [one.tensor for one in gates]), inputs)
+    rows = [np.asarray(value).reshape(len(inputs), -1) for value in keras.tree.flatten(values)]
+    return {one.name: value for one, value in zip(gates, rows, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def network():
+    options = {"weights": None, "input_shape": (16, 16, 3), "classes": 3, "stages": (2, 3)}
+    # A bottleneck of more than two units is not silent on all images.
+    model = randomized(SEResNet20(**options, se=functools.partial(SqueezeExcite, 4)))
+    return trained(model)
+
+
+def excitations(model, inputs):
+    """What the layers themselves say."""
+    blocks = [one for one in model.layers if isinstance(one, SqueezeExcite)]
+    maps = infer(keras.Model(model.input, [block.input for block in blocks]), inputs)
+    return {
+        block.name: ops.convert_to_numpy(block.excitation(x)).reshape(len(inputs), -1)
+        for block, x in zip(blocks, maps, strict=True)
+    }
+
+
+def test_gates_are_those_of_the_layers_and_outputs_stay(network):
+    some = images(3, 16, 16, 3)
+    new, gates = tap_gates(network)
+    assert [(one.name, one.channels, one.positions) for one in gates] == [
+        *((f"layer2_{i}_se", 32, 64) for i in range(3)),
+        *((f"layer3_{i}_se", 64, 16) for i in range(3)),
+    ]
+    assert [one.layer for one in gates] == [network.get_layer(one.name) for one in gates]
+    np.testing.assert_allclose(infer(new, some), infer(network, some), rtol=1e-4, atol=1e-6)
+    expected = excitations(network, some)
+    for name, values in gates_of(network, some).items():
+        assert np.ptp(values, axis=0).max() > 0.01
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_gates_survive_folding(network):
+    some = images(3, 16, 16, 3)
+    expected, folded = gates_of(network, some), gates_of(keras_se.fold(network), some)
+    assert list(folded) == list(expected)
+    for name, values in folded.items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-3, atol=1e-5)
+
+
+def test_gates_of_keras_applications_are_found():
+    model = keras.applications.MobileNetV3Small(weights=None, input_shape=(32, 32, 3), alpha=0.35)
+    _, gates = tap_gates(model)
+    assert len(gates) == 9 and all(one.layer is None for one in gates)
+    assert gates[0].name == "expanded_conv_squeeze_excite_mul"
+    # EfficientNet's block, whose pooled vector is reshaped.
+    inputs = keras.Input((8, 8, 6))
+    gate = layers.Reshape((1, 1, 6))(layers.GlobalAveragePooling2D()(inputs))
+    gate = layers.Conv2D(6, 1, activation="sigmoid", name="expand")(gate)
+    model = keras.Model(inputs, layers.multiply([inputs, gate], name="excite"))
+    some = images(2, 8, 8, 6)
+    expected = infer(keras.Model(inputs, gate), some).reshape(2, 6)
+    np.testing.assert_allclose(gates_of(model, some)["excite"], expected, rtol=1e-5)
+
+
+def test_products_that_are_no_gates_are_left():
+    inputs, other = keras.Input((8, 8, 6)), keras.Input((8, 8, 6))
+    pooled = layers.GlobalAveragePooling2D()(inputs)
+    gated_vector = layers.multiply([pooled, layers.Dense(6, "sigmoid")(pooled)])
+    swish = inputs * ops.sigmoid(inputs)
+    from_elsewhere = inputs * layers.GlobalAveragePooling2D(keepdims=True)(other)
+    model = keras.Model([inputs, other], [gated_vector, swish, from_elsewhere])
+    with pytest.raises(ValueError, match="must have SE blocks"):
+        tap_gates(model)
+
+
+def test_shared_and_nested_blocks_have_a_name_for_each_call():
+    inputs, block = keras.Input((8, 8, 4)), SqueezeExcite(4, name="se")
+    x = layers.Conv2D(4, 3, padding="same")(block(inputs))
+    inner = keras.Model(inputs, block(x), name="inner")
+    outer = keras.Model(inputs, inner(layers.ReLU()(inputs)))
+    some = images(2, 8, 8, 4)
+    values = gates_of(trained(outer), some)
+    assert list(values) == ["se", "se:1"]
+    expected = ops.convert_to_numpy(block.excitation(np.maximum(some, 0))).reshape(2, 4)
+    np.testing.assert_allclose(values["se"], expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(values["se:1"] - values["se"]).max() > 1e-3
+
+
+def test_gates_can_be_replaced(network):
+    some = images(2, 16, 16, 3)
+    new, _ = tap_gates(network, lambda gates: ops.ones_like(gates.tensor))
+    plain, _ = keras_se.surgery.remove_se(network, verbose=False)
+    np.testing.assert_allclose(infer(new, some), infer(plain, some), rtol=1e-4, atol=1e-6)
+    assert np.abs(infer(new, some) - infer(network, some)).max() > 1e-3
+
+
+def test_models_without_gates_of_inference_are_refused():
+    with pytest.raises(ValueError, match="must have SE blocks"):
+        tap_gates(backbone())
+    inner = keras.Sequential([keras.Input((8, 8, 4)), SqueezeExcite(4)], name="inner")
+    inputs = keras.Input((8, 8, 4))
+    with pytest.raises(ValueError, match="training=True"):
+        tap_gates(keras.Model(inputs, inner(inputs, training=True)))
+
+
+def grouped(counts, spread, seed=0):
+    """Gates of classes whose means have the standard deviation `spread`, that of images being 1."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    gates = random.normal(0, spread, (len(counts), 200))[labels]
+    return gates + random.normal(0, 1, gates.shape), labels
+
+
+def moments_of(gates, labels, classes):
+    moments = ClassMoments(classes, gates.shape[1])
+    for part in np.array_split(np.random.default_rng(1).permutation(len(labels)), 7):
+        moments.update(gates[part], labels[part])
+    return moments
+
+
+def test_moments_are_those_of_all_images_at_once():
+    gates, labels = grouped((5, 1, 0, 9), 1.0)
+    moments = moments_of(gates, labels, 4)
+    assert moments.counts.tolist() == [5, 1, 0, 9] and np.isnan(moments.means[2]).all()
+    for label in (0, 1, 3):
+        part = gates[labels == label]
+        np.testing.assert_allclose(moments.means[label], part.mean(axis=0))
+        np.testing.assert_allclose(moments.deviations[label], part.std(axis=0), atol=1e-7)
+    between, within = moments.variation()
+    np.testing.assert_allclose(between + within, len(gates) * gates.var(axis=0))
+
+
+@pytest.mark.parametrize("counts", [(4,) * 50, tuple(range(2, 52))])
+def test_the_share_between_classes_is_corrected_for_small_classes(counts):
+    for spread, expected in ((0.0, 0.0), (1.0, 0.5), (2.0, 0.8)):
+        gates, labels = grouped(counts, spread)
+        moments = moments_of(gates, labels, len(counts))
+        between, within = (values.sum() for values in moments.variation())
+        corrected = intraclass_correlation(between, within, moments.counts)
+        assert corrected == pytest.approx(expected, abs=0.02)
+    # Without classes at all, classes of four have a quarter of the variance.
+    gates, labels = grouped((4,) * 50, 0.0)
+    assert eta_squared(*moments_of(gates, labels, 50).variation()) == pytest.approx(0.25, abs=0.01)
+
+
+def test_equal_classes_have_the_mean_correlation_of_pairs():
+    gates, labels = grouped((2,) * 400, 1.0)
+    between, within = moments_of(gates, labels, 400).variation()
+    pairs = gates[:, 0].reshape(400, 2)
+    # Pearson's, of all pairs in both orders.
+    expected = np.corrcoef(np.r_[pairs[:, 0], pairs[:, 1]], np.r_[pairs[:, 1], pairs[:, 0]])[0, 1]
+    actual = intraclass_correlation(between[0], within[0], np.full(400, 2))
+    assert actual == pytest.approx(expected, abs=5e-3)
+
+
+def test_channels_without_variance_or_with_negative_gates():
+    constant = moments_of(np.full((6, 2), 0.5), np.repeat([0, 1], 3), 2)
+    between, within = constant.variation()
+    assert intraclass_correlation(between, within, constant.counts).tolist() == [0, 0]
+    assert eta_squared(between, within) == 0 and effective_channels(np.zeros((2, 2))) == 0
+    assert np.isnan(selectivity(np.array([[-1.0, 0.0], [2.0, 0.0]]))).tolist() == [True, False]
+
+
+def test_effective_channels_are_the_number_of_independent_ones():
+    random = np.random.default_rng(0)
+    gates = np.repeat(random.normal(size=(20000, 3)), 4, axis=1)
+    assert effective_channels(np.cov(gates.T)) == pytest.approx(3, abs=0.01)
+
+
+def test_the_probe_is_right_where_classes_are_apart():
+    gates, labels = grouped((30, 30, 30), 3.0)
+    means = moments_of(gates, labels, 3).means
+    assert nearest_mean_accuracy(gates, labels, means) == 100
+    # A class that is not known is never taken.
+    means[1] = np.nan
+    assert nearest_mean_accuracy(gates, labels, means) == pytest.approx(100 * 2 / 3)
+
+
+@pytest.fixture(scope="module")
+def colored():
+    """Sixty images of three classes, each with a color of its own, and some noise."""
+    random = np.random.default_rng(0)
+    labels = np.tile([0, 1, 2], 20)
+    pixels = random.uniform(0, 0.5, (60, 16, 16, 3)) + 0.5 * np.eye(3)[labels][:, None, None]
+    pixels = np.float32(pixels)
+    return Dataset(pixels, labels, pixels, labels, ("red", "green", "blue"))
+
+
+def test_an_analysis_is_that_of_all_gates_at_once(network, colored):
+    result = analysis.analyze_gates(network, colored, batch_size=16, verbose=False)
+    assert (result.images, len(result.blocks)) == (60, 6)
+    assert [block.stage for block in result.blocks] == [1, 1, 1, 2, 2, 2]
+    labels, all_gates = colored.test_labels, excitations(network, colored.test_images)
+    for block in result.blocks:
+        gates = all_gates[block.name].astype("float64")
+        means = np.stack([gates[labels == label].mean(axis=0) for label in range(3)])
+        raw = 20 * ((means - gates.mean(axis=0)) ** 2).sum() / (60 * gates.var(axis=0).sum())
+        assert block.eta_squared_uncorrected == pytest.approx(raw, rel=1e-3)
+        # The correction of Fisher's F: (F - 1) / (F - 1 + n) for classes of n images.
+        f = raw / 2 / ((1 - raw) / 57)
+        assert block.eta_squared == pytest.approx((f - 1) / (f - 1 + 20), rel=1e-3)
+        assert abs(block.eta_squared_permuted) < 0.1
+        np.testing.assert_allclose(block.mean, gates.mean(), rtol=1e-4)
+        low, high = (gates < 0.05).mean(), (gates > 0.95).mean()
+        assert (block.saturated_low, block.saturated_high) == pytest.approx((low, high), abs=1e-3)
+        constant = np.sqrt(gates.var(axis=0).sum() / (gates**2).mean(axis=0).sum())
+        assert block.distance_to_constant == pytest.approx(constant, rel=1e-3)
+        eigenvalues = np.linalg.eigvalsh(np.cov(gates.T))
+        expected = eigenvalues.sum() ** 2 / (eigenvalues**2).sum()
+        assert block.effective_channels == pytest.approx(expected, rel=1e-2)
+        strongest = np.take_along_axis(gates, block.strongest, axis=0)
+        np.testing.assert_allclose(strongest, -np.sort(-gates, axis=0)[:4], rtol=1e-4)
+        weakest = np.take_along_axis(gates, block.weakest, axis=0)
+        np.testing.assert_allclose(weakest, np.sort(gates, axis=0)[:4], rtol=1e-4)
+    assert result.blocks[0].probe_accuracy > 90 > result.blocks[0].probe_accuracy_permuted + 20
+    right = infer(network, colored.test_images).argmax(axis=1) == labels
+    assert result.accuracy == pytest.approx(100 * right.mean())
+
+
+def test_a_few_images_of_each_class_are_enough(network, colored):
+    few = held_out_per_class(colored, 3)
+    assert few.test_labels.tolist() == [0, 1, 2] * 3
+    result = analysis.analyze_gates(network, few, verbose=False)
+    assert result.images == 9 and result.blocks[0].eta_squared > 0.5
+
+
+def test_the_command_writes_every_block(network, tmp_path, capsys):
+    path, out = tmp_path / "model.keras", tmp_path / "out"
+    network.save(path)
+    words = ["gates", path, "--data", "fake", "--size", 16, "--out", out]
+    assert cli.main([str(word) for word in words]) == 0
+    facts = json.loads((out / "gates.json").read_text())
+    assert [block["name"] for block in facts["blocks"]][-1] == "layer3_2_se"
+    for block in facts["blocks"]:
+        assert 0 <= block["saturated"] <= 1 and block["channels"] in (32, 64)
+        assert block["eta_squared"] > block["eta_squared_permuted"]  # they differ in brightness
+        assert {"selectivity", "probe_accuracy", "effective_channels"} <= set(block)
+    assert "layer2_0_se" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--per-class", 1), "--per-class"),
+        (("--batch", 0), "batch=0"),
+        (("--size", 0), "size=0"),
+    ],
+)
+def test_the_command_refuses_what_cannot_work(words, message, tmp_path, capsys):
+    words = ("gates", "seresnet20", "--data", "fake", "--out", tmp_path / "out", *words)
+    assert cli.main([str(word) for word in words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_refuses_networks_without_gates(tmp_path, capsys):
+    words = ("gates", "none.keras", "--data", "fake", "--out", str(tmp_path))
+    assert cli.main(words) == 2
+    assert "none.keras" in capsys.readouterr().err
+    keras.Model(*2 * [keras.Input((8, 8, 3))]).save(tmp_path / "plain.keras")
+    words = ("gates", str(tmp_path / "plain.keras"), *words[2:])
+    assert cli.main(words) == 2
+    assert "SE blocks" in capsys.readouterr().err
