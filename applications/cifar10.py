@@ -33,7 +33,7 @@ def recipe_of(options, seed):
 
 def errors(options):
     """Trains both networks for each seed; gives their errors in percent, by name."""
-    found = {}
+    results = {}
     for seed in range(options.seeds):
         out = options.out / f"seed{seed}"
         complete = out / "results.json"
@@ -43,8 +43,8 @@ def errors(options):
             resume = options.resume and (out / "recipe.json").is_file()
             networks = train(recipe_of(options, seed), out, resume=resume)["networks"]
         for name, row in networks.items():
-            found.setdefault(name, []).append(100 - row["test_accuracy"])
-    return found
+            results.setdefault(name, []).append(100 - row["test_accuracy"])
+    return results
 
 
 def line(name, values, paper):
@@ -65,10 +65,10 @@ def main(arguments=None):
     parser.add_argument("--resume", action="store_true", help="go on with runs that were stopped")
     parser.add_argument("--smoke", action="store_true", help="fake images and two epochs")
     options = parser.parse_args(arguments)
-    found = errors(options)
+    results = errors(options)
     paper = PAPER.get(get_recipe(options.recipe).network, (None, None))
     print(f"{'network':24} {'error':>16} {'the paper':>10}")
-    for (name, values), published in zip(found.items(), paper, strict=True):
+    for (name, values), published in zip(results.items(), paper, strict=True):
         print(line(name, values, published))
 
 

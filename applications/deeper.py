@@ -35,22 +35,22 @@ def grow(trained, deeper):
         ValueError: If `deeper` has not all of `trained`, more than new blocks besides, or blocks
             of another kind.
     """
-    known = {layer.name: layer for layer in trained.layers if layer.weights}
+    trained_layers = {layer.name: layer for layer in trained.layers if layer.weights}
     layers = {layer.name: layer for layer in deeper.layers if layer.weights}
-    if missing := sorted(known.keys() - layers.keys()):
+    if missing := sorted(trained_layers.keys() - layers.keys()):
         raise ValueError(
             f"`deeper` must have all layers of `trained`. Received one without: {missing}"
         )
-    added = layers.keys() - known.keys()
-    whole = {block_of(name) for name in known}
-    if changed := sorted(name for name in added if block_of(name) in whole):
+    added = layers.keys() - trained_layers.keys()
+    old_blocks = {block_of(name) for name in trained_layers}
+    if changed := sorted(name for name in added if block_of(name) in old_blocks):
         raise ValueError(f"`deeper` may differ by whole blocks only. Received, besides: {changed}")
     blocks = {block_of(name) for name in added}
     # In the order of the layers, so that the last of a block stays.
     ends = {block_of(name): name for name in layers if name in added and not name.endswith("_se")}
-    if other := sorted(set(ends.values()) - {f"{block}_bn2" for block in blocks}):
-        raise ValueError(f"Blocks must end in bn2, as SEResNet56's do. Received: ends in {other}")
-    for name, layer in known.items():
+    if wrong := sorted(set(ends.values()) - {f"{block}_bn2" for block in blocks}):
+        raise ValueError(f"Blocks must end in bn2, as SEResNet56's do. Received: ends in {wrong}")
+    for name, layer in trained_layers.items():
         layers[name].set_weights(layer.get_weights())
     for block in blocks:
         last = layers[f"{block}_bn2"]

@@ -26,7 +26,9 @@ STARTS = ("weights", "scratch")
 def few(dataset, per_class):
     """The dataset with so many training images of each class, those that come first, in color."""
     labels = dataset.train_labels
-    chosen = [np.flatnonzero(labels == one)[:per_class] for one in range(len(dataset.class_names))]
+    chosen = [
+        np.flatnonzero(labels == index)[:per_class] for index in range(len(dataset.class_names))
+    ]
     chosen = np.sort(np.concatenate(chosen))
     in_color = 3 // dataset.train_images.shape[-1]
     return dataclasses.replace(
@@ -55,7 +57,7 @@ def accuracies(options):
     """Trains everything; gives accuracies in percent by start and number of images of a class."""
     options.out.mkdir(parents=True)
     dataset = data.load(options.data, size=options.size)
-    found = {}
+    by_start = {}
     for count in options.per_class:
         file = options.out / f"images{count}.npz"
         data.prepare(few(dataset, count), file)
@@ -64,8 +66,8 @@ def accuracies(options):
                 recipe = recipe_of(options, start, file, seed)
                 results = train(recipe, options.out / f"{start}{count}-seed{seed}")
                 (row,) = results["networks"].values()
-                found.setdefault((start, count), []).append(row["test_accuracy"])
-    return found
+                by_start.setdefault((start, count), []).append(row["test_accuracy"])
+    return by_start
 
 
 def spread(values):
@@ -73,17 +75,17 @@ def spread(values):
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def table(found):
+def table(results):
     """The report: for each number of images, mean and standard deviation of both starts."""
     lines = ["| images of a class | from weights (%) | from scratch (%) |", "|---:|---:|---:|"]
-    for count in sorted({count for _, count in found}):
-        cells = [found[start, count] for start in STARTS]
+    for count in sorted({count for _, count in results}):
+        cells = [results[start, count] for start in STARTS]
         cells = [f"{statistics.mean(values):.2f} +- {spread(values):.2f}" for values in cells]
         lines.append(f"| {count} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def plot(found, path):
+def plot(results, path):
     """Draws the accuracy over the number of images."""
     import matplotlib
 
@@ -92,10 +94,10 @@ def plot(found, path):
 
     figure, axes = pyplot.subplots(figsize=(6, 4))
     for start in STARTS:
-        rows = sorted((count, values) for (name, count), values in found.items() if name == start)
+        rows = sorted((count, values) for (name, count), values in results.items() if name == start)
         counts, values = zip(*rows, strict=True)
-        means = [statistics.mean(one) for one in values]
-        axes.errorbar(counts, means, [spread(one) for one in values], label=start, capsize=3)
+        means, spreads = list(map(statistics.mean, values)), list(map(spread, values))
+        axes.errorbar(counts, means, spreads, label=start, capsize=3)
     axes.set(xscale="log", xlabel="training images of a class", ylabel="held-out accuracy (%)")
     axes.legend()
     figure.savefig(path, dpi=120)
@@ -115,12 +117,12 @@ def main(arguments=None):
     parser.add_argument("--set", action="append", default=[], help="change the recipe: KEY=VALUE")
     parser.add_argument("--smoke", action="store_true", help="two epochs of two steps")
     options = parser.parse_args(arguments)
-    found = accuracies(options)
-    plot(found, options.out / "curve.png")
-    rows = [{"start": s, "per_class": n, "accuracies": v} for (s, n), v in found.items()]
+    results = accuracies(options)
+    plot(results, options.out / "curve.png")
+    rows = [{"start": s, "per_class": n, "accuracies": v} for (s, n), v in results.items()]
     (options.out / "results.json").write_text(json.dumps(rows, indent=2) + "\n")
-    (options.out / "report.md").write_text(table(found) + "\n\n![](curve.png)\n")
-    print(table(found))
+    (options.out / "report.md").write_text(table(results) + "\n\n![](curve.png)\n")
+    print(table(results))
 
 
 if __name__ == "__main__":

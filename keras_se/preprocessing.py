@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_se.data_format import image_axis
+from keras_se.data_format import image_axis, image_shape, spatial_shape
 from keras_se.image_files import open_image, picture_of, refuse_url, to_rgb
 from keras_se.validation import check_choice, check_positive
 
@@ -191,14 +191,38 @@ class Preprocessing:
         if (self.mean, self.std) == (ZERO, ONE):
             return images
         axis = image_axis(data_format)
-        channels = (3, 1, 1) if axis == -3 else (3,)
-        statistics = [np.float32(values).reshape(channels) for values in (self.mean, self.std)]
-        if images.shape[axis] == 1:
-            statistics = [values.mean(axis=axis, keepdims=True) for values in statistics]
-        mean, std = statistics
+        channels = 1 if images.shape[axis] == 1 else 3
+        own, shape = self.for_channels(channels), (channels, 1, 1) if axis == -3 else (channels,)
+        mean, std = (np.float32(x[:channels]).reshape(shape) for x in (own.mean, own.std))
         if isinstance(images, np.ndarray):
             return (images - mean) / std
         return keras.ops.divide(keras.ops.subtract(images, mean), std)
+
+    def for_channels(self, channels: int) -> "Preprocessing":
+        """Returns the same for a network of gray images: with the statistics of the mean color.
+
+        Args:
+            channels: Of the network; if it is not one, the preprocessing stays as it is.
+        """
+        if channels != 1 or self.mean is None:
+            return self
+        mean, std = (sum(values) / 3 for values in (self.mean, self.std))
+        return self.replace(mean=(mean,) * 3, std=(std,) * 3)
+
+    def to_input(self, images: np.ndarray, channels: int, data_format: str) -> np.ndarray:
+        """Normalizes decoded images and gives them the channels and axes that a network takes.
+
+        Args:
+            images: Pixels from 0 to 255, `(image, height, width, 3)`.
+            channels: Of the network: 3, or 1 for the mean of the colors.
+            data_format: `"channels_last"` or `"channels_first"`.
+
+        Returns:
+            A float32 array.
+        """
+        inputs = self.for_channels(channels).normalize(images, data_format="channels_last")
+        inputs = inputs.mean(axis=-1, keepdims=True) if channels == 1 else inputs
+        return inputs if data_format == "channels_last" else inputs.transpose(0, 3, 1, 2)
 
     def scale_and_offset(self) -> tuple[tuple, tuple]:
         """Returns the normalization as one product and one sum for each channel.
@@ -266,6 +290,21 @@ def scale_to_unit(images: Any) -> Any:
     unsigned = keras.backend.standardize_dtype(images.dtype) == "uint8"
     images = keras.ops.cast(images, "float32")
     return images / 255 if unsigned else images
+
+
+def behind_colors(network: keras.Model) -> keras.Model:
+    """Puts a network of gray images behind the mean of three colors, as which files are read.
+
+    Args:
+        network: A `keras.Model` of images with one channel; another is returned as it is.
+    """
+    shape = network.inputs[0].shape
+    if shape[image_axis()] != 1:
+        return network
+    images = keras.Input(image_shape(*spatial_shape(shape)))
+    third = keras.initializers.Constant(1 / 3)
+    gray = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=third, name="gray")(images)
+    return keras.Model(images, network(gray), name=network.name)
 
 
 def normalization_name(mean: tuple, std: tuple) -> str:

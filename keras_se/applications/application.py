@@ -84,9 +84,9 @@ class Application:
         """What calling this network takes, its own options by name."""
         call = inspect.signature(type(self).__call__)
         trunk = inspect.signature(partial(self.fields["trunk"], **self._arguments)).parameters
-        usual = {"weights": self.default_weights, "se": not self.is_twin}
+        defaults = {"weights": self.default_weights, "se": not self.is_twin}
         own = [
-            parameter.replace(default=usual.get(parameter.name, parameter.default))
+            parameter.replace(default=defaults.get(parameter.name, parameter.default))
             for parameter in call.parameters.values()
             if parameter.name not in ("self", "options")
         ]
@@ -134,11 +134,11 @@ class Application:
         if self.is_twin:
             return self.twin.replace(**options).twin
         base = self._base
-        usual = inspect.signature(base.fields["trunk"]).parameters
+        parameters = inspect.signature(base.fields["trunk"]).parameters
         changed = {
             name: value
             for name, value in (self._changed | options).items()
-            if value != base._arguments.get(name, usual[name].default)
+            if value != base._arguments.get(name, parameters[name].default)
         }
         if not changed:
             return base

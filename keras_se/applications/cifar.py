@@ -32,12 +32,12 @@ def cifar_resnet(x, se, *, depth, block=basic, placement="standard", stages=None
     return residual_stages(x, gate, depths=depths, filters=FILTERS, block=block, shortcut=shortcut)
 
 
-def stage_depths(depth, convolutions, others):
+def stage_depths(depth, convolutions, extra):
     """The blocks of each of three stages, for blocks of so many convolutions."""
-    blocks, rest = divmod(depth - others, 3 * convolutions)
-    if rest or blocks < 1:
+    blocks, remainder = divmod(depth - extra, 3 * convolutions)
+    if remainder or blocks < 1:
         raise ValueError(
-            f"`depth` must be {3 * convolutions} n + {others} with n >= 1. Received: depth={depth}"
+            f"`depth` must be {3 * convolutions} n + {extra} with n >= 1. Received: depth={depth}"
         )
     return (blocks,) * 3
 

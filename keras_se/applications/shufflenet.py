@@ -35,7 +35,9 @@ def shufflenet(x, se, *, groups=3, scale=1.0, depths):
     rounded up to whole groups; at `scale=1` they are, and on the others the paper is silent.
     """
     width = _width(groups, scale)
-    x = norm(conv(x, _whole(STEM * scale, groups), 3, strides=2, name="conv1"), "relu", name="bn1")
+    x = norm(
+        conv(x, _rounded(STEM * scale, groups), 3, strides=2, name="conv1"), "relu", name="bn1"
+    )
     x = max_pool_positive(x, name="maxpool")
     for stage, depth in enumerate(depths, start=2):
         for index in range(depth):
@@ -56,7 +58,7 @@ def shufflenet(x, se, *, groups=3, scale=1.0, depths):
 def _unit(x, se, filters, *, strides, first_groups, groups, name):
     """A branch added to its input or, if it strides, concatenated with the input's average."""
     branch_filters = filters - x.shape[channel_axis()] if strides > 1 else filters
-    branch = conv(x, _whole(filters / 4, groups), 1, groups=first_groups, name=f"{name}_conv1")
+    branch = conv(x, _rounded(filters / 4, groups), 1, groups=first_groups, name=f"{name}_conv1")
     branch = norm(branch, "relu", name=f"{name}_bn1")
     branch = ChannelShuffle(groups, name=f"{name}_shuffle")(branch)
     branch = depthwise(branch, 3, strides=strides, name=f"{name}_conv2")
@@ -91,6 +93,6 @@ def _width(groups, scale):
     return round(width)
 
 
-def _whole(filters, groups):
+def _rounded(filters, groups):
     """The filters rounded up to whole groups."""
     return math.ceil(filters / groups) * groups

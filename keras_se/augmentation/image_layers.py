@@ -115,11 +115,11 @@ class Equalization(keras.layers.Equalization):
         counts = ops.segment_sum(ops.ones_like(flat), flat, num_segments=count * self.bins)
         total = ops.cumsum(ops.reshape(counts, (count, self.bins)), axis=1)
         first = ops.min(ops.where(total > 0, total, total[:, -1:]), axis=1, keepdims=True)
-        rest = total[:, -1:] - first
-        table = ops.round((total - first) * (self.bins - 1) / ops.maximum(rest, 1))
+        spread = total[:, -1:] - first
+        table = ops.round((total - first) * (self.bins - 1) / ops.maximum(spread, 1))
         equalized = ops.take(ops.reshape(table, (-1,)), bins) / (self.bins - 1)
         equalized = ops.cast(equalized, images.dtype) * (high - low) + low
-        return ops.where(ops.reshape(rest, channels) > 0, equalized, images)
+        return ops.where(ops.reshape(spread, channels) > 0, equalized, images)
 
 
 # Of RandAugment, its layers that change images, in Keras's order.

@@ -151,8 +151,8 @@ def split_crop(augmentations: Iterable[Augmentation]) -> tuple[float | None, tup
     """
     augmentations = tuple(augmentations)
     crops = [item for item in augmentations if item.name == "resized_crop"]
-    rest = tuple(item for item in augmentations if item.name != "resized_crop")
-    return (crops[0].amount if crops else None), rest
+    others = tuple(item for item in augmentations if item.name != "resized_crop")
+    return (crops[0].amount if crops else None), others
 
 
 def random_transform(augmentations: Iterable[Augmentation], seed: int) -> Callable | None:

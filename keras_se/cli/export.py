@@ -89,15 +89,14 @@ def check(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs `export`; returns the exit status."""
     from keras_se.export import export_model
+    from keras_se.preprocessing import behind_colors
 
     format = _format(options)
     model = resolve_model(options.model, options.weights, options.preprocessing or None)
     if model.network is None:
         raise ValueError(f"{options.model!r} is an export already: only Keras models are exported.")
     included = options.preprocessing is not None
-    network = model.network
-    if included and model.channels == 1:
-        network = _for_colors(network)
+    network = behind_colors(model.network) if included else model.network
     # Loaded from a file it does not know; the metadata says it even if it is not included.
     network.preprocessing = model.preprocessing
     names = model.class_names
@@ -124,18 +123,6 @@ def run(options: argparse.Namespace) -> int:
             f"{len(calibration)} images"
         )
     return OK
-
-
-def _for_colors(network):
-    """A network of gray images behind the mean of three colors, as which image files are read."""
-    import keras
-
-    from keras_se.data_format import image_shape, spatial_shape
-
-    images = keras.Input(image_shape(*spatial_shape(network.inputs[0].shape)))
-    third = keras.initializers.Constant(1 / 3)
-    gray = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=third, name="gray")(images)
-    return keras.Model(images, network(gray), name=network.name)
 
 
 def _format(options):

@@ -77,10 +77,7 @@ class ResolvedModel:
         Returns:
             A float32 array with the axes and channels of the network.
         """
-        inputs = self.require_preprocessing().normalize(images, data_format="channels_last")
-        if self.channels == 1:
-            inputs = inputs.mean(axis=-1, keepdims=True)
-        return inputs if self.data_format == "channels_last" else inputs.transpose(0, 3, 1, 2)
+        return self.require_preprocessing().to_input(images, self.channels, self.data_format)
 
     def predict(self, images: "np.ndarray") -> "np.ndarray":
         """Returns the scores `(image, class)` of uint8 pixels `(image, height, width, 3)`."""
@@ -199,26 +196,26 @@ def _preprocessing_of(text, network=None):
     return find_weights(tag, network.weights, network=network.name).preprocessing
 
 
-def _resolve_network(application, weights, preprocessing):
+def _resolve_network(application, weights, override):
     """A network of the zoo with weights."""
     from keras_se.data_format import image_shape
     from keras_se.recipes.transfer import known_preprocessing
 
     rows = application.weights
     weights = weights or application.default_weights
-    wanted = known_preprocessing(application, weights)
-    if preprocessing:
-        wanted = _preprocessing_of(preprocessing, application)
-    elif wanted is None:
-        wanted = _usual_preprocessing(application)
+    preprocessing = known_preprocessing(application, weights)
+    if override:
+        preprocessing = _preprocessing_of(override, application)
+    elif preprocessing is None:
+        preprocessing = _usual_preprocessing(application)
     # What is wrong has been said before anything is downloaded.
-    shape = image_shape(wanted.size, wanted.size) if wanted else None
+    shape = image_shape(preprocessing.size, preprocessing.size) if preprocessing else None
     network = application(weights=weights, input_shape=shape)
     names = class_names_beside(weights) if Path(weights).is_file() else None
     names = network.class_names or _fitting(names, network, weights)
     if names is None and rows and rows[0].classes == network.output_shape[-1]:
         names = rows[0].labels
-    return _of_keras(application.name, network, wanted, names)
+    return _of_keras(application.name, network, preprocessing, names)
 
 
 def _usual_preprocessing(application):
@@ -233,7 +230,7 @@ def _usual_preprocessing(application):
     return row.preprocessing
 
 
-def _resolve_keras_file(path, preprocessing):
+def _resolve_keras_file(path, override):
     """A `.keras` file of a run, of an export or of anyone."""
     from keras_se.data_format import spatial_shape
     from keras_se.export import read_metadata
@@ -243,75 +240,74 @@ def _resolve_keras_file(path, preprocessing):
         metadata = read_metadata(path)
     except ValueError:
         metadata = {}
-    wanted = _exported_preprocessing(metadata, preprocessing) or preprocessing_beside(path)
+    preprocessing = _file_preprocessing(path, metadata, override)
     names = metadata.get("class_names") or class_names_beside(path)
     side = spatial_shape(network.inputs[0].shape)[0]
-    if preprocessing and side is not None:
-        wanted = wanted.replace(size=side)
-    return _of_keras(str(path), network, wanted, _fitting(names, network, path))
+    if override and side is not None:
+        preprocessing = preprocessing.replace(size=side)
+    return _of_keras(str(path), network, preprocessing, _fitting(names, network, path))
 
 
-def _resolve_export(path, preprocessing):
+def _resolve_export(path, override):
     """An export for another runtime than Keras."""
     import numpy as np
 
-    from keras_se.data_format import channel_axis
     from keras_se.export import load_exported
 
     exported = load_exported(path)
     metadata = exported.metadata
-    shape, dtype = metadata["input_shape"], metadata["input_dtype"]
+    dtype = metadata["input_dtype"]
 
     def run(inputs):
         # Pixels that were divided by 255 and multiplied again are not quite integers.
         return exported((np.rint(inputs) if dtype == "uint8" else inputs).astype(dtype))
 
-    names = metadata["class_names"]
-    channels = shape[channel_axis(metadata["data_format"])]
-    wanted = _exported_preprocessing(metadata, preprocessing) or preprocessing_beside(path)
-    return ResolvedModel(
-        name=str(path),
-        network=None,
-        run=run,
-        preprocessing=_for_channels(wanted, channels),
-        class_names=tuple(names) if names else None,
+    return _resolved(
+        str(path),
+        run,
+        _file_preprocessing(path, metadata, override),
+        metadata["class_names"],
+        input_shape=metadata["input_shape"],
         data_format=metadata["data_format"],
-        channels=channels,
     )
 
 
-def _exported_preprocessing(metadata, override):
-    """The preprocessing of an export; one that normalizes its images itself takes pixels."""
+def _file_preprocessing(path, metadata, override):
+    """The preprocessing of a file; an export that normalizes its images itself takes pixels."""
     from keras_se.preprocessing import Preprocessing
 
     fields = metadata.get("preprocessing")
-    wanted = override or (Preprocessing(**fields) if fields else None)
+    preprocessing = override or (Preprocessing(**fields) if fields else None)
     if metadata.get("preprocessing_included"):
-        return wanted.replace(mean=None, std=None)
-    return wanted
-
-
-def _for_channels(preprocessing, channels):
-    """Gray images have one mean and standard deviation, those of the three colors on average."""
-    if channels != 1 or preprocessing is None or preprocessing.mean is None:
-        return preprocessing
-    mean, std = (sum(values) / 3 for values in (preprocessing.mean, preprocessing.std))
-    return preprocessing.replace(mean=(mean,) * 3, std=(std,) * 3)
+        return preprocessing.replace(mean=None, std=None)
+    return preprocessing or preprocessing_beside(path)
 
 
 def _of_keras(name, network, preprocessing, class_names):
     import keras
 
+    return _resolved(
+        name,
+        lambda inputs: network.predict(inputs, verbose=0),
+        preprocessing,
+        class_names,
+        input_shape=network.inputs[0].shape,
+        data_format=keras.config.image_data_format(),
+        network=network,
+    )
+
+
+def _resolved(name, run, preprocessing, class_names, *, input_shape, data_format, network=None):
     from keras_se.data_format import channel_axis
 
-    channels = network.inputs[0].shape[channel_axis()]
+    channels = input_shape[channel_axis(data_format)]
     return ResolvedModel(
         name=name,
         network=network,
-        run=lambda inputs: network.predict(inputs, verbose=0),
-        preprocessing=_for_channels(preprocessing, channels),
+        run=run,
+        preprocessing=preprocessing and preprocessing.for_channels(channels),
         class_names=tuple(class_names) if class_names else None,
-        data_format=keras.config.image_data_format(),
+        data_format=data_format,
         channels=channels,
     )
 

@@ -34,9 +34,9 @@ def run(options: argparse.Namespace) -> int:
 
     name = f"folder:{options.folder}"
     data.check_file(options.out, argument="OUT")
-    late = data.load(name, size=options.size, memory=0)
-    data.check_file(options.out, late, "OUT")
-    loaded = data.decode(late, name)
+    lazy = data.load(name, size=options.size, memory=0)
+    data.check_file(options.out, lazy, "OUT")
+    loaded = data.decode(lazy, name)
     data.prepare(loaded, options.out)
     print_skipped(loaded)
     print(

@@ -52,6 +52,6 @@ def _resumed(options):
     """The recipe of the run in `--out`, with which all that is said again must agree."""
     from keras_se.recipes.resume import resumed_recipe
 
-    again = {"network": options.network, "weights": options.weights}
-    said = [f"{name}={value}" for name, value in again.items() if value]
-    return resumed_recipe(options.out, [*said, *assignments(options)])
+    repeated = {"network": options.network, "weights": options.weights}
+    changes = [f"{name}={value}" for name, value in repeated.items() if value]
+    return resumed_recipe(options.out, [*changes, *assignments(options)])

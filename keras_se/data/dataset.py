@@ -54,8 +54,8 @@ class Dataset:
 
     def all_skipped(self) -> list:
         """Returns the files left out so far, those included that were decoded late."""
-        late = [getattr(images, "skipped", ()) for images in (self.train_images, self.test_images)]
-        return sorted({*self.skipped, *late[0], *late[1]})
+        lazy = [getattr(images, "skipped", ()) for images in (self.train_images, self.test_images)]
+        return sorted({*self.skipped, *lazy[0], *lazy[1]})
 
 
 def split(images: np.ndarray, labels: np.ndarray, class_names: tuple) -> Dataset:

@@ -89,11 +89,11 @@ def evaluate(
     )
 
 
-def _check_shape(wanted, received):
+def _check_shape(expected, received):
     """Raises a ValueError unless images of one shape can be those of the other."""
-    if any(side not in (None, other) for side, other in zip(wanted, received, strict=True)):
+    if any(side not in (None, other) for side, other in zip(expected, received, strict=True)):
         raise ValueError(
-            f"`data` must have images of {tuple(wanted)} for this network. Received: {received}"
+            f"`data` must have images of {tuple(expected)} for this network. Received: {received}"
         )
 
 
@@ -181,13 +181,14 @@ def load_for(
     return dataset
 
 
-def _check_class_names(wanted, received):
+def _check_class_names(expected, received):
     """Raises a ValueError unless the classes are those that a network was trained on."""
-    if len(wanted) != len(received):
+    if len(expected) != len(received):
         raise ValueError(
-            f"`data` must have the {len(wanted)} classes of the network. Received: {len(received)}"
+            f"`data` must have the {len(expected)} classes of the network. "
+            f"Received: {len(received)}"
         )
-    for index, (name, other) in enumerate(zip(wanted, received, strict=True)):
+    for index, (name, other) in enumerate(zip(expected, received, strict=True)):
         if name != other:
             raise ValueError(
                 "`data` must have the classes that the network was trained on, in their order. "

@@ -177,11 +177,11 @@ def _errors(outputs, labels, dataset):
     images = _readable(dataset.test_images)
     figures = []
     for index in confident_errors(outputs, labels, MOST_ERRORS):
-        true, taken = (
+        true, predicted = (
             html.escape(dataset.class_names[i]) for i in (labels[index], outputs[index].argmax())
         )
         picture = _data_url(_png(images(index)))
-        caption = f"{true}, taken for {taken}, {100 * outputs[index].max():.1f} %"
+        caption = f"{true}, taken for {predicted}, {100 * outputs[index].max():.1f} %"
         figures.append(
             f'<figure><img alt="{true}" src="{picture}"><figcaption>{caption}</figcaption></figure>'
         )

@@ -126,9 +126,9 @@ def export_model(
     own = _own_preprocessing(model)
     if isinstance(preprocessing, bool):
         preprocessing = _required(own, model) if preprocessing else None
-    known = preprocessing or own
-    if known is not None and known.mean is None and not format.graph:
-        known = None  # the layer that normalizes is not among the weights
+    described = preprocessing or own
+    if described is not None and described.mean is None and not format.graph:
+        described = None  # the layer that normalizes is not among the weights
     if class_names is None:
         class_names = getattr(model, "class_names", None)
     format.require_arguments(fold, preprocessing, calibration)
@@ -143,7 +143,7 @@ def export_model(
         calibration=calibration,
         fixed_size=format.fixed_size,
     )
-    metadata = describe(inference_model, format.name, class_names, known)
+    metadata = describe(inference_model, format.name, class_names, described)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, format.beside) as written:
         format.write(inference_model, written, metadata, calibration)

@@ -37,11 +37,11 @@ def _with_products(network):
         layer = node.operation
         if not _is_hard_swish(layer):
             return None
-        alone = type(layer) is keras.layers.Activation
-        name = layer.name if alone else f"{layer.name}_product"
+        is_activation = type(layer) is keras.layers.Activation
+        name = layer.name if is_activation else f"{layer.name}_product"
         # One for all calls of a layer.
         product = products.setdefault(id(layer), HardSwishProduct(name=name))
-        if alone:
+        if is_activation:
             return product
         copy.activation = activations.linear
         return lambda *args, **keywords: product(copy(*args, **keywords))
@@ -94,16 +94,16 @@ def _silent(network, images):
     if not layers:
         return {}
     pooled = keras.Model(network.input, [layer.input for layer in layers])
-    most = np.zeros((2, len(layers)))
+    largest = np.zeros((2, len(layers)))
     for start in range(0, len(images), BATCH):
         results = keras.tree.flatten(pooled(images[start : start + BATCH], training=False))
         for index, (layer, x) in enumerate(zip(layers, results, strict=True)):
             x = _array(x).reshape(-1, layer.kernel.shape[2])
             x = x @ _array(layer.kernel)[0, 0] + _array(layer.bias)
-            most[:, index] = np.maximum(most[:, index], (x.max(), np.abs(x).max()))
+            largest[:, index] = np.maximum(largest[:, index], (x.max(), np.abs(x).max()))
     return {
         layer.name: float(size)
-        for layer, (high, size) in zip(layers, most.T, strict=True)
+        for layer, (high, size) in zip(layers, largest.T, strict=True)
         if high < SILENT * size
     }
 

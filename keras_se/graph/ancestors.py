@@ -78,15 +78,15 @@ class Ancestors:
         """The number of channels that a call gives."""
         return self.shape(i)[channel_axis(self.formats[i])]
 
-    def own(self, several):
+    def own(self, calls):
         """For each of `several`, what it depends on and not all of them do, as bits.
 
         Nothing at all, if there is nothing that all of them depend on.
         """
         common = -1
-        for i in several:
+        for i in calls:
             common &= self.upstream[i]
-        return [self.upstream[i] & ~common if common else 0 for i in several]
+        return [self.upstream[i] & ~common if common else 0 for i in calls]
 
     def name(self, i):
         """The class name of the operation of a call."""

@@ -145,8 +145,8 @@ class _Copies:
             if node.is_input:
                 continue
             if is_graph(node.operation) and not calls_for_training(node):
-                taken = [values[id(tensor)] for tensor in node.input_tensors]
-                outputs = self.inlined(node.operation, taken)
+                inputs = [values[id(tensor)] for tensor in node.input_tensors]
+                outputs = self.inlined(node.operation, inputs)
             else:
                 outputs = self._called(node, self.of(node.operation, model.name), values)
             values.update(zip(map(id, node.outputs), outputs, strict=True))

@@ -89,9 +89,9 @@ def require_normalization(recipe: Recipe) -> None:
     """
     from keras_se.preprocessing import normalization_name
 
-    wanted, own = _weights_preprocessing(recipe), recipe.preprocessing
-    if wanted and (wanted.mean, wanted.std) != (own.mean, own.std):
-        name = normalization_name(wanted.mean, wanted.std)
+    expected, own = _weights_preprocessing(recipe), recipe.preprocessing
+    if expected and (expected.mean, expected.std) != (own.mean, own.std):
+        name = normalization_name(expected.mean, expected.std)
         raise ValueError(
             f"`normalize` must be {name!r}, with which weights={recipe.weights!r} "
             f"of {recipe.network} were trained. Received: normalize={recipe.normalize!r}"

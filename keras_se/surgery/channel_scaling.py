@@ -44,7 +44,7 @@ class Producers:
     def __init__(self, model):
         calls = all_nodes(model)
         self._calls = Counter(id(node.operation) for node in calls)
-        self._made_by = {id(tensor): node for node in calls for tensor in node.outputs}
+        self._producers = {id(tensor): node for node in calls for tensor in node.outputs}
         self._uses = Counter(id(tensor) for node in calls for tensor in node.input_tensors)
         results = (graph_of(graph).outputs for graph in graphs(model))
         self._uses.update(id(tensor) for outputs in results for tensor in outputs)
@@ -58,10 +58,10 @@ class Producers:
         if len(node.input_tensors) != 1:
             return None
         tensor = node.input_tensors[0]
-        before = self._made_by[id(tensor)]
-        once = self._calls[id(node.operation)] == self._calls[id(before.operation)] == 1
-        alone = once and self._uses[id(tensor)] == 1
-        return before if alone and is_affine(before.operation) else None
+        producer = self._producers[id(tensor)]
+        once = self._calls[id(node.operation)] == self._calls[id(producer.operation)] == 1
+        exclusive = once and self._uses[id(tensor)] == 1
+        return producer if exclusive and is_affine(producer.operation) else None
 
 
 def is_affine(layer):

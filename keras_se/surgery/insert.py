@@ -108,7 +108,7 @@ def insert_se(
     if verbose:
         print(table(_rows(sites, blocks)))
     by_call = {id(site.node): blocks[site.block] for site in sites}
-    new = rewrite(model, lambda node, copy: _after(by_call.get(id(node)), copy))
+    new = rewrite(model, lambda node, copy: _chained(by_call.get(id(node)), copy))
     _set_trainable(new, blocks.values(), freeze)
     return new
 
@@ -140,7 +140,7 @@ def placements(
     return _rows(sites, _blocks(sites, ratio, True))
 
 
-def _after(block, copy):
+def _chained(block, copy):
     """A call of `copy` and then of `block`."""
     return block and (lambda *args, **kwargs: block(copy(*args, **kwargs)))
 
@@ -182,24 +182,24 @@ def _chosen(ancestors, predicate, where):
 
 def _named(all_ancestors, reasons_of_graphs):
     """The sites, each with a name that no layer of the model has."""
-    taken = {node.operation.name for ancestors in all_ancestors for node in ancestors.nodes}
+    used = {node.operation.name for ancestors in all_ancestors for node in ancestors.nodes}
     shared = {}
     sites = []
     for ancestors, reasons in zip(all_ancestors, reasons_of_graphs, strict=True):
         for i, why in reasons.items():
             node = ancestors.nodes[i]
-            name = shared.get(id(node.operation)) or _unique(f"{node.operation.name}_se", taken)
+            name = shared.get(id(node.operation)) or _unique(f"{node.operation.name}_se", used)
             # Calls that share weights share the block; a shared activation shares nothing.
             if getattr(node.operation, "weights", ()):
                 shared[id(node.operation)] = name
-            taken.add(name)
+            used.add(name)
             sites.append(Site(node, name, ancestors.formats[i], why))
     return sites
 
 
-def _unique(name, taken):
+def _unique(name, used):
     number, unique = 0, name
-    while unique in taken:
+    while unique in used:
         number += 1
         unique = f"{name}_{number}"
     return unique

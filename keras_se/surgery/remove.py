@@ -74,18 +74,18 @@ def remove_se(
         on the blocks of the last stage, and section 7.2 on what they compute.
     """
     require_functional(model)
-    predicate = _meant(which)
+    predicate = _predicate(which)
     calls = _calls(model, predicate, which)
     blocks = {id(node.operation): node.operation for node in calls}
     gates = {} if images is None else mean_gates(model, blocks.values(), images)
-    instead, descriptions = _replacements(model, calls, gates)
+    replacements, descriptions = _replacements(model, calls, gates)
     removals = [_removal(block, descriptions[key]) for key, block in blocks.items()]
     if verbose:
         print(table(removals))
-    return rewrite(model, lambda node, copy: instead.get(id(node))), removals
+    return rewrite(model, lambda node, copy: replacements.get(id(node))), removals
 
 
-def _meant(which):
+def _predicate(which):
     """A predicate on blocks from the user's choice of them."""
     if which == "all":
         return lambda block: True
@@ -111,21 +111,21 @@ def _calls(model, predicate, which):
 def _replacements(model, calls, gates):
     """What is called instead of which call, and for each block the words for the table."""
     producers = Producers(model)
-    instead, descriptions, scales = {}, {}, {}
+    replacements, descriptions, scales = {}, {}, {}
     for node in calls:
         block = node.operation
-        instead[id(node)] = _identity
+        replacements[id(node)] = _identity
         before = _folding_into(node, producers)
         if id(block) not in gates:
             descriptions[id(block)] = "nothing: gates of one"
         elif before is not None:
-            instead[id(before)] = followed_by(before, gates[id(block)])
+            replacements[id(before)] = followed_by(before, gates[id(block)])
             descriptions[id(block)] = f"mean gates, folded into {before.operation.name}"
         else:
             scale = scales.setdefault(id(block), _rescaling(node, gates[id(block)]))
-            instead[id(node)] = scale
+            replacements[id(node)] = scale
             descriptions[id(block)] = f"mean gates, in {scale.name}"
-    return instead, descriptions
+    return replacements, descriptions
 
 
 def _identity(inputs, **_):

@@ -157,13 +157,13 @@ def _train_network(run, name, network, files, logs, shard):
     if state.read() and state.record["epoch"]:
         print(f"{state.record['epoch']} of {run.recipe.epochs} epochs are done already", flush=True)
     # To assign variables that several processes share, all of them would have to.
-    alone = shard.process_count == 1
-    checkpoint = Checkpoint(state, files.model, files.best if alone else None)
+    single_process = shard.process_count == 1
+    checkpoint = Checkpoint(state, files.model, files.best if single_process else None)
     extra = [checkpoint, *([keras.callbacks.TensorBoard(logs)] if logs else [])]
     try:
         history, seconds = fit(run, network, files.history, extra, shard)
     except ValueError:
-        if alone:
+        if single_process:
             save_part(network, state, "network", files.model)
             save_part(network, state, "best", files.best)
         raise

@@ -71,18 +71,18 @@ def _load(model, values, head, source):
     variables = keras_variables(model)
     fresh = _fresh_head(variables, values, head)
     values = {name: value for name, value in values.items() if name not in fresh}
-    wanted = {name: variable for name, variable in variables.items() if name not in fresh}
-    _adapt_channels(wanted, values)
-    problems = _problems(wanted, values)
+    targets = {name: variable for name, variable in variables.items() if name not in fresh}
+    _adapt_channels(targets, values)
+    problems = _problems(targets, values)
     if problems:
-        raise ValueError(f"{source} does not fit {model.name}: {problems}{_hint(wanted, values)}")
+        raise ValueError(f"{source} does not fit {model.name}: {problems}{_hint(targets, values)}")
     if fresh & variables.keys():
         LOG.warning(
             "%s: the trunk is loaded; the head %r has other classes and is left as it was.",
             source,
             head,
         )
-    for name, variable in wanted.items():
+    for name, variable in targets.items():
         variable.assign(values[name].astype("float32"))
 
 
@@ -100,10 +100,10 @@ def _fresh_head(variables, values, head):
     if kernel not in values or bias not in values:
         return set()
     features, classes = variables[kernel].shape
-    others = len(values[bias]) if values[bias].ndim == 1 else classes
+    checkpoint_classes = len(values[bias]) if values[bias].ndim == 1 else classes
     # Only a sound head of another number of classes is left out; all else is an error.
-    sound = values[kernel].shape == (features, others)
-    return {kernel, bias} if sound and others != classes else set()
+    sound = values[kernel].shape == (features, checkpoint_classes)
+    return {kernel, bias} if sound and checkpoint_classes != classes else set()
 
 
 def _adapt_channels(variables, values):
@@ -136,7 +136,7 @@ def _problems(variables, values):
             f"{name} ({values[name].dtype})" for name in shared if not _is_finite(values[name])
         ],
     }
-    return "; ".join(f"{kind}: {_some(names)}" for kind, names in problems.items() if names)
+    return "; ".join(f"{kind}: {_first_names(names)}" for kind, names in problems.items() if names)
 
 
 def _is_finite(value):
@@ -146,21 +146,21 @@ def _is_finite(value):
         return bool(np.isfinite(value.astype("float32")).all())
 
 
-def _some(names):
+def _first_names(names):
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _hint(variables, values):
     """One sentence if a checkpoint of the authors' networks meets timm's, or the reverse."""
-    wanted, legacy = (
+    model_is_legacy, checkpoint_is_legacy = (
         any(name.startswith("layer0") for name in names) for names in (variables, values)
     )
-    if wanted == legacy:
+    if model_is_legacy == checkpoint_is_legacy:
         return ""
     text = (
         "of the original networks: use the Legacy... network of this name"
-        if legacy
+        if checkpoint_is_legacy
         else "not of the original networks: use the network without Legacy"
     )
     return f". The checkpoint is {text}"

@@ -13,19 +13,19 @@ ONNX Runtime makes a copy unless the session knows the batch, by
 import numpy as np
 
 
-def enlarged(graph, tensor, shape, wanted):
+def enlarged(graph, tensor, shape, target_shape):
     """One factor of a product: gates of one pixel at the size of the map, if that is known.
 
     Args:
         graph: The `Graph`, which is left as it is unless it is `blocked`.
         tensor: Name of the factor.
         shape: Its shape, channels first.
-        wanted: The shape of the product.
+        target_shape: The shape of the product.
 
     Returns:
         Name of the factor, enlarged or as it was.
     """
-    sides = wanted[2:]
+    sides = target_shape[2:]
     if not graph.blocked or len(shape) != 4 or shape[2:] != (1, 1) or sides == (1, 1):
         return tensor
     if None in sides:
@@ -56,8 +56,8 @@ def summands(graph, node, tensors):
         return tensors
     index = gated.index(True)
     kernel = graph.constant(np.ones((shape[1], 1, 1, 1)), f"{tensors[index]}/one")
-    through = graph.node("Conv", [tensors[index], kernel], group=shape[1], kernel_shape=[1, 1])
-    return [*tensors[:index], through, *tensors[index + 1 :]]
+    convolved = graph.node("Conv", [tensors[index], kernel], group=shape[1], kernel_shape=[1, 1])
+    return [*tensors[:index], convolved, *tensors[index + 1 :]]
 
 
 def _is_gated(graph, tensor):

@@ -28,7 +28,7 @@ class Graph:
         self.producers, self.padded = {}, {}
         self.blocked = blocked
         self.channels_last = keras.config.image_data_format() == "channels_last"
-        self._taken = set()
+        self._names = set()
 
     def node(self, kind, inputs, *, name=None, **attributes):
         """Adds an operator of ONNX; returns its output."""
@@ -88,10 +88,10 @@ class Graph:
 
     def _free(self, name):
         free, number = name, 0
-        while free in self._taken:
+        while free in self._names:
             number += 1
             free = f"{name}_{number}"
-        self._taken.add(free)
+        self._names.add(free)
         return free
 
 

@@ -200,8 +200,8 @@ def _relu(graph, node, x):
     return _clipped(graph, x, layer.max_value)
 
 
-def _clipped(graph, x, most):
-    bounds = [graph.constant(np.array(bound, "float32"), "bound") for bound in (0.0, most)]
+def _clipped(graph, x, maximum):
+    bounds = [graph.constant(np.array(bound, "float32"), "bound") for bound in (0.0, maximum)]
     return graph.node("Clip", [x, *bounds])
 
 
@@ -223,13 +223,13 @@ def _enlarge(graph, node, x):
     """The products with a matrix for each side, whose size may be known only when it runs."""
     layer = node.operation
     for axis in (2, 3):
-        known = graph.shape(node.input_tensors[0])[axis]
-        if known is not None and known >= layer.size:
+        side = graph.shape(node.input_tensors[0])[axis]
+        if side is not None and side >= layer.size:
             continue
-        if known is None:
+        if side is None:
             means = _means(graph, graph.node("Shape", [x], start=axis, end=axis + 1), layer.size)
         else:
-            means = graph.constant(_array(means_of_overlaps(known, layer.size)), "means")
+            means = graph.constant(_array(means_of_overlaps(side, layer.size)), "means")
         if axis == 3:
             means = graph.node("Transpose", [means], perm=[1, 0])
         pair = [means, x] if axis == 2 else [x, means]
@@ -245,8 +245,8 @@ def _means(graph, old, least):
 
     def pixels(number, axis):
         scalar = graph.node("Squeeze", [number])
-        zero, one = (graph.constant(np.array(value), f"integer_{least}") for value in (0, 1))
-        line = graph.node("Range", [zero, scalar, one])
+        zero, step = (graph.constant(np.array(value), f"integer_{least}") for value in (0, 1))
+        line = graph.node("Range", [zero, scalar, step])
         return graph.node("Unsqueeze", [line, integers(axis)])
 
     def product(first, second):
@@ -288,7 +288,7 @@ def _flatten(graph, node, x):
 
 def _activated(graph, function, x, tensor=None):
     """The activation after a layer; `tensor` is Keras's, if it matters which axis is the last."""
-    known = {
+    operators = {
         activations.relu: "Relu",
         activations.sigmoid: "Sigmoid",
         activations.tanh: "Tanh",
@@ -299,8 +299,8 @@ def _activated(graph, function, x, tensor=None):
     }
     if function is None or function is activations.linear:
         return x
-    if function in known:
-        return graph.node(known[function], [x])
+    if function in operators:
+        return graph.node(operators[function], [x])
     if function is activations.relu6:
         return _clipped(graph, x, 6.0)
     if function is activations.hard_sigmoid:

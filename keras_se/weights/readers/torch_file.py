@@ -75,8 +75,8 @@ def _read(file: BinaryIO, file_bytes: int) -> dict[str, np.ndarray]:
             return _arrays(*_open_zip(archive, file_bytes), file_bytes)
     tar = "it is in the tar format of the first torch versions, which is not supported; load it "
     require(head[257:262] != b"ustar", tar + "with torch and save its state dict again")
-    known = _LEGACY_HEAD[0].to_bytes(10, "little") in head[:32]
-    require(known, "not a PyTorch file: neither a zip archive nor the older stream format")
+    is_legacy = _LEGACY_HEAD[0].to_bytes(10, "little") in head[:32]
+    require(is_legacy, "not a PyTorch file: neither a zip archive nor the older stream format")
     return _arrays(*_open_legacy(file, file_bytes), "<", file_bytes)
 
 
@@ -97,10 +97,10 @@ def _open_zip(archive: zipfile.ZipFile, file_bytes: int) -> tuple[Any, Callable,
     def load(storage: Storage) -> bytes:
         name = f"{folder}data/{storage.key}"
         size = archive.getinfo(name).file_size if name in names else "no"
-        wanted = (
+        message = (
             f"entry {describe(name)} has {size} bytes, where {storage.total_bytes()} are wanted"
         )
-        require(size == storage.total_bytes(), wanted)
+        require(size == storage.total_bytes(), message)
         return archive.read(name)
 
     return value, load, "<" if order == b"little" else ">"

@@ -87,16 +87,16 @@ class _PickleMachine:
         for _ in range(_MAX_OPERATIONS):
             code = stream.read(1)
             require(code, "the pickle ends early; the file is incomplete")
-            known = pickletools.code2op.get(code.decode("latin-1"))
-            name = known.name if known else ascii(code)
+            operation = pickletools.code2op.get(code.decode("latin-1"))
+            name = operation.name if operation else ascii(code)
             # Refused before its argument is read: some argument readers warn, or decode at length.
             require(name in _ACTIONS, f"pickle operation {name} is no part of a state dict")
             argument = _CONSTANTS.get(name)
             if name == "GLOBAL":
                 # The standard reader would interpret backslashes, and warn about them.
                 argument = (stream.readline() + stream.readline()).decode()
-            elif known.arg:
-                argument = known.arg.reader(stream)
+            elif operation.arg:
+                argument = operation.arg.reader(stream)
             try:
                 if name == "STOP":
                     return self.stack.pop()
@@ -125,24 +125,24 @@ class _PickleMachine:
         """Pushes a known name; nothing is imported."""
         require(type(module) is type(name) is str, "damaged pickle: a global has no name")
         symbol = Global(f"{module}.{name}")
-        known = symbol in _REBUILDERS or _TYPE_NAME.fullmatch(symbol)
+        legal = symbol in _REBUILDERS or _TYPE_NAME.fullmatch(symbol)
         message = (
             f"it refers to {describe(symbol)}, which is no part of a state dict; nothing was run"
         )
-        require(known, message + "; to read the weights, save model.state_dict() by itself")
+        require(legal, message + "; to read the weights, save model.state_dict() by itself")
         self.push(symbol)
 
     def reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         # The type comes first: hashing a nested tuple recurses without limit in C.
-        known = type(function) is Global and function in _REBUILDERS and type(arguments) is tuple
-        require(known, f"it calls {describe(function)}, which is no part of a state dict")
+        legal = type(function) is Global and function in _REBUILDERS and type(arguments) is tuple
+        require(legal, f"it calls {describe(function)}, which is no part of a state dict")
         self.push(_REBUILDERS[function](*arguments))
 
     def build(self) -> None:
         """Drops the attributes of an OrderedDict (`_metadata`); nothing else may have any."""
-        known = type(self.stack.pop()) is type(self.stack[-1]) is dict
-        require(known, "it sets attributes, which is no part of a state dict")
+        legal = type(self.stack.pop()) is type(self.stack[-1]) is dict
+        require(legal, "it sets attributes, which is no part of a state dict")
 
     def find_storage(self, tag, kind, key, _location, total, view=None) -> None:
         """Checks a persistent id ("storage", type, key, location, elements[, view])."""
