@@ -6,13 +6,14 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from conftest import run
 from generated import image, tensor
 from safetensors.numpy import load_file, save_file
 
-from keras_se.applications import LegacySEResNet18, SEResNet18, SEResNet20
+from keras_se.applications import LegacySEResNet18, MobileNetV3Small, SEResNet18, SEResNet20
 from keras_se.weights import export_state_dict, load_keras_weights, load_state_dict, sources
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
 
@@ -33,6 +34,17 @@ def small():
     state = {key: tensor(key, one.shape) for key, one in export_state_dict(model).items()}
     load_state_dict(model, state)
     return model, state
+
+
+@pytest.mark.parametrize("network", (SEResNet20, MobileNetV3Small))
+def test_a_model_that_calls_a_network_has_its_state_dict(network):
+    inner = network(weights=None, classes=3, input_shape=(32, 32, 3))
+    images = keras.Input((32, 32, 3))
+    state = export_state_dict(keras.Model(images, inner(images)))
+    expected = export_state_dict(inner)
+    assert state.keys() == expected.keys()
+    for key, value in state.items():
+        np.testing.assert_array_equal(value, expected[key])
 
 
 @pytest.fixture

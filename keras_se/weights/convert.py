@@ -39,7 +39,7 @@ def export_state_dict(
     """Gives the weights of a network the names and layouts that timm gives them.
 
     Args:
-        model: A model of `keras_se.applications`.
+        model: A model of `keras_se.applications`, or one that calls it.
         path: Where to write a `.safetensors` file, or `None` to write none. A file there is
             replaced when the new one is complete.
         metadata: Text by key for the header of the file, or `None`.
@@ -60,7 +60,7 @@ def export_state_dict(
     """
     gates = {
         id(variable)
-        for layer in model.layers
+        for layer in _layers(model)
         if isinstance(layer, SqueezeExcite)
         for variable in layer.variables
     }
@@ -167,8 +167,14 @@ def _torch_layout(value):
 
 def _depthwise_kernels(model):
     """The kernels of depthwise convolutions, whose last two axes Keras has the other way round."""
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
-    return {id(layer.kernel) for layer in layers}
+    layers = _layers(model)
+    return {id(x.kernel) for x in layers if isinstance(x, keras.layers.DepthwiseConv2D)}
+
+
+def _layers(model):
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)
 
 
 def _rename_gate(layer, names):
