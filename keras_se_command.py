@@ -11,9 +11,22 @@ import sys
 
 def main():
     """Runs one command of the command line; returns its exit status."""
-    if "keras_se" not in sys.modules:
-        spec = importlib.util.find_spec("keras_se")
-        sys.modules["keras_se"] = importlib.util.module_from_spec(spec)
+    defer_package()
     from keras_se.cli import main as run
 
     return run()
+
+
+def load_keras():
+    """Imports all of `keras_se` without the lines that Keras's backend writes as it starts."""
+    defer_package()
+    from keras_se.cli.startup import load_keras as load
+
+    load()
+
+
+def defer_package():
+    """Puts the package where Python looks for it, unless it is there, without executing it."""
+    if "keras_se" not in sys.modules:
+        spec = importlib.util.find_spec("keras_se")
+        sys.modules["keras_se"] = importlib.util.module_from_spec(spec)

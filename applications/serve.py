@@ -25,8 +25,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from keras_se.export import load_exported, read_metadata
-from keras_se.preprocessing import Preprocessing
+import keras_se_command
+
+# Before the imports of keras_se, or TensorFlow would write lines as it starts.
+keras_se_command.load_keras()
+
+from keras_se.export import load_exported, read_metadata  # noqa: E402
+from keras_se.preprocessing import Preprocessing  # noqa: E402
 
 # Those of photographs; some of Pillow's other readers start programs.
 READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

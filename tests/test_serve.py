@@ -87,6 +87,8 @@ class Server:
             said.append(line)
             if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
                 self.port = int(found[1])
+                # Nothing of what a backend says as it starts.
+                assert all(line.startswith("INFO:") for line in said), said
                 return self
         raise AssertionError("".join(said))
 
