@@ -24,7 +24,7 @@ from keras_se import applications, cli
 from keras_se.cli.export import FORMATS
 from keras_se.export import read_metadata
 from keras_se.recipes import DIGITS, RECIPES, Recipe
-from keras_se.weights import WEIGHTS
+from keras_se.weights import WEIGHTS, export_state_dict
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 ROOT = Path(keras_se.__file__).parent.parent
@@ -134,6 +134,25 @@ def test_what_a_backend_wrote_before_it_failed_is_shown(tmp_path):
     done = run_process("list", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert done.returncode == 2
     assert "no driver" in done.stderr
+
+
+def test_a_reader_of_the_output_may_stop():
+    words = [sys.executable, *SCRIPT, "list"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_weights_may_be_an_address(capsys, images, tmp_path, monkeypatch):
+    path, address = tmp_path / "w.safetensors", "https://example.com/w-0123abcd.safetensors"
+    export_state_dict(applications.SEResNet20(weights="cifar10"), path)
+    monkeypatch.setattr("keras_se.weights.hub.fetch", lambda source, sha256: path)
+    words = ("predict", "seresnet20", images[0], "--json", "--weights")
+    assert run(*words, address) == 0
+    by_address = json.loads(capsys.readouterr().out)
+    assert run(*words, "cifar10") == 0
+    assert by_address == json.loads(capsys.readouterr().out)
 
 
 def test_formats_are_those_of_export():

@@ -6,6 +6,7 @@ it runs.
 
 import argparse
 import importlib
+import sys
 from collections.abc import Sequence
 
 from keras_se.cli.command import ERRORS, CommandParser, explain
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 if all went well, 1 if some images were skipped, 2 if the command could
-        not be done, with one line on the standard error that says why.
+        not be done, with one line on the standard error that says why, 141 if whoever reads the
+        output stopped.
     """
     options = _parser().parse_args(arguments)
     command = _module(options.command)
@@ -44,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(command, "check"):
             command.check(options)
         load_keras()
-        return command.run(options)
+        status = command.run(options)
+        # Not as Python ends, where a closed output is a traceback.
+        sys.stdout.flush()
+        return status
     except (*ERRORS, KeyboardInterrupt) as error:
         return explain(error)
 

@@ -1,11 +1,12 @@
 """What the commands have in common."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable
 
-OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED, OUTPUT_CLOSED = 0, 1, 2, 130, 141
 # What a command may raise because of what it was given or found.
 ERRORS = (ValueError, OSError, ImportError)
 DATA_HELP = "digits, fake, folder:PATH, array:FILE or tfds:NAME"
@@ -34,6 +35,10 @@ def explain(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         print("keras-se: interrupted", file=sys.stderr)
         return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        # As of `keras-se list | head`. Python flushes once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
     if not isinstance(error, ERRORS):
         traceback.print_exception(error)
         return 1

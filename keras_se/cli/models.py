@@ -25,8 +25,8 @@ MODEL_HELP = (
     "seresnet50 or its twin resnet50"
 )
 WEIGHTS_HELP = (
-    "weights of a network of the zoo: a tag of `keras-se list --weights`, hf://owner/repo or a "
-    "file (default: the only checkpoint it has, or imagenet)"
+    "weights of a network of the zoo: a tag of `keras-se list --weights`, hf://owner/repo, an "
+    "https:// address or a file (default: the only checkpoint it has, or imagenet)"
 )
 WEIGHTS_ENDINGS = (".h5", ".safetensors", ".pth", ".pt", ".tar", ".bin")
 
@@ -134,7 +134,7 @@ def check_model(text: str, weights: str | None) -> None:
 
 def check_weights(weights: str | None) -> None:
     """Raises a `FileNotFoundError` if weights are those of a file that is missing."""
-    is_path = weights and not weights.startswith("hf://") and _looks_like_path(weights)
+    is_path = weights and "://" not in weights and _looks_like_path(weights)
     if is_path and not Path(weights).is_file():
         raise FileNotFoundError(f"There is no file {weights!r}.")
 
@@ -150,7 +150,8 @@ def resolve_model(
 
     Args:
         text: A run folder, a `.keras` file, an export, or the name of a network.
-        weights: Of a network: a tag, `hf://owner/repo` or a file; by default its own.
+        weights: Of a network: a tag, `hf://owner/repo`, an `https://` address or a file; by
+            default its own.
         preprocessing: `NETWORK.TAG`, the checkpoint whose preprocessing to use; by default the
             model's own.
 

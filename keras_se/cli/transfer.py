@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="TAG_OR_FILE",
-        help="what to start from: a tag, hf://owner/repo or a file (default: the only checkpoint "
-        "the network has, or imagenet)",
+        help="what to start from: a tag, hf://owner/repo, an https:// address or a file (default: "
+        "the only checkpoint the network has, or imagenet)",
     )
     parser.add_argument("--data", metavar="DATA", help=f"{DATA_HELP}; not needed with --resume")
     add_run_arguments(parser)

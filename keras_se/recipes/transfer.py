@@ -46,26 +46,27 @@ def known_preprocessing(
 ) -> "Preprocessing | None":  # noqa: F821
     """Finds out how the images were prepared that weights were trained on.
 
-    That is known of a tag and of the `hf://` source of one, and of a file beside the
-    `recipe.json` of the run that wrote it.
+    That is known of a tag and of the address of its source, and of a file beside the `recipe.json`
+    of the run that wrote it.
 
     Args:
         application: The network.
-        weights: A tag, `hf://owner/repo` or a file.
+        weights: A tag, `hf://owner/repo`, an `https://` address or a file.
 
     Returns:
         The `Preprocessing`, or `None` if it is not known.
 
     Raises:
-        ValueError: If the weights are neither a tag nor `hf://` nor a file.
+        ValueError: If the weights are neither a tag nor an address nor a file.
     """
     from keras_se.weights import find_weights
 
     if Path(weights).is_file():
         return preprocessing_beside(weights)
     rows = application.weights
-    if weights.startswith("hf://"):
-        row = next((row for row in rows if weights == f"hf://{row.source}"), None)
+    if "://" in weights:
+        source = weights.removeprefix("hf://")
+        row = next((row for row in rows if source == row.source), None)
     else:
         row = find_weights(weights, rows, network=application.name)
     return row and row.preprocessing
@@ -103,7 +104,7 @@ def transfer(network: str, weights: str, assignments: Iterable[str] = ()) -> Rec
 
     Args:
         network: The network's name.
-        weights: What to start from: a tag, `hf://owner/repo` or a file.
+        weights: What to start from: a tag, `hf://owner/repo`, an `https://` address or a file.
         assignments: What else to change, as `override` takes it. Without assignments to
             `normalize`, `size`, `crop`, `crop_mode` and `interpolation` these are as the weights
             want them.
