@@ -25,6 +25,7 @@ from keras_se.analysis.statistics import (
 from keras_se.applications import SEResNet20
 from keras_se.data import Dataset, held_out_per_class
 from keras_se.graph.gates import tap_gates
+from keras_se.preprocessing import decode_predictions, imagenet_class_names
 
 
 def gates_of(model, inputs):
@@ -246,6 +247,36 @@ def test_an_analysis_is_that_of_all_gates_at_once(network, colored):
     assert result.accuracy == pytest.approx(100 * right.mean())
 
 
+def test_figures_show_the_gates_of_the_papers_blocks_and_classes(network, colored):
+    result = analysis.analyze_gates(network, colored, verbose=False)
+    shown = ("layer2_2_se", "layer3_0_se", "layer3_1_se", "layer3_2_se")
+    assert analysis.paper_blocks(result) == shown
+    for figure in (analysis.class_means_figure(result), analysis.class_spread_figure(result)):
+        assert [axes.get_title() for axes in figure.axes] == list(shown)
+    figure = analysis.class_means_figure(result, ["layer3_2_se"], ["blue"], channels=5)
+    blue, average = (line.get_ydata() for line in figure.axes[0].lines)
+    gates = excitations(network, colored.test_images)["layer3_2_se"]
+    channels = np.linspace(0, 63, 5).round().astype(int)
+    expected = gates[colored.test_labels == 2].mean(axis=0)[channels]
+    np.testing.assert_allclose(blue, expected, rtol=1e-4)
+    np.testing.assert_allclose(average, gates.mean(axis=0)[channels], rtol=1e-4)
+    figure = analysis.depth_figure(result, "saturated", "", factor=100)
+    percent = [100 * block.saturated for block in result.blocks]
+    assert figure.axes[0].lines[0].get_ydata().tolist() == percent
+    with pytest.raises(ValueError, match="classes"):
+        analysis.class_means_figure(result, classes=["pink"])
+    with pytest.raises(ValueError, match="blocks"):
+        analysis.class_spread_figure(result, blocks=["layer9_0_se"])
+
+
+def test_the_papers_classes_are_found_by_name_and_synset():
+    names = imagenet_class_names()
+    assert analysis.paper_classes(names) == ("goldfish", "pug", "airliner", "cliff")
+    synsets = [synset for ((synset, _, _),) in decode_predictions(np.eye(1000), top=1)]
+    assert analysis.paper_classes(synsets)[2] == "n02690373"
+    assert analysis.paper_classes(["a", "b"]) == ("a", "b")
+
+
 def test_a_few_images_of_each_class_are_enough(network, colored):
     few = held_out_per_class(colored, 3)
     assert few.test_labels.tolist() == [0, 1, 2] * 3
@@ -265,12 +296,19 @@ def test_the_command_writes_every_block(network, tmp_path, capsys):
         assert block["eta_squared"] > block["eta_squared_permuted"]  # they differ in brightness
         assert {"selectivity", "probe_accuracy", "effective_channels"} <= set(block)
     assert "layer2_0_se" in capsys.readouterr().out
+    page = (out / "report.html").read_text()
+    # Six numbers along the network, the last block of the first stage and three of the last twice,
+    # at most 3 channels of 2 stages with 8 images each, and 10 classes with their overlays.
+    inside = page.count('src="data:image/png;base64,')
+    assert 6 + 2 * 4 + 2 * 8 + 20 <= inside <= 6 + 2 * 4 + 6 * 8 + 20
+    assert page.count("src=") == inside and "http" not in page and "<script" not in page
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--per-class", 1), "--per-class"),
+        (("--classes", "cat,cow"), "'cat'"),
         (("--batch", 0), "batch=0"),
         (("--size", 0), "size=0"),
     ],

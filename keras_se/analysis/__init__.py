@@ -1,6 +1,26 @@
 """What SE blocks do in a trained network: gates by class, and where it looks."""
 
+from keras_se.analysis.figures import (
+    class_means_figure,
+    class_spread_figure,
+    depth_figure,
+    paper_blocks,
+    paper_classes,
+)
 from keras_se.analysis.gates import BlockGates, GateAnalysis, analyze_gates
 from keras_se.analysis.grad_cam import grad_cam
+from keras_se.analysis.report import gate_report, overlay
 
-__all__ = ["BlockGates", "GateAnalysis", "analyze_gates", "grad_cam"]
+__all__ = [
+    "BlockGates",
+    "GateAnalysis",
+    "analyze_gates",
+    "class_means_figure",
+    "class_spread_figure",
+    "depth_figure",
+    "gate_report",
+    "grad_cam",
+    "overlay",
+    "paper_blocks",
+    "paper_classes",
+]

@@ -18,7 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `gates` to its parser."""
     add_model_and_data(parser)
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="folder to write gates.json into"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder to write into: gates.json and report.html",
+    )
+    parser.add_argument(
+        "--classes",
+        metavar="NAMES",
+        help="classes whose gates are drawn, separated by commas (default: of ImageNet the "
+        "paper's goldfish, pug, plane and cliff, else four)",
     )
     parser.add_argument(
         "--per-class",
@@ -41,19 +51,33 @@ def check(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs `gates`; returns the exit status."""
     from keras_se import data
-    from keras_se.analysis import analyze_gates
+    from keras_se.analysis import analyze_gates, gate_report
     from keras_se.files import write_text
+    from keras_se.validation import require_packages
 
     # Before weights are downloaded.
+    require_packages("The report", "matplotlib")
     data.check(options.data)
     model = resolve_model(options.model, options.weights)
     network = require_keras(model, "its layers cannot be seen")
     dataset, preprocessing = load_held_out(options, model)
     if options.per_class is not None:
         dataset = data.held_out_per_class(dataset, options.per_class)
+    classes = options.classes.split(",") if options.classes else None
+    _require_classes(classes, dataset.class_names)
     analysis = analyze_gates(network, dataset, preprocessing, options.batch)
     options.out.mkdir(parents=True, exist_ok=True)
     facts = {"model": model.name, "data": options.data, **analysis.to_dict()}
     write_text(options.out / "gates.json", json.dumps(facts, indent=1) + "\n")
-    print(f"{analysis}\n{options.out / 'gates.json'}")
+    title = f"Gates of {model.name}"
+    page = gate_report(analysis, network, dataset, preprocessing, title=title, classes=classes)
+    write_text(options.out / "report.html", page)
+    print(f"{analysis}\n{options.out / 'report.html'}")
     return OK
+
+
+def _require_classes(classes, class_names):
+    """Raises a ValueError, before anything is computed, if a class is not there."""
+    unknown = [name for name in classes or () if name not in class_names]
+    if unknown:
+        raise ValueError(f"--classes: {unknown[0]!r} is no class of the data.")

@@ -1,35 +1,26 @@
 """The report of a run: its learning curves and one HTML page with everything in it."""
 
-import base64
 import html
 import inspect
-import io
 from pathlib import Path
 
 import numpy as np
 
 from keras_se.data import Dataset
-from keras_se.data_format import channel_axis
+from keras_se.evaluation.html import (
+    data_url,
+    html_page,
+    html_row,
+    html_table,
+    picture_grid,
+    readable_images,
+)
 from keras_se.evaluation.metrics import accuracies, confident_errors, confusion, interval
 
 # A matrix of more classes is not read; the most frequent confusions are.
 MOST_CLASSES = 40
 MOST_CONFUSIONS = 30
 MOST_ERRORS = 24
-# Pixels; smaller pictures are shown enlarged.
-PICTURE_SIDE = 96
-STYLE = """
-body { font: 16px/1.5 sans-serif; max-width: 70em; margin: 1.5em auto; padding: 0 1em; }
-pre { background: #f4f4f4; padding: 1em; overflow-x: auto; font-size: 13px; }
-pre.text { white-space: pre-wrap; }
-.curves { width: 100%; min-width: 640px; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; }
-td, th { padding: 2px 6px; text-align: right; white-space: nowrap; }
-.errors { display: flex; flex-wrap: wrap; gap: 12px; }
-figure { margin: 0; width: 96px; font-size: 12px; line-height: 1.3; overflow-wrap: anywhere; }
-figure img { width: 96px; image-rendering: pixelated; }
-"""
 
 
 def page(
@@ -53,7 +44,7 @@ def page(
         The text of an HTML page that needs no other file.
     """
     title = html.escape(curves_file.resolve().parent.name)
-    curves_png = _data_url(curves_file.read_bytes())
+    curves_png = data_url(curves_file.read_bytes())
     parts = [
         f"<h1>{title}</h1>",
         f"<p>{html.escape(recipe.network)} on {html.escape(recipe.data)}</p>",
@@ -68,12 +59,7 @@ def page(
         parts.append(f"<h2>{len(skipped)} files skipped</h2>")
         parts.append(f"<pre>{html.escape(chr(10).join(skipped))}</pre>")
     parts.append(f"<h2>Recipe</h2><pre>{html.escape(recipe.to_json())}</pre>")
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, '
-        f'initial-scale=1"><title>{title}</title><style>{STYLE}</style>'
-    )
-    body = "\n".join(parts)
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+    return html_page(curves_file.resolve().parent.name, parts)
 
 
 def _network(name, outputs, labels, dataset):
@@ -115,8 +101,8 @@ def recall_table(counts: np.ndarray, names: tuple[str, ...]) -> str:
     totals = counts.sum(axis=1)
     recalls = 100 * counts.diagonal() / np.maximum(totals, 1)
     order = np.argsort(recalls, kind="stable")[:MOST_CLASSES]
-    rows = [_row(html.escape(names[i]), [f"{recalls[i]:.1f}", totals[i]]) for i in order]
-    return _table([_row("class", ["recall (%)", "images"], "th"), *rows])
+    rows = [html_row(html.escape(names[i]), [f"{recalls[i]:.1f}", totals[i]]) for i in order]
+    return html_table([html_row("class", ["recall (%)", "images"], "th"), *rows])
 
 
 def confusion_table(counts: np.ndarray, names: tuple[str, ...]) -> str:
@@ -142,19 +128,19 @@ style="background:rgba(0,128,0,0.25)">1</td></tr>
     names = [html.escape(name) for name in names]
     if len(names) > MOST_CLASSES:
         return _frequent_confusions(counts, names)
-    lines = [_row("", names, "th")]
+    lines = [html_row("", names, "th")]
     for index, row in enumerate(counts):
         cells = [_cell(count, row.sum(), index == other) for other, count in enumerate(row)]
         lines.append(f"<tr><th>{names[index]}</th>{''.join(cells)}</tr>")
-    return _table(lines)
+    return html_table(lines)
 
 
 def _frequent_confusions(counts, names):
     wrong = counts * (1 - np.eye(len(names), dtype=int))
     order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
     pairs = [divmod(int(index), len(names)) for index in order]
-    rows = [_row(names[a], [names[b], wrong[a, b]]) for a, b in pairs if wrong[a, b]]
-    return _table([_row("true class", ["taken for", "images"], "th"), *rows])
+    rows = [html_row(names[a], [names[b], wrong[a, b]]) for a, b in pairs if wrong[a, b]]
+    return html_table([html_row("true class", ["taken for", "images"], "th"), *rows])
 
 
 def _cell(count, total, right):
@@ -164,54 +150,14 @@ def _cell(count, total, right):
     return f'<td style="background:rgba({color},{count / total / 2:.2f})">{count}</td>'
 
 
-def _row(first, cells, tag="td"):
-    return f"<tr><th>{first}</th>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
-
-
-def _table(lines):
-    return "\n".join(['<div class="scroll"><table>', *lines, "</table></div>"])
-
-
 def _errors(outputs, labels, dataset):
     """The pictures of the errors that the network is surest of."""
-    images = _readable(dataset.test_images)
-    figures = []
+    images, names, pictures = readable_images(dataset.test_images), dataset.class_names, []
     for index in confident_errors(outputs, labels, MOST_ERRORS):
-        true, predicted = (
-            html.escape(dataset.class_names[i]) for i in (labels[index], outputs[index].argmax())
-        )
-        picture = _data_url(_png(images(index)))
-        caption = f"{true}, taken for {predicted}, {100 * outputs[index].max():.1f} %"
-        figures.append(
-            f'<figure><img alt="{true}" src="{picture}"><figcaption>{caption}</figcaption></figure>'
-        )
-    return f'<div class="errors">{"".join(figures)}</div>' if figures else "<p>None.</p>"
-
-
-def _readable(images):
-    """A function of the index among the images that can be read, which returns the pixels."""
-    broken = getattr(images, "broken", ())
-    readable = [index for index in range(len(images)) if index not in broken]
-    if isinstance(images, np.ndarray):
-        return lambda index: images[index]
-    return lambda index: images.take(np.array([readable[index]]))[0][0]
-
-
-def _png(image):
-    """The file of a picture, at most 96 pixels wide and high."""
-    from PIL import Image
-
-    pixels = image if image.dtype == np.uint8 else np.uint8(np.rint(255 * image.clip(0, 1)))
-    pixels = np.moveaxis(pixels, channel_axis() % 4 - 1, -1)
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    file = io.BytesIO()
-    picture.save(file, format="PNG")
-    return file.getvalue()
-
-
-def _data_url(png):
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+        predicted = names[outputs[index].argmax()]
+        likely = f"{100 * outputs[index].max():.1f} %"
+        pictures.append((images(index), f"{names[labels[index]]}, taken for {predicted}, {likely}"))
+    return picture_grid(pictures)
 
 
 def print_skipped(dataset: Dataset, most: int = 20) -> None:
