@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from tiny import SMALL
 
 import keras_se.applications
@@ -235,6 +236,9 @@ def test_the_report_says_what_a_run_did(whole):
     for heading in ("Recall by class", "Confusions", "Most confident errors"):
         assert heading in text
     wrong = round(30 * (1 - row["test_accuracy"] / 100))
+    with Image.open(whole / "curves.png") as curves:
+        # Loss above accuracy: side by side, a phone would have to scroll or show them tiny.
+        assert curves.height > curves.width
     # The curves are a picture too.
     assert text.count("data:image/png;base64,") == 1 + min(wrong, report.MOST_ERRORS)
     assert text.count("<figure>") == min(wrong, report.MOST_ERRORS)

@@ -16,7 +16,7 @@ STYLE = """
 body { font: 16px/1.5 sans-serif; max-width: 70em; margin: 1.5em auto; padding: 0 1em; }
 pre { background: #f4f4f4; padding: 1em; overflow-x: auto; font-size: 13px; }
 pre.text { white-space: pre-wrap; }
-.curves { width: 100%; min-width: 640px; }
+.curves { width: 100%; max-width: 600px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; }
 td, th { padding: 2px 6px; text-align: right; white-space: nowrap; }

@@ -50,7 +50,7 @@ def page(
         f"<p>{html.escape(recipe.network)} on {html.escape(recipe.data)}</p>",
         f'<pre class="text">{html.escape(inspect.cleandoc(recipe.about))}</pre>',
         f"<pre>{html.escape(table)}</pre>",
-        f'<div class="scroll"><img class="curves" alt="learning curves" src="{curves_png}"></div>',
+        f'<img class="curves" alt="learning curves" src="{curves_png}">',
     ]
     for name, (outputs, labels) in networks.items():
         parts += _network(html.escape(name), outputs, labels, dataset)
@@ -191,9 +191,10 @@ def curves(histories: dict[str, dict], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    # One above the other and narrow, so that a phone shows the words in a size that can be read.
+    figure = Figure(figsize=(5, 8), layout="constrained")
     FigureCanvasAgg(figure)
-    losses, accuracy_axes = figure.subplots(1, 2)
+    losses, accuracy_axes = figure.subplots(2, 1)
     floor = 100
     for index, (name, history) in enumerate(histories.items()):
         epochs = range(1, len(history["loss"]) + 1)
@@ -213,5 +214,6 @@ def curves(histories: dict[str, dict], path: Path) -> None:
     accuracy_axes.set(title="Accuracy", xlabel="epoch", ylabel="percent", ylim=(floor - 1, 100.5))
     for axes in (losses, accuracy_axes):
         axes.xaxis.get_major_locator().set_params(integer=True)
-    accuracy_axes.legend(fontsize="small")
-    figure.savefig(path, format="png", dpi=120)
+    handles, labels = accuracy_axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", fontsize="small")
+    figure.savefig(path, format="png", dpi=150)
