@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ import pytest
 from tiny import SMALL, small
 
 from keras_se import augmentation, data
+from keras_se.data.batches import all_indices
 from keras_se.distribution import devices
 from keras_se.evaluation.evaluate import outputs
 from keras_se.preprocessing import Preprocessing
@@ -232,10 +234,14 @@ def test_pytorch_says_that_it_uses_one_of_several_gpus(gpus, monkeypatch, caplog
     assert [record.args for record in caplog.records] == [(2,)] * (gpus == 2)
 
 
+# For several devices, all of this process.
+PADDED = partial(data.EvalBatches, shard=all_indices)
+
+
 def test_divided_batches_are_full_and_weigh_every_image_once():
     images = np.arange(10, dtype="float32").reshape(10, 1, 1, 1)
     labels = np.arange(10)
-    batches = data.PaddedEvalBatches(images, labels, 4)
+    batches = PADDED(images, labels, 4)
     assert len(batches) == 3
     seen = [batches[index] for index in range(3)]
     values = np.concatenate([one[0].ravel() for one in seen])
@@ -262,12 +268,12 @@ def pictures(tmp_path):
     return data.LazyImages([tmp_path / f"{index}.png" for index in range(7)], Preprocessing(8))
 
 
-@pytest.mark.parametrize("kind", [data.EvalBatches, data.PaddedEvalBatches])
+@pytest.mark.parametrize("kind", [data.EvalBatches, PADDED])
 def test_a_broken_picture_is_black_and_weighs_nothing(pictures, kind):
     """In the second batch of two all are."""
     batches = kind(pictures, np.arange(7), 2)
     images, labels, mass = (np.concatenate(rows) for rows in zip(*batches, strict=True))
-    expected = [0, 1, 2, 3, 4, 5, 6, *([0] if kind is data.PaddedEvalBatches else [])]
+    expected = [0, 1, 2, 3, 4, 5, 6, *([0] if kind is PADDED else [])]
     assert labels.tolist() == expected
     readable = [index not in BROKEN for index in expected]
     assert mass.tolist() == [float(one) for one in readable[:7]] + [0] * (len(expected) - 7)
@@ -290,7 +296,7 @@ def test_a_batch_without_a_readable_picture_takes_those_that_come_next(pictures)
         batches[0]
 
 
-@pytest.mark.parametrize("kind", [data.EvalBatches, data.PaddedEvalBatches])
+@pytest.mark.parametrize("kind", [data.EvalBatches, PADDED])
 def test_the_loss_is_that_of_the_pictures_that_can_be_read(pictures, kind, tiny_network):
     recipe = small(normalize="half")
     network = SMALL(weights=None, input_shape=(8, 8, 3), classes=7)

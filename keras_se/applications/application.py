@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 
+from keras_se.applications.arguments import check_arguments, require_preprocessing, se_factory
 from keras_se.applications.bricks import classifier
 from keras_se.applications.hints import describe, explain_options
-from keras_se.applications.image_input import image_input, is_size
+from keras_se.applications.image_input import image_input
 from keras_se.layers import SqueezeExcite
 from keras_se.preprocessing import Preprocessing, decode_predictions
-from keras_se.validation import check_choice
 from keras_se.weights import WEIGHTS, Weights, find_weights
 
 # timm's rounding of the bottleneck; at the widths of ResNet-50 it is the paper's C / 16.
@@ -268,8 +268,8 @@ class Application:
             return self.replace(**options)(**call)
         if (se is False) != self.is_twin and se is not None:
             return self.twin(**call)
-        _check(include_top, pooling, classes, dropout)
-        factory = None if self.is_twin else self._factory(se)
+        check_arguments(include_top, pooling, classes, dropout)
+        factory = None if self.is_twin else se_factory(se, self.fields["se"])
         published, source = self._checkpoint(weights)
         preprocessing = preprocessing or (published and published.preprocessing)
         if classes is None and include_top:
@@ -278,7 +278,7 @@ class Application:
         inputs = image_input(input_tensor, input_shape, side, self.min_size, self.name)
         x = inputs
         if include_preprocessing:
-            x = _required(preprocessing, weights).rescaling()(x)
+            x = require_preprocessing(preprocessing, weights).rescaling()(x)
         x = self._trunk()(x, factory)
         x = self._top(x, include_top, classes, classifier_activation, pooling, dropout)
         model = keras.Model(_source(input_tensor, inputs), x, name=name or self.name.lower())
@@ -298,21 +298,6 @@ class Application:
 
     def _trunk(self):
         return partial(self.fields["trunk"], **self._arguments)
-
-    def _factory(self, se):
-        """What makes the gates: a function of their layer's name and, in some families, width."""
-        if se in (None, True):
-            return self.fields["se"]
-        if isinstance(se, keras.layers.Layer) or not callable(se):
-            hint = ""
-            if isinstance(se, keras.layers.Layer):
-                kind = type(se).__name__
-                hint = f". A layer would be shared by all blocks: give {kind} or functools.partial"
-            raise ValueError(
-                "`se` must be True (SE as published), False (the plain twin) or a callable with a "
-                f"`name` argument that makes a layer. Received: se={se!r}{hint}"
-            )
-        return partial(_checked_layer, se)
 
     def _checkpoint(self, weights):
         """The row of the registry that `weights` names, and the checkpoint, or `None`."""
@@ -358,29 +343,6 @@ class Application:
         )
 
 
-def _check(include_top, pooling, classes, dropout):
-    if dropout is not None and not 0 <= dropout < 1:
-        raise ValueError(
-            f"`dropout` must be from 0 to less than 1, or None. Received: dropout={dropout!r}"
-        )
-    check_choice("include_top", include_top, (True, False))
-    check_choice("pooling", pooling, (None, "avg", "max"))
-    if include_top and classes is not None and not is_size(classes):
-        raise ValueError(
-            "`classes` must be a positive integer, or None for as many as `weights` have. "
-            f"Received: classes={classes!r}"
-        )
-
-
-def _required(preprocessing, weights):
-    if preprocessing is None:
-        raise ValueError(
-            "`include_preprocessing=True` needs published weights or `preprocessing=`, a "
-            f"keras_se.preprocessing.Preprocessing. Received: weights={weights!r}"
-        )
-    return preprocessing
-
-
 def _described(model, preprocessing, included, published):
     """The model, with what its weights want and tell apart as attributes."""
     model.preprocessing = preprocessing
@@ -409,20 +371,6 @@ def _with_drop_path(model, drop_path, input_tensor):
     from keras_se.surgery.drop_path import add_drop_path
 
     return add_drop_path(model, drop_path)
-
-
-def _checked_layer(factory, name, units=None):
-    """What `factory` makes, if it is a layer: a forgotten `return` must not remove SE silently."""
-    if units is not None and inspect.isfunction(factory):
-        takes = "units" in inspect.signature(factory).parameters
-        layer = factory(name=name, units=units) if takes else factory(name=name)
-    else:
-        layer = factory(name=name)
-    if not isinstance(layer, keras.layers.Layer):
-        raise ValueError(
-            f"`se` must be a callable that makes a Keras layer. It made {layer!r} for {name!r}"
-        )
-    return layer
 
 
 def _label(value):

@@ -1,6 +1,6 @@
 """Loads labeled images, `load("digits")` or `load("folder:PATH")`, and makes batches of them."""
 
-from keras_se.data.batches import EvalBatches, PaddedEvalBatches, TrainBatches
+from keras_se.data.batches import EvalBatches, TrainBatches
 from keras_se.data.dataset import Dataset, every_of_each_class, held_out_per_class
 from keras_se.data.images import LazyImages
 from keras_se.data.loading import decode
@@ -14,7 +14,6 @@ __all__ = [
     "EpochEnds",
     "EvalBatches",
     "LazyImages",
-    "PaddedEvalBatches",
     "PrefetchingDataset",
     "TrainBatches",
     "check",

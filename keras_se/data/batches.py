@@ -140,6 +140,8 @@ class EvalBatches(PrefetchingDataset):
         batch_size: Number of images in a batch.
         preprocess: A function of a batch of float32 images and their targets that returns both,
             such as normalized.
+        shard: As in `TrainBatches`, for several devices: the last batch is then filled with images
+            of weight zero. `None` for one device.
 
     Raises:
         ValueError: If there are no images, or `batch_size` is not positive.
@@ -148,55 +150,8 @@ class EvalBatches(PrefetchingDataset):
     >>> batches = EvalBatches(np.zeros((3, 2, 2, 3), "uint8"), np.arange(3), batch_size=2)
     >>> [weights.tolist() for images, targets, weights in batches]
     [[1.0, 1.0], [1.0]]
-    """
-
-    def __init__(
-        self,
-        images: np.ndarray | LazyImages,
-        targets: np.ndarray,
-        batch_size: int,
-        preprocess: Callable | None = None,
-    ):
-        super().__init__(prefetch=isinstance(images, LazyImages))
-        if not len(images):
-            raise ValueError("There must be at least one image. Received: none")
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
-        self.images, self.targets = images, targets
-        self.batch_size = batch_size
-        self.preprocess = preprocess or (lambda images, targets: (images, targets))
-
-    def __len__(self) -> int:
-        return -(-len(self.images) // self.batch_size)
-
-    def batch(self, index: int) -> tuple:
-        """Returns images, targets and weights."""
-        start = index * self.batch_size
-        return self._read(np.arange(start, min(start + self.batch_size, len(self.images))))
-
-    def _read(self, indices):
-        """The images of these indices, their targets and weights."""
-        images, weights = self.images, np.ones(len(indices), "float32")
-        if isinstance(images, LazyImages):
-            images, readable = images.take(indices)
-            weights *= readable
-        else:
-            images = images[indices]
-        return (*self.preprocess(scale_to_unit(images), self.targets[indices]), weights)
-
-
-class PaddedEvalBatches(EvalBatches):
-    """Fills the last batch of `EvalBatches` with images of weight zero, for several devices.
-
-    Args:
-        images: As in `TrainBatches`.
-        targets: Array with a row for each image.
-        batch_size: Number of images in a batch, of all processes together.
-        preprocess: As in `EvalBatches`.
-        shard: As in `TrainBatches`.
-
-    Example:
-    >>> batches = PaddedEvalBatches(np.zeros((3, 2, 2, 3), "uint8"), np.arange(3), batch_size=2)
+    >>> images = np.zeros((3, 2, 2, 3), "uint8")
+    >>> batches = EvalBatches(images, np.arange(3), batch_size=2, shard=all_indices)
     >>> [weights.tolist() for images, targets, weights in batches]
     [[1.0, 1.0], [1.0, 0.0]]
     """
@@ -207,14 +162,36 @@ class PaddedEvalBatches(EvalBatches):
         targets: np.ndarray,
         batch_size: int,
         preprocess: Callable | None = None,
-        shard: Callable[[np.ndarray], np.ndarray] = all_indices,
+        shard: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
-        super().__init__(images, targets, batch_size, preprocess)
+        super().__init__(prefetch=isinstance(images, LazyImages))
+        if not len(images):
+            raise ValueError("There must be at least one image. Received: none")
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+        self.images, self.targets = images, targets
+        self.batch_size = batch_size
+        self.preprocess = preprocess or (lambda images, targets: (images, targets))
         self._shard = shard
 
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
     def batch(self, index: int) -> tuple:
-        """Returns this process's images, targets and weights of a batch."""
+        """Returns images, targets and weights."""
         start, count = index * self.batch_size, len(self.images)
+        if self._shard is None:
+            return self._read(np.arange(start, min(start + self.batch_size, count)))
         indices = self._shard(np.arange(start, start + self.batch_size))
         images, targets, weights = self._read(indices % count)
         return images, targets, weights * np.float32(indices < count)
+
+    def _read(self, indices):
+        """The images of these indices, their targets and weights."""
+        images, weights = self.images, np.ones(len(indices), "float32")
+        if isinstance(images, LazyImages):
+            images, readable = images.take(indices)
+            weights *= readable
+        else:
+            images = images[indices]
+        return (*self.preprocess(scale_to_unit(images), self.targets[indices]), weights)

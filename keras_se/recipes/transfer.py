@@ -1,7 +1,7 @@
 """Training on other classes from weights, with images prepared as the weights want them."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_se.recipes.recipe import Recipe, override
@@ -99,7 +99,7 @@ def require_normalization(recipe: Recipe) -> None:
         )
 
 
-def transfer(network: str, weights: str, assignments: Iterable[str] = ()) -> Recipe:
+def transfer(network: str, weights: str, assignments: Sequence[str] = ()) -> Recipe:
     """Fits the recipe `transfer` to a network with weights.
 
     Args:
@@ -122,20 +122,20 @@ def transfer(network: str, weights: str, assignments: Iterable[str] = ()) -> Rec
     """
     from keras_se.preprocessing import normalization_name
 
-    start = [f"network={network}", f"weights={weights}"]
-    recipe = override(TRANSFER, [*start, *assignments])
+    about = TRANSFER.about.replace(
+        "SE-ResNet-50 from ImageNet weights", f"{network} from {weights}"
+    )
+    base = dataclasses.replace(TRANSFER, about=about, network=network, weights=str(weights))
+    recipe = override(base, assignments)
     known = _weights_preprocessing(recipe)
     if known:
-        start.append(f"normalize={normalization_name(known.mean, known.std)}")
-        start += [f"{name}={getattr(known, name)}" for name in RESIZING]
+        fields = {name: getattr(known, name) for name in RESIZING}
+        fields["normalize"] = normalization_name(known.mean, known.std)
+        recipe = override(dataclasses.replace(base, **fields), assignments)
     elif recipe.weights and not any(text.startswith("normalize=") for text in assignments):
         raise ValueError(
             "`normalize` must be set: it is not known how the images were prepared that "
             f"weights={recipe.weights!r} were trained on. Received: no normalize=..."
         )
-    recipe = override(TRANSFER, [*start, *assignments])
     require_normalization(recipe)
-    described = TRANSFER.about.replace(
-        "SE-ResNet-50 from ImageNet weights", f"{network} from {weights}"
-    )
-    return dataclasses.replace(recipe, about=described)
+    return recipe

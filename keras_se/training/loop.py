@@ -282,10 +282,14 @@ def _batches(run, epoch, shard):
         min_area=run.min_area,
         shard=shard.select,
     )
-    held_out = (dataset.test_images, dataset.test_labels, recipe.batch_size, _inputs)
-    if devices.count() > 1:
-        return batches, data.PaddedEvalBatches(*held_out, shard.select)
-    return batches, data.EvalBatches(*held_out)
+    held_out = data.EvalBatches(
+        dataset.test_images,
+        dataset.test_labels,
+        recipe.batch_size,
+        _inputs,
+        shard.select if devices.count() > 1 else None,
+    )
+    return batches, held_out
 
 
 def _inputs(images, labels, step=0):
