@@ -2,10 +2,7 @@
 
 import keras
 from keras import layers, ops
-from random_statistics import (
-    images,
-    randomized,
-)
+from random_statistics import images, randomized
 
 
 def keep(node, copy):

@@ -3,17 +3,10 @@
 import keras
 import numpy as np
 from keras import layers
-from random_statistics import (
-    assert_same_outputs,
-    every_layer,
-    images,
-    randomized,
-)
+from random_statistics import assert_same_outputs, every_layer, images, randomized
 
 from keras_se.applications import SEResNet20
-from keras_se.surgery import (
-    fold_batch_norm,
-)
+from keras_se.surgery import fold_batch_norm
 
 
 def folding_subject():

@@ -4,24 +4,11 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from random_statistics import (
-    assert_same_outputs,
-    every_layer,
-    images,
-    outputs,
-    values,
-)
-from surgery_subjects import (
-    backbone,
-)
+from random_statistics import assert_same_outputs, every_layer, images, outputs, values
+from surgery_subjects import backbone
 
 from keras_se import SqueezeExcite
-from keras_se.surgery import (
-    insert_se,
-    placements,
-    remove_se,
-    table,
-)
+from keras_se.surgery import insert_se, placements, remove_se, table
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -83,10 +70,7 @@ def test_names_are_unique_and_the_same_every_time():
     x = layers.ReLU(name="conv_se")(x)
     model = keras.Model(inputs, layers.Conv2D(4, 3, name="conv2")(x))
     for _ in range(2):
-        assert [one.block for one in placements(model, "conv$|conv2")] == [
-            "conv_se_1",
-            "conv2_se",
-        ]
+        assert [one.block for one in placements(model, "conv$|conv2")] == ["conv_se_1", "conv2_se"]
 
 
 def test_calls_that_share_weights_share_the_block():

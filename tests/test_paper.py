@@ -30,10 +30,7 @@ TABLE_2 = {
     "SEBNInception": (2.03, 2.04),
 }
 # Millions of multiply-adds and of parameters, plain and with SE.
-TABLE_3 = {
-    "SEMobileNet": ((569, 572), (4.2, 4.7)),
-    "SEShuffleNet": ((140, 142), (1.8, 2.4)),
-}
+TABLE_3 = {"SEMobileNet": ((569, 572), (4.2, 4.7)), "SEShuffleNet": ((140, 142), (1.8, 2.4))}
 
 
 def gate_products(depths, widths=(256, 512, 1024, 2048)):
@@ -219,11 +216,7 @@ def test_every_placement_gates_what_it_says(placement, first, second):
     assert source(model, f"layer2_0_{suffix}") == first
     assert source(model, f"layer2_1_{suffix}") == second
     # And the gated map goes where the other would have gone.
-    targets = {
-        "pre": "layer2_0_conv1",
-        "post": "layer2_1_conv1",
-        "inside": "layer2_0_conv3",
-    }
+    targets = {"pre": "layer2_0_conv1", "post": "layer2_1_conv1", "inside": "layer2_0_conv3"}
     if placement in targets:
         assert source(model, targets[placement]) == f"layer2_0_{suffix}"
     else:

@@ -89,8 +89,7 @@ def test_a_tensor_of_unknown_rank_or_channels_is_an_error():
 
     for shape in (None, (None, None, None)):
         trace = tf.function(
-            lambda images: ROW.normalize(images),
-            input_signature=[tf.TensorSpec(shape, "uint8")],
+            lambda images: ROW.normalize(images), input_signature=[tf.TensorSpec(shape, "uint8")]
         )
         with pytest.raises(ValueError, match="its rank and number of channels known"):
             trace.get_concrete_function()

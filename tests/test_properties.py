@@ -16,13 +16,7 @@ from keras_se.weights import export_state_dict, load_state_dict
 
 ROWS = {name: applications.get_model(name) for name in applications.list_models()}
 # One of each kind of trunk; those of the others are in the fast tier of the tests of parity.
-FAST = (
-    "SEResNet18",
-    "SEResNet33TS",
-    "LegacySEResNet18",
-    "SEResNet20",
-    "SEShuffleNet",
-)
+FAST = ("SEResNet18", "SEResNet33TS", "LegacySEResNet18", "SEResNet20", "SEShuffleNet")
 # Large, and nothing that SEResNeXt101_32x8d, SEResNet50D and SEResNetAA50D do not test together.
 COMBINED = (
     "SEResNeXt101_32x16d",
@@ -157,11 +151,7 @@ def test_every_trainable_weight_learns(row, restored):
 
 def test_gates_of_one_give_the_plain_twin_exactly(row, restored):
     twin = row(
-        weights=None,
-        input_shape=(None, None, 3),
-        classes=10,
-        classifier_activation=None,
-        se=False,
+        weights=None, input_shape=(None, None, 3), classes=10, classifier_activation=None, se=False
     )
     layers = [layer for layer in restored.layers if isinstance(layer, SqueezeExcite)]
     state, kept = export_state_dict(restored), export_state_dict(twin)

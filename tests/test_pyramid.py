@@ -144,11 +144,7 @@ def test_kerashub_takes_a_pyramid():
     keras_hub = pytest.importorskip("keras_hub")
     pyramid = feature_pyramid(SEResNet18(include_top=False, weights=None))
     detector = keras_hub.models.RetinaNetBackbone(
-        image_encoder=pyramid,
-        min_level=3,
-        max_level=7,
-        use_p5=False,
-        image_shape=(64, 64, 3),
+        image_encoder=pyramid, min_level=3, max_level=7, use_p5=False, image_shape=(64, 64, 3)
     )
     maps = infer(detector, image(64, 64))
     assert {name: one.shape[1:3] for name, one in maps.items()} == {

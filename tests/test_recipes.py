@@ -286,8 +286,7 @@ def test_a_head_that_is_trained_by_itself_is_a_new_one(fake, tmp_path, head_epoc
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(one, marks=[] if one in QUICK else [pytest.mark.slow]) for one in RECIPES],
+    "name", [pytest.param(one, marks=[] if one in QUICK else [pytest.mark.slow]) for one in RECIPES]
 )
 def test_every_recipe_runs_in_its_smallest_size(name, fake, tmp_path):
     full = RECIPES[name]

@@ -4,22 +4,12 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from random_statistics import (
-    assert_same_outputs,
-    every_layer,
-    images,
-    outputs,
-)
-from surgery_subjects import (
-    backbone,
-)
+from random_statistics import assert_same_outputs, every_layer, images, outputs
+from surgery_subjects import backbone
 
 from keras_se import SqueezeExcite
 from keras_se.applications import SEResNet20
-from keras_se.surgery import (
-    insert_se,
-    remove_se,
-)
+from keras_se.surgery import insert_se, remove_se
 
 
 def trained(model, seed=3):

@@ -8,22 +8,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from random_statistics import (
-    assert_same_outputs,
-    images,
-    outputs,
-    randomized,
-    values,
-)
-from surgery_subjects import (
-    Stateful,
-    Subclassed,
-    Tripled,
-    backbone,
-    everything,
-    keep,
-    two_images,
-)
+from random_statistics import assert_same_outputs, images, outputs, randomized, values
+from surgery_subjects import Stateful, Subclassed, Tripled, backbone, everything, keep, two_images
 
 import keras_se
 from keras_se.graph.walk import PRIVATE_NAMES

@@ -48,11 +48,7 @@ def files(folder):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [
-        ("rename", "class_names"),
-        ("delete", "29 train_images in place of 30"),
-        ("move", "labels"),
-    ],
+    [("rename", "class_names"), ("delete", "29 train_images in place of 30"), ("move", "labels")],
 )
 def test_a_run_goes_on_only_with_its_own_data(tmp_path, monkeypatch, change, message):
     pictures = draw(tmp_path / "pictures")

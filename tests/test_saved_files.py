@@ -9,13 +9,7 @@ import keras_se  # noqa: F401 (registers every layer)
 
 FOLDER = Path(__file__).parent / "saved"
 RECORDED = np.load(FOLDER / "every_layer.npz")
-REGISTERED = (
-    "ChannelShuffle",
-    "Enlarge",
-    "HardSwishProduct",
-    "ShakeShake",
-    "SqueezeExcite",
-)
+REGISTERED = ("ChannelShuffle", "Enlarge", "HardSwishProduct", "ShakeShake", "SqueezeExcite")
 
 
 def load():

@@ -6,14 +6,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import each
-from random_statistics import (
-    assert_same_outputs,
-    every_layer,
-    images,
-    outputs,
-    randomized,
-    values,
-)
+from random_statistics import assert_same_outputs, every_layer, images, outputs, randomized, values
 
 from keras_se import SqueezeExcite
 from keras_se.applications import SEResNet20, SEResNet50
