@@ -16,7 +16,7 @@ FAST := $(TESTS) -m "not slow"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast test-jax test-torch test-nightly lint docs package clean
+.PHONY: demo test test-fast test-large test-jax test-torch test-nightly lint docs package clean
 
 demo: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/keras-se train digits --out runs/digits --overwrite $(DEMO)
@@ -26,6 +26,10 @@ test: $(INSTALLED)
 
 test-fast: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python $(FAST)
+
+# By hand, before a release: what `test` shows with a few networks, with all.
+test-large: $(INSTALLED)
+	KERAS_BACKEND=tensorflow $(BIN)/python $(TESTS) -m large
 
 # The other backends have environments of their own, without tensorflow.
 test-jax: .venv-jax/installed

@@ -10,6 +10,8 @@ from generated import image, tensor
 from shallow import shallow, shallow_fields
 
 from keras_se import applications
+from keras_se.applications.application import Application
+from keras_se.applications.resnet import resnet
 from keras_se.cli.model_table import sizes
 from keras_se.layers import SqueezeExcite
 from keras_se.weights import export_state_dict, load_state_dict
@@ -179,9 +181,11 @@ def test_saved_and_loaded_model_gives_equal_logits(row, model, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ("SEResNet269D", "SEDenseNet201"))
-def test_the_deepest_networks_are_saved_and_loaded(name, tmp_path):
-    """Keras walks the graph recursively; deeper than Python allows, it could not."""
-    model = generated(ROWS[name], classes=3)
+def test_the_deepest_networks_are_saved_and_loaded(name, tmp_path, monkeypatch):
+    """Keras walks the graph recursively; deeper than Python allows, it could not, however wide."""
+    monkeypatch.setitem(resnet.__globals__, "FILTERS", (4, 4, 4, 4))
+    narrow = {"growth": 4} if "Dense" in name else {"stem": 8}
+    model = Application(**ROWS[name].fields | narrow)(weights=None, classes=3)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for saved, weight in zip(model.get_weights(), loaded.get_weights(), strict=True):

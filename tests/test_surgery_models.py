@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 from conftest import each
+from families import CIFAR
 from random_statistics import assert_same_outputs, every_layer, images, outputs, randomized, values
 
 from keras_se import SqueezeExcite
-from keras_se.applications import SEResNet20, SEResNet50
+from keras_se.applications import SEResNet50, cifar
 from keras_se.data import load
 from keras_se.surgery import fold_batch_norm, insert_se, placements, remove_se
 
@@ -36,11 +37,11 @@ NETWORKS = {
 }
 # One for each reason of a block: all its blocks are trained.
 TRAINED = ("ResNet50", "MobileNetV2", "InceptionV3", "DenseNet121", "VGG16")
-# Of the same layers and connections as ResNet152, which is saved.
-SHALLOWER = ("ResNet50",)
-FAST = ("MobileNetV2", "VGG16")
-# Files for serving take long; of the others only the graph that would be in them is made.
-EXPORTED = FAST
+# Saved too, with layers of Keras's own applications in the last one.
+SAVED = (*TRAINED[:3], "VGG16", "ConvNeXtTiny")
+FAST = EXPORTED = ("MobileNetV2", "VGG16")
+# Of the same layers and connections as ResNet50, or as ResNet50 and InceptionV3 together.
+DEEPER = ("ResNet152", "InceptionResNetV2")
 
 
 def application(name):
@@ -128,19 +129,7 @@ def check_exported(new, inputs, expected, folder):
     np.testing.assert_allclose(served, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def check_graph(new):
-    """Makes, on TensorFlow, the graph for batches of any size."""
-    if not ON_TENSORFLOW:
-        return
-    import tensorflow as tf
-
-    signature = [tf.TensorSpec((None, *new.input_shape[1:]))]
-    infer = tf.function(lambda x: new(x, training=False), signature, autograph=False)
-    shape = infer.get_concrete_function().structured_outputs.shape
-    assert tuple(shape) == (None, new.output_shape[-1])
-
-
-@pytest.mark.parametrize("name", each(NETWORKS, FAST))
+@pytest.mark.parametrize("name", each([one for one in NETWORKS if one not in DEEPER], FAST))
 def test_keras_applications(name, tmp_path):
     side, expected = NETWORKS[name]
     model = application(name)
@@ -149,12 +138,22 @@ def test_keras_applications(name, tmp_path):
     assert {why: reasons.count(why) for why in reasons} == expected
     new, inputs = check_blocks(model, side, name in TRAINED), images(2, side, side, 3)
     (trained,) = outputs(new, inputs)
-    if name not in SHALLOWER:
+    if name in SAVED:
         check_saved(new, inputs, trained, tmp_path)
     if name in EXPORTED:
         check_exported(new, inputs, trained, tmp_path)
-    elif name in TRAINED:
-        check_graph(new)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("name", [one for one in NETWORKS if one not in EXPORTED])
+def test_every_network_of_keras_applications_is_saved_and_exported(name, tmp_path):
+    side, expected = NETWORKS[name]
+    model = application(name)
+    assert len(placements(model)) == sum(expected.values())
+    new, inputs = check_blocks(model, side, trained=False), images(2, side, side, 3)
+    (before,) = outputs(new, inputs)
+    check_saved(new, inputs, before, tmp_path)
+    check_exported(new, inputs, before, tmp_path)
 
 
 @pytest.mark.slow
@@ -215,7 +214,8 @@ def test_batch_norms_fold(name):
 def test_blocks_learn_in_a_trained_network():
     keras.utils.set_random_seed(0)
     data = load("digits")
-    plain = SEResNet20(weights=None, input_shape=data.image_shape, classes=10, se=False)
+    network = CIFAR("SEL", cifar.cifar_resnet, depth=8)
+    plain = network(weights=None, input_shape=data.image_shape, classes=10, se=False)
     fit(plain, data, 0.01, epochs=3)
     new = insert_se(plain, freeze="backbone", verbose=False)
     np.testing.assert_allclose(accuracy(new, data), accuracy(plain, data), atol=0)
