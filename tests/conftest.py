@@ -3,6 +3,7 @@
 import gc
 import gzip
 import json
+import socket
 from pathlib import Path
 
 import keras
@@ -114,3 +115,11 @@ def tiny_network():
 def fake():
     """Images of eight pixels."""
     return load("fake", size=8)
+
+
+@pytest.fixture
+def coordinator():
+    """HOST:PORT at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"

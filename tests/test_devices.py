@@ -1,91 +1,92 @@
 """Several devices, and several processes, train what one would."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 from tiny import SMALL, small
+from train_tiny import FORKS, train
 
 from keras_se import augmentation, data
 from keras_se.data.batches import all_indices
 from keras_se.distribution import devices
 from keras_se.evaluation.evaluate import outputs
 from keras_se.preprocessing import Preprocessing
+from keras_se.training import loop, results
 from keras_se.training.augmented_model import AugmentedModel
 
 pytest.importorskip("matplotlib")
-SCRIPT = Path(__file__).with_name("train_tiny.py")
 BACKEND = keras.backend.backend()
 # The loss of such batches would be chaotic in float32 after a few more steps.
 FIELDS = {"learning_rate": 0.01, "epochs": 2, "warmup_epochs": 0}
-# JAX draws for the whole batch; each of TensorFlow's replicas draws for its part.
-CHANGES = {"augment": ["flip"]}
+# JAX draws for the whole batch; TensorFlow's batch norms and changes are of a device's images.
+CHANGES = {"batch_norm": "inference"} if BACKEND == "tensorflow" else {"augment": ("flip",)}
 jax_only = pytest.mark.skipif(BACKEND != "jax", reason="only JAX has several processes")
 
 
-STARTED = []
+@pytest.fixture
+def start(tmp_path_factory):
+    """Starts a run of the tiny network in a process of its own; in the end none is left."""
+    started = []
 
+    def start(out, fields, *words, **options):
+        output = tmp_path_factory.mktemp("output")
+        arguments = output, FIELDS | fields, ("--out", out, *words)
+        process = FORKS.Process(target=train, args=arguments, kwargs=options)
+        process.start()
+        process.output = output
+        started.append(process)
+        return process
 
-@pytest.fixture(autouse=True)
-def _no_process_stays():
-    yield
-    while STARTED:
-        process = STARTED.pop()
+    yield start
+    for process in started:
         process.kill()
-        process.communicate()
+        process.join()
 
 
-def start(out, fields, *words, count=1, **environment):
-    """Starts a run of the tiny network in a process of its own."""
-    environment = {**os.environ, "KERAS_BACKEND": BACKEND, "DEVICES": str(count), **environment}
-    command = [sys.executable, str(SCRIPT), str(out), json.dumps(FIELDS | fields), *map(str, words)]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    STARTED.append(process)
-    return process
+@pytest.fixture
+def start_two(start, coordinator):
+    """Starts both processes of a run, or the first two of more, with the same recipe or not."""
+
+    def start_two(out, *fields, words=(), processes=2, **options):
+        several = ("--processes", processes, "--coordinator", coordinator, "--process-id")
+        return [start(out, fields[-index], *words, *several, index, **options) for index in (0, 1)]
+
+    return start_two
 
 
 def finish(process, seconds=240):
     """The exit status of a process and what it wrote to the standard error."""
-    _, errors = process.communicate(timeout=seconds)
-    return process.returncode, errors
+    process.join(seconds)
+    return process.exitcode, (process.output / "2").read_text()
 
 
-def error_line(errors):
+def error_line(text):
     """The line with the error of the command."""
-    (line,) = [line for line in errors.splitlines() if line.startswith("keras-se: error:")]
+    (line,) = [line for line in text.splitlines() if line.startswith("keras-se: error:")]
     return line
 
 
-def run(out, fields, *words, count=1):
-    status, errors = finish(start(out, fields, *words, count=count))
-    assert status == 0, errors
+def assert_ends(*processes):
+    for process in processes:
+        status, text = finish(process)
+        assert status == 0, text
 
 
-def start_two(out, fields, *words, processes=2, **environment):
-    """Starts both processes of a run, or the first two of more."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    several = ("--processes", processes, "--coordinator", coordinator, "--process-id")
-    return [start(out, fields, *words, *several, index, **environment) for index in (0, 1)]
-
-
-def run_two(out, fields, *words, **environment):
-    for process in start_two(out, fields, *words, **environment):
-        status, errors = finish(process)
-        assert status == 0, errors
+@pytest.fixture(scope="module")
+def one(tiny_network, tmp_path_factory):
+    """The folder of a run on one device."""
+    out = tmp_path_factory.mktemp("one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "export_saved_model", lambda network, folder, class_names: None)
+        loop.train(small(**FIELDS | CHANGES), out)
+    return out
 
 
 def weights(out, file="model.keras"):
@@ -100,54 +101,48 @@ def assert_same(one, other):
     np.testing.assert_allclose(*histories, rtol=1e-5, atol=1e-6)
 
 
-# TensorFlow's batch norms and changes are of the images of a device each.
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch uses one device")
-def test_two_devices_train_what_one_does(tmp_path):
-    fields = {"batch_norm": "inference"} if BACKEND == "tensorflow" else CHANGES
-    run(tmp_path / "one", fields)
-    run(tmp_path / "two", fields, count=2)
-    assert_same(tmp_path / "one", tmp_path / "two")
-    results = [json.loads((tmp_path / out / "results.json").read_text()) for out in ("one", "two")]
-    accuracies = [one["networks"]["SETiny"]["test_accuracy"] for one in results]
+def test_two_devices_train_what_one_does(start, one, tmp_path):
+    assert_ends(start(tmp_path, CHANGES, count=2))
+    assert_same(one, tmp_path)
+    results = [json.loads((out / "results.json").read_text()) for out in (one, tmp_path)]
+    accuracies = [result["networks"]["SETiny"]["test_accuracy"] for result in results]
     assert accuracies[0] == accuracies[1]
 
 
 @jax_only
-def test_two_processes_train_what_one_does(tmp_path):
-    run(tmp_path / "one", CHANGES)
+def test_two_processes_train_what_one_does(start_two, one, tmp_path):
     # The second process waits for the first one, which is busy for longer than JAX would wait.
-    run_two(tmp_path / "two", CHANGES, SECONDS_AT_THE_END="20")
-    assert_same(tmp_path / "one", tmp_path / "two")
+    assert_ends(*start_two(tmp_path, CHANGES, busy=13))
+    assert_same(one, tmp_path)
 
 
 @jax_only
-def test_processes_of_which_one_never_starts_end_with_one_line(tmp_path):
-    both = start_two(tmp_path, {}, processes=3, WAIT="20")
-    for process in both:
-        output, errors = process.communicate(timeout=120)
-        assert process.returncode == 2, errors
-        assert "Waiting for 3 processes at 127.0.0.1:" in output
-        assert "Only 2 of the 3" in error_line(errors)
-        assert "stack trace" not in errors and "Traceback" not in errors
+def test_processes_of_which_one_never_starts_end_with_one_line(start_two, tmp_path):
+    for process in start_two(tmp_path, {}, processes=3, wait=8):
+        status, text = finish(process, 120)
+        assert status == 2, text
+        assert "Waiting for 3 processes at 127.0.0.1:" in (process.output / "1").read_text()
+        assert "Only 2 of the 3" in error_line(text)
+        assert "stack trace" not in text and "Traceback" not in text
 
 
 @jax_only
 @pytest.mark.parametrize("where", ["folder", "epoch", "end"])
-def test_an_error_of_the_first_process_alone_stops_both(tmp_path, where):
+def test_an_error_of_the_first_process_alone_stops_both(start_two, tmp_path, where):
     message = "No space left on device"
     if where == "folder":
         (tmp_path / "model.keras").touch()
         message = "There is a run already"
-    first, second = start_two(tmp_path, {}, FAIL_AT=where)
-    status, errors = finish(first)
-    assert status == 2, errors
-    assert error_line(errors).startswith(f"keras-se: error: {message}")
+    first, second = start_two(tmp_path, {}, fail_at=where)
+    status, text = finish(first)
+    assert status == 2, text
+    assert error_line(text).startswith(f"keras-se: error: {message}")
     # It has been told before the first one ended.
-    status, errors = finish(second, 60)
-    assert status == 2, errors
-    line = error_line(errors)
-    assert "Another process" in line
-    assert f"(process 0: {message}" in line
+    status, text = finish(second, 60)
+    assert status == 2, text
+    assert "Another process" in error_line(text)
+    assert f"(process 0: {message}" in error_line(text)
 
 
 def wait_for_epochs(out, number, process):
@@ -155,44 +150,39 @@ def wait_for_epochs(out, number, process):
     history, limit = out / "history.csv", time.monotonic() + 120
     while not (history.is_file() and history.read_text().count("\n") > number):
         assert time.monotonic() < limit
-        assert process.poll() is None, process.communicate()
+        assert process.is_alive(), finish(process)
         time.sleep(0.05)
 
 
 @jax_only
-def test_a_run_of_which_a_process_dies_says_so_and_goes_on(tmp_path):
+def test_a_run_of_which_a_process_dies_says_so_and_goes_on(start_two, tmp_path):
     """The second process is killed, and then the first one; files are refreshed in each epoch."""
     fields, out, mode = {"epochs": 16}, tmp_path / "stopped", ()
     for killed, epochs in ((1, 2), (0, 6)):
-        both = start_two(out, fields, *mode, SAVE_SECONDS="0")
+        both = start_two(out, fields, words=mode, save_seconds=0)
         wait_for_epochs(out, epochs, both[0])
-        both[killed].send_signal(signal.SIGKILL)
-        assert both[killed].wait() == -signal.SIGKILL
-        status, errors = finish(both[1 - killed], 60)
+        both[killed].kill()
+        assert finish(both[killed])[0] == -signal.SIGKILL
+        status, text = finish(both[1 - killed], 60)
         # Without process 0, where its service is, JAX may itself end the other one.
-        if killed or "another task died" not in errors:
-            assert status == 2, errors
-            line = error_line(errors)
+        if killed or "another task died" not in text:
+            assert status == 2, text
+            line = error_line(text)
             assert "Another process" in line and "--resume" in line
         assert all(np.isfinite(one).all() for one in weights(out))
         mode = ("--resume",)
-    run_two(out, fields, "--resume")
+    assert_ends(*start_two(out, fields, words=mode))
     # Not by one process: in 128 steps the order of a sum would make a difference.
-    run_two(tmp_path / "whole", fields)
+    assert_ends(*start_two(tmp_path / "whole", fields))
     assert_same(out, tmp_path / "whole")
 
 
 @jax_only
-def test_processes_with_different_recipes_do_not_train(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    several = ("--processes", 2, "--coordinator", coordinator, "--process-id")
-    both = [start(tmp_path / "out", {"seed": index}, *several, index) for index in (0, 1)]
-    for process in both:
-        status, errors = finish(process)
-        assert status == 2, errors
-        assert "The recipe must be the same in all 2 processes" in errors
+def test_processes_with_different_recipes_do_not_train(start_two, tmp_path):
+    for process in start_two(tmp_path / "out", {"seed": 0}, {"seed": 1}):
+        status, text = finish(process)
+        assert status == 2, text
+        assert "The recipe must be the same in all 2 processes" in text
 
 
 @pytest.mark.parametrize(

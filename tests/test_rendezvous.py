@@ -18,13 +18,6 @@ def _impatient(monkeypatch):
     monkeypatch.setattr(rendezvous, "RETRY_INTERVAL", 0.1)
 
 
-@pytest.fixture
-def coordinator():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
-
-
 def start(results, processes, process_id, coordinator):
     """Waits for the others in a thread, whose error or `None` is put into `results`."""
 

@@ -1,35 +1,34 @@
-"""Trains the tiny network in a process of its own: `python train_tiny.py OUT FIELDS [WORDS]`.
+"""Trains the tiny network in processes of their own, forks of one that has imported everything.
 
-`FIELDS` is JSON with the fields of the recipe, `WORDS` are those of `keras-se train`. With
-`DEVICES` in the environment, TensorFlow and JAX see so many devices, which are CPUs. `FAIL_AT` is
-where there is no space: `epoch`, when a state is written, or `end`. `SECONDS_AT_THE_END` is how
-long the first process is busy after the last epoch, more than others would wait when they end.
-`SAVE_SECONDS` is how often the models are refreshed, `WAIT` how long processes wait for others.
+That one has computed nothing, so each fork may have devices of its own, and needs no time to start.
 """
 
-import json
+import multiprocessing
 import os
 import sys
 import time
 
-DEVICES = int(os.environ.get("DEVICES", "1"))
+import keras
+from tiny import SMALL, small
+
+import keras_se.applications
+from keras_se import cli, recipes
+from keras_se.distribution import devices, rendezvous
+from keras_se.training import checkpoint, results
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["keras_se.training.loop", "matplotlib.backends.backend_agg"])
 
 
-def divide_the_cpu():
-    """Makes several devices; JAX takes that from the environment."""
-    if os.environ["KERAS_BACKEND"] == "tensorflow":
+def divide_the_cpu(count):
+    """Makes several devices of the CPU."""
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
+    if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         (cpu,) = tf.config.list_physical_devices("CPU")
-        parts = [tf.config.LogicalDeviceConfiguration()] * DEVICES
+        parts = [tf.config.LogicalDeviceConfiguration()] * count
         tf.config.set_logical_device_configuration(cpu, parts)
-
-
-def at_the_end(network, folder, class_names):
-    """In the place of the export to a SavedModel, which the first process does."""
-    if os.environ.get("FAIL_AT") == "end":
-        raise OSError("No space left on device")
-    time.sleep(float(os.environ.get("SECONDS_AT_THE_END", "0")))
 
 
 def write(path):
@@ -37,30 +36,35 @@ def write(path):
     raise OSError("No space left on device")
 
 
-def main(out, fields, *words):
-    """Trains; returns the exit status of the command."""
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={DEVICES}"
-    divide_the_cpu()
+def train(output, fields, words, count=1, fail_at="", busy=0, wait=None, save_seconds=None):
+    """Trains by a recipe of the tiny network, and ends with the exit status of the command.
 
-    import tiny
+    Args:
+        output: A folder for what the process writes: `1` the standard output, `2` the errors.
+        fields: The fields of the recipe.
+        words: Those behind `keras-se train tiny`.
+        count: How many devices TensorFlow and JAX see; they are CPUs.
+        fail_at: Where there is no space: `epoch`, when a state is written, or `end`.
+        busy: Seconds that the first process takes after the last epoch.
+        wait: Seconds that processes wait for others.
+        save_seconds: How often the models are refreshed.
+    """
 
-    import keras_se.applications
-    from keras_se import cli, recipes
-    from keras_se.distribution import devices, rendezvous
-    from keras_se.training import checkpoint, results
+    def at_the_end(network, folder, class_names):
+        # In the place of the export to a SavedModel, which the first process does.
+        if fail_at == "end":
+            write(folder)
+        time.sleep(busy)
 
-    keras_se.applications.SETiny = tiny.SMALL
+    for standard in (1, 2):
+        os.dup2(os.open(output / str(standard), os.O_WRONLY | os.O_CREAT), standard)
+    divide_the_cpu(count)
+    keras_se.applications.SETiny = SMALL
+    recipes.RECIPES["tiny"] = small(**fields)
     results.export_saved_model = at_the_end
-    checkpoint.SAVE_SECONDS = float(os.environ.get("SAVE_SECONDS", checkpoint.SAVE_SECONDS))
-    devices.SHUTDOWN_TIMEOUT = 15
-    rendezvous.TIMEOUT = int(os.environ.get("WAIT", rendezvous.TIMEOUT))
-    if os.environ.get("FAIL_AT") == "epoch":
+    devices.SHUTDOWN_TIMEOUT = 10
+    rendezvous.TIMEOUT = wait or rendezvous.TIMEOUT
+    checkpoint.SAVE_SECONDS = checkpoint.SAVE_SECONDS if save_seconds is None else save_seconds
+    if fail_at == "epoch":
         checkpoint.atomic_path = write
-    given = json.loads(fields)
-    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    recipes.RECIPES["tiny"] = tiny.small(**given | lists)
-    return cli.main(["train", "tiny", "--out", out, *words])
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(cli.main(["train", "tiny", *map(str, words)]))
