@@ -24,21 +24,27 @@ FAST = ("resnext_t",)
 # Of each kind of layer that runtimes might know otherwise, a network is written in all formats:
 # grouped and depthwise convolutions, hard swish, shuffled channels, branches, pooling to a size.
 ALL_FORMATS = ("resnext_t", "mobilenet_v3", "shufflenet", "shake_shake", "densenet", "vgg")
-# The others only by what goes through a graph layer by layer: ours, and TensorFlow's.
-SOME_FORMATS = ("onnx", "onnx_fixed", "litert")
-# Large, and of no other layers than Inception-ResNet.
-ONNX_ONLY = ("inception", "bn_inception")
+# Whose runtimes know layers of their own; the other formats are Keras's and TensorFlow's functions.
+RUNTIMES = ("onnx", "onnx_fixed", "openvino", "litert", "litert_int8")
+# Of no other layers than Inception-ResNet.
+INCEPTION = ("inception", "bn_inception")
+
+
+def in_short(network, name):
+    """Whether the ordinary tests have this pair, and not only the large ones."""
+    if network in ALL_FORMATS:
+        return network in FAST or name in RUNTIMES
+    return name == "onnx" and network not in INCEPTION
 
 
 def pairs():
     """Test parameters: a network and a format that this backend and environment can write."""
     for network in NETWORKS:
-        marks = [pytest.mark.xdist_group(network)]
-        marks += [] if network in FAST else [pytest.mark.slow]
         for name, one in FORMATS.items():
-            there = all(map(find_spec, one.packages)) and (ON_TENSORFLOW or not one.tensorflow)
-            some = name in (("onnx",) if network in ONNX_ONLY else SOME_FORMATS)
-            if there and (some or network in ALL_FORMATS):
+            marks = [pytest.mark.xdist_group(network)]
+            marks += [] if network in FAST else [pytest.mark.slow]
+            marks += [] if in_short(network, name) else [pytest.mark.large]
+            if all(map(find_spec, one.packages)) and (ON_TENSORFLOW or not one.tensorflow):
                 yield pytest.param(network, name, marks=marks)
 
 

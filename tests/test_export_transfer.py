@@ -78,8 +78,15 @@ def published():
     return sequential(trunk, side=64)
 
 
+def some_large(names, ordinary):
+    """Test parameters: all the names, those that are not ordinary only in the large tests."""
+    return [
+        pytest.param(name, marks=[] if name in ordinary else [pytest.mark.large]) for name in names
+    ]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", formats("state_dict"))
+@pytest.mark.parametrize("name", some_large(formats("state_dict"), ("keras", "onnx")))
 def test_the_commonest_transfer_model(published, tmp_path, name):
     result, expected, metadata = exported(published, tmp_path, name)
     assert_close(result, expected, name)
