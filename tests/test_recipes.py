@@ -285,13 +285,21 @@ def test_a_head_that_is_trained_by_itself_is_a_new_one(fake, tmp_path, head_epoc
             np.testing.assert_array_equal(value, one)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_says_its_command_and_has_a_network_and_data(name):
+    full = RECIPES[name]
+    assert f"keras-se {'transfer' if name == 'transfer' else 'train ' + name}" in full.about
+    recipe = dataclasses.replace(smoke(full), network="SETiny", size=8)
+    assert list(resolve(recipe).applications)[0] == "SETiny"
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=[] if one in QUICK else [pytest.mark.slow]) for one in RECIPES]
+    "name",
+    [pytest.param(one, marks=[] if one in QUICK else [pytest.mark.large]) for one in RECIPES],
 )
 def test_every_recipe_runs_in_its_smallest_size(name, fake, tmp_path):
     full = RECIPES[name]
     recipe = dataclasses.replace(smoke(full), network="SETiny", size=8, twin=False)
-    assert f"keras-se {'transfer' if name == 'transfer' else 'train ' + name}" in full.about
     run = resolve(recipe)
     network = build(run)
     before = network.get_weights()

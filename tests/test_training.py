@@ -339,8 +339,16 @@ def test_the_table_ends_with_se_minus_plain():
     assert len(table({"ResNet20": plain}).splitlines()) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_the_digits_recipe_gives_what_it_says(tmp_path):
     # `make demo` trains the twin too.
     results = train(dataclasses.replace(DIGITS, twin=False), tmp_path)
     assert results["networks"]["SEResNet20"]["test_accuracy"] >= 98.5
+
+
+@pytest.mark.slow
+def test_the_digits_recipe_learns_in_a_tenth_of_its_epochs():
+    recipe = dataclasses.replace(DIGITS, twin=False, epochs=DIGITS.epochs // 10, warmup_epochs=1)
+    digits = resolve(recipe)
+    history, _ = fit(digits, build(digits))
+    assert history["val_accuracy"][-1] > 0.9
