@@ -41,6 +41,12 @@ FAST = (
 # The rows whose network with SE has a golden.
 IN_GOLDENS = {row.name for row in map(get_model, GOLDENS) if not row.is_twin}
 
+# Keras's own, on JAX and on PyTorch.
+WARNINGS_OF_KERAS = [
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning"),
+]
+
 
 def assert_costs(model, known, size):
     """A network with SE costs what the package's file says, and its twin all but the gates."""

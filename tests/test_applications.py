@@ -144,7 +144,7 @@ def test_a_deeper_network_begins_as_the_trained_one():
 
 def test_a_network_without_some_of_the_layers_is_refused():
     shallow, deeper = cifar_pair(8, 14)
-    with pytest.raises(ValueError, match=r"`deeper` must have all.*without.*layer1_1_conv1"):
+    with pytest.raises(ValueError, match=r"`deeper`.*layer1_1_conv1"):
         study("deeper").grow(deeper, shallow)
 
 

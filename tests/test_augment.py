@@ -6,6 +6,7 @@ All draws are seeded. A false-alarm rate says how likely a test would fail if on
 import keras
 import numpy as np
 import pytest
+from conftest import WARNINGS_OF_KERAS
 from tiny import small
 
 from keras_se import augmentation
@@ -14,13 +15,7 @@ from keras_se.augmentation.seeds import StepSeeds
 from keras_se.training.augmented_model import AugmentedModel
 from keras_se.training.optimizer import loss
 
-# Keras's own, on NumPy 2, on JAX and on PyTorch.
-pytestmark = [
-    pytest.mark.usefixtures("tiny_network"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning"),
-]
+pytestmark = [pytest.mark.usefixtures("tiny_network"), *WARNINGS_OF_KERAS]
 JAX = keras.backend.backend() == "jax"
 
 

@@ -63,11 +63,6 @@ def test_resizing_is_bilinear_between_pixel_centres(digits):
     np.testing.assert_allclose(resized.test_images[0, ..., 0], expected, atol=1e-5)
 
 
-def test_unknown_data_names_what_there_is():
-    with pytest.raises(ValueError, match="digits"):
-        data.load("mnist")
-
-
 def test_missing_scikit_learn_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match="pip install scikit-learn"):

@@ -6,10 +6,6 @@ import pytest
 
 from keras_se.preprocessing import decode_predictions
 
-# Keras 3.15 itself triggers this when it turns a torch tensor into a NumPy 2 array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
 LABELS = {
     0: ("n01440764", "tench"),
     1: ("n01443537", "goldfish"),
@@ -81,5 +77,5 @@ def test_predictions_of_another_shape_are_an_error(shape):
 
 @pytest.mark.parametrize("top", [0, -1, 2.0, None])
 def test_a_top_that_is_no_positive_integer_is_an_error(top):
-    with pytest.raises(ValueError, match=f"`top` must be an integer of at least 1.*top={top}"):
+    with pytest.raises(ValueError, match=f"`top` must be.*top={top}"):
         decode_predictions(np.zeros((1, 1000)), top=top)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from conftest import WARNINGS_OF_KERAS
 from PIL import Image
 from tiny import small
 
@@ -19,12 +20,7 @@ from keras_se.preprocessing import Preprocessing
 from keras_se.training import loop, resolve, results
 from keras_se.training.checkpoint import Checkpoint
 
-pytestmark = [
-    pytest.mark.usefixtures("tiny_network"),
-    # Keras's own, on NumPy 2, on JAX and on PyTorch.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
-]
+pytestmark = [pytest.mark.usefixtures("tiny_network"), *WARNINGS_OF_KERAS]
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 CROPPED = {"size": 16, "crop": 0.875, "augment": ("resized_crop(0.5)",), "batch_size": 8}
 

@@ -49,8 +49,10 @@ GATES = {
     # Of ShuffleNet's 216 channels a sixteenth is 13 units. The paper's further 3 and 2 million of
     # the two mobile networks are more than the products of any gates of their parameters: it must
     # count the rescaling of the maps and the like, which are no products of weights.
-    "SEMobileNet": 479_744,
-    "SEShuffleNet": 610_416,
+    "SEMobileNet": 479_744,  # on every 1x1 convolution
+    "SEShuffleNet": 610_416,  # on every branch
+    "SEInceptionV3": 1_650_944,
+    "SEInceptionResNetV2": 8_495_360,
 }
 
 
@@ -71,13 +73,10 @@ def test_table_2(name):
 def test_table_2_inception_resnet_v2_is_another_size():
     """The paper says 11.75 and 11.76; every public Inception-ResNet-v2 has 13.2 at its 299 pixels.
 
-    Its difference of 0.01 is that of the gates here.
+    Its difference of 0.01 is that of the gates above.
     """
-    cost = SIZES["SEInceptionResNetV2"]
-    assert cost["twin_multiply_adds"] / 1e9 == pytest.approx(13.16, abs=0.005)
-    assert (cost["multiply_adds"] - cost["twin_multiply_adds"]) / 1e9 == pytest.approx(
-        0.01, abs=2e-3
-    )
+    cost = SIZES["SEInceptionResNetV2"]["twin_multiply_adds"]
+    assert cost / 1e9 == pytest.approx(13.16, abs=0.005)
 
 
 @pytest.mark.parametrize("name", TABLE_3)
@@ -91,26 +90,6 @@ def test_table_3(name):
     assert cost["multiply_adds"] / 1e6 == pytest.approx(products[1], **tolerance)
     assert cost["twin_parameters"] / 1e6 == pytest.approx(parameters[0], abs=0.07)
     assert cost["parameters"] / 1e6 == pytest.approx(parameters[1], abs=0.09)
-
-
-def ungated(name):
-    """The parameters that gates without biases add."""
-    return SIZES[name]["parameters"] - SIZES[name]["twin_parameters"]
-
-
-def test_weights_of_the_gates_where_the_paper_places_them():
-    """MobileNet: on every 1x1 convolution; ShuffleNet: on every branch; VGG: on every one."""
-    assert ungated("SEMobileNet") == 479_744 + biases("SEMobileNet")
-    assert ungated("SEShuffleNet") == 610_632 - 216 + biases("SEShuffleNet")
-    assert ungated("SEVGG16") == 226_304 + biases("SEVGG16")
-    assert ungated("SEBNInception") == 639_360 + biases("SEBNInception") == 639_360 + 7_038
-    assert ungated("SEInceptionV3") == 1_650_944 + biases("SEInceptionV3")
-    assert ungated("SEInceptionResNetV2") == 8_495_360 + biases("SEInceptionResNetV2")
-
-
-def biases(name):
-    """Parameters of the gates that are used once for an image, but in no product."""
-    return ungated(name) - (SIZES[name]["multiply_adds"] - SIZES[name]["twin_multiply_adds"])
 
 
 def seresnet50(se=True, **options):
@@ -192,9 +171,10 @@ def test_tables_14_and_16_placements(plain, placement, weights):
         assert complexity(model).multiply_adds / 1e9 == pytest.approx(3.86, rel=1e-3)
 
 
-def source(model, layer):
-    """The name of the layer that a layer takes its input from."""
-    return model.get_layer(layer).input._keras_history.operation.name
+def follows(model, layer, other):
+    """Whether a layer takes its input, or its inputs one of them, from another layer."""
+    output = model.get_layer(other).output
+    return any(one is output for one in keras.tree.flatten(model.get_layer(layer).input))
 
 
 @pytest.mark.parametrize(
@@ -213,24 +193,18 @@ def test_every_placement_gates_what_it_says(placement, first, second):
     assert len(gates) == 16
     # A name of its own for each, so that no placement loads the weights of another.
     suffix = "se__module" if placement == "standard" else f"{placement}_se__module"
-    assert source(model, f"layer2_0_{suffix}") == first
-    assert source(model, f"layer2_1_{suffix}") == second
+    assert follows(model, f"layer2_0_{suffix}", first)
+    assert follows(model, f"layer2_1_{suffix}", second)
     # And the gated map goes where the other would have gone.
     targets = {"pre": "layer2_0_conv1", "post": "layer2_1_conv1", "inside": "layer2_0_conv3"}
-    if placement in targets:
-        assert source(model, targets[placement]) == f"layer2_0_{suffix}"
-    else:
-        sources = [
-            one._keras_history.operation.name for one in model.get_layer("layer2_0_add").input
-        ]
-        assert sources.index(f"layer2_0_{suffix}") == (1 if placement == "standard" else 0)
+    assert follows(model, targets.get(placement, "layer2_0_add"), f"layer2_0_{suffix}")
 
 
 def test_the_skip_of_a_preactivated_block_is_not_gated_before():
     model = applications.SEPreResNet20(weights=None, classes=10, placement="pre")
-    assert source(model, "layer2_0_downsample") == "layer2_0_bn1_relu"
-    assert source(model, "layer2_0_conv1_pad") == "layer2_0_pre_se"
-    assert source(model, "layer2_0_pre_se") == "layer2_0_bn1_relu"
+    assert follows(model, "layer2_0_downsample", "layer2_0_bn1_relu")
+    assert follows(model, "layer2_0_conv1_pad", "layer2_0_pre_se")
+    assert follows(model, "layer2_0_pre_se", "layer2_0_bn1_relu")
 
 
 def test_a_placement_refuses_the_weights_of_another(tmp_path):
@@ -277,12 +251,12 @@ def test_bad_options_are_named(options, error, words):
 
 
 def test_networks_of_three_stages_have_no_fourth():
-    with pytest.raises(ValueError, match=r"`stages` .* from 1 to 3. Received: stages=\(4,\)"):
+    with pytest.raises(ValueError, match="from 1 to 3"):
         applications.SEResNet20(weights=None, stages=(4,))
 
 
 def test_published_weights_are_of_the_published_placement():
-    with pytest.raises(ValueError, match="no published ImageNet weights of SEResNet50_pre"):
+    with pytest.raises(ValueError, match=r"no published.* SEResNet50_pre"):
         applications.SEResNet50(placement="pre")
     assert not applications.SEResNet50.replace(stages=(1, 2)).weights
     # Where the gates are is nothing to the plain twin.

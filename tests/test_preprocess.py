@@ -10,10 +10,6 @@ from PIL import Image
 
 from keras_se.preprocessing import Preprocessing
 
-# Keras 3.15 itself triggers this when it turns a torch tensor into a NumPy 2 array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
 ROW = Preprocessing()
 NO_CROP = Preprocessing(size=8, crop=1.0, interpolation="nearest")
 ROWS = [
@@ -190,7 +186,7 @@ def test_a_decompression_bomb_is_an_error_of_ours(tmp_path, monkeypatch, limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with (
         warnings.catch_warnings(record=True) as leaked,
-        pytest.raises(ValueError, match=r"bomb\.png: cannot be read.*\(900 pixels\).*limit"),
+        pytest.raises(ValueError, match=r"bomb\.png: .*\(900 pixels\)"),
     ):
         warnings.simplefilter("always")
         NO_CROP.load_image(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from conftest import WARNINGS_OF_KERAS
 from tiny import small
 
 from keras_se import applications
@@ -22,13 +23,7 @@ from keras_se.training.optimizer import schedule as make_schedule
 from keras_se.training.phases import phase_ends
 
 pytest.importorskip("sklearn")
-# Keras's own, on NumPy 2, on JAX and on PyTorch.
-pytestmark = [
-    pytest.mark.usefixtures("tiny_network"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning"),
-]
+pytestmark = [pytest.mark.usefixtures("tiny_network"), *WARNINGS_OF_KERAS]
 
 # Gradient descent and nothing else.
 PLAIN = {"weight_decay": 0.0, "momentum": 0.0, "schedule": "constant", "nesterov": False}
@@ -290,7 +285,7 @@ def test_every_recipe_says_its_command_and_has_a_network_and_data(name):
     full = RECIPES[name]
     assert f"keras-se {'transfer' if name == 'transfer' else 'train ' + name}" in full.about
     recipe = dataclasses.replace(smoke(full), network="SETiny", size=8)
-    assert list(resolve(recipe).applications)[0] == "SETiny"
+    assert "SETiny" in resolve(recipe).applications
 
 
 @pytest.mark.parametrize(
@@ -361,7 +356,7 @@ with devices.distribution_scope(64):
         branch = keras.layers.Activation("linear")(sums)
         sums = keras.layers.Add(name=f"sum{index}")([sums, branch])
     network = add_drop_path(keras.Model(inputs, sums), 0.5, seed=3)
-strategy = devices._mirrored()
+    strategy = tf.distribute.get_strategy()
 
 @tf.function
 def step():

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from conftest import WARNINGS_OF_KERAS
 from PIL import Image
 from tiny import SMALL
 
@@ -25,10 +26,7 @@ from keras_se.training import build, checkpoint, loop, resolve, results
 from keras_se.training.checkpoint import State, named
 
 pytest.importorskip("matplotlib")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
-]
+pytestmark = WARNINGS_OF_KERAS
 
 # In environments of other backends it is not.
 TENSORBOARD = all(importlib.util.find_spec(one) for one in ("tensorboard", "tensorflow"))
@@ -85,15 +83,15 @@ def tensorflow_errors():
 def stop_after(patch, steps):
     """Makes the data end with an error after so many batches."""
     left = [steps]
-    read = data.TrainBatches._read
+    batch = data.TrainBatches.batch
 
-    def failing(self, places):
+    def failing(self, index):
         left[0] -= 1
         if left[0] < 0:
             raise Stop
-        return read(self, places)
+        return batch(self, index)
 
-    patch.setattr(data.TrainBatches, "_read", failing)
+    patch.setattr(data.TrainBatches, "batch", failing)
 
 
 def weights(path):
@@ -157,7 +155,7 @@ def test_resuming_needs_the_same_unfinished_run(recipe, whole, tmp_path):
         loop.train(recipe, tmp_path, resume=True)
     (tmp_path / "recipe.json").write_text(recipe.to_json())
     other = dataclasses.replace(recipe, seed=3, about="Another text.")
-    with pytest.raises(ValueError, match=r"only as it began, with seed=0\. Received: seed=3"):
+    with pytest.raises(ValueError, match=r"seed=0.*seed=3"):
         loop.train(other, tmp_path, resume=True)
     (tmp_path / "state.npz").write_bytes(b"half a file")
     with pytest.raises(ValueError, match=r"state\.npz' cannot be read"):
@@ -182,14 +180,14 @@ def test_a_state_of_another_backend_or_network_is_refused(recipe, tmp_path):
 
 def test_a_loss_that_breaks_later_keeps_the_last_good_weights(recipe, tmp_path, monkeypatch):
     """The images of the third epoch are not numbers."""
-    read = data.TrainBatches._read
+    batch = data.TrainBatches.batch
 
-    def spoiled(self, places):
-        images, targets = read(self, places)
-        images = np.float32(images) / 255
-        return (images * np.nan if self.epoch == 2 else images), targets
+    def spoiled(self, index):
+        x, labels = batch(self, index)
+        scale = np.nan if self.epoch == 2 else 1 / 255
+        return x | {"images": np.float32(x["images"]) * scale}, labels
 
-    monkeypatch.setattr(data.TrainBatches, "_read", spoiled)
+    monkeypatch.setattr(data.TrainBatches, "batch", spoiled)
     with pytest.raises(ValueError, match="not a number in epoch 3"):
         loop.train(recipe, tmp_path)
     state = State(tmp_path / "state.npz")
@@ -204,7 +202,7 @@ def test_too_little_space_is_said_before_the_first_step(recipe, tmp_path, monkey
     usage = type("usage", (), {"free": 1000})
     monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
     monkeypatch.setattr(loop, "fit", None)
-    with pytest.raises(OSError, match=r"`out` must be on a disk with \d+ MiB free.*0 MiB"):
+    with pytest.raises(OSError, match=r"`out` .* \d+ MiB free.*0 MiB"):
         loop.train(recipe, tmp_path)
 
 

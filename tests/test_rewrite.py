@@ -12,7 +12,7 @@ from random_statistics import assert_same_outputs, images, outputs, randomized, 
 from surgery_subjects import Stateful, Subclassed, Tripled, backbone, everything, keep, two_images
 
 import keras_se
-from keras_se.graph.walk import PRIVATE_NAMES
+from keras_se.graph.walk import PRIVATE_NAMES, layers_within
 from keras_se.surgery import fold_batch_norm, insert_se, placements, remove_se, rewrite
 
 
@@ -77,7 +77,7 @@ def test_flags_policies_and_regularizers_stay():
     attention = layers.MultiHeadAttention(1, 2, name="attention")
     tokens = layers.Reshape((16, 4), name="tokens")(x)
     model = keras.Model(inputs, attention(tokens, tokens))
-    attention._query_dense.trainable = False
+    next(one for one in layers_within(attention) if one.name == "query").trainable = False
     new = rewrite(model, keep)
     assert [w.path for w in new.trainable_weights] == [w.path for w in model.trainable_weights]
     assert 0 < len(new.trainable_weights) < len(new.weights)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from conftest import WARNINGS_OF_KERAS
 from PIL import Image
 from tiny import small
 
@@ -12,11 +13,7 @@ from keras_se.recipes.run_files import class_names_beside
 from keras_se.training import loop, results
 
 pytest.importorskip("matplotlib")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
-    pytest.mark.usefixtures("tiny_network"),
-]
+pytestmark = [pytest.mark.usefixtures("tiny_network"), *WARNINGS_OF_KERAS]
 # Brightness of the pictures of each class.
 CLASSES = {"ant": 30, "bee": 130, "cat": 230}
 

@@ -26,9 +26,6 @@ from keras_se.training.results import difference, table
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
-# NumPy 2 asks Keras's TensorFlow variables for a keyword that they do not have; nothing of ours.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
@@ -292,7 +289,7 @@ def test_a_folder_that_is_a_file_is_an_error_before_training(recipe, tmp_path, m
     file = tmp_path / "file"
     file.write_text("mine")
     for out in (file, file / "below"):
-        with pytest.raises(OSError, match=r"`out` must be a folder that can be written.*file"):
+        with pytest.raises(OSError, match=r"`out` must be a folder.*file"):
             train(recipe, out, overwrite=True)
     assert file.read_text() == "mine"
 
@@ -324,7 +321,7 @@ def test_images_too_small_for_the_network_leave_no_folder(tmp_path):
 
 def test_a_loss_that_is_not_a_number_saves_no_network(recipe, few, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "load", lambda name, **resized: few)
-    with pytest.raises(ValueError, match=r"infinite or not a number in epoch 1.*learning_rate"):
+    with pytest.raises(ValueError, match=r"epoch 1.*learning_rate"):
         train(dataclasses.replace(recipe, learning_rate=1e30), tmp_path)
     expected = {"recipe.json", "class_names.txt", "history.csv"}
     assert {path.name for path in tmp_path.iterdir()} == expected

@@ -7,8 +7,6 @@ import pytest
 from keras_se.applications import SEResNet18, SEResNeXt26TS
 from keras_se.training import unfreeze
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def transferred():
