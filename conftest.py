@@ -1,7 +1,7 @@
 """Random numbers that do not depend on the order of tests; the code of documents as tests."""
 
 import copy
-import importlib
+import importlib.util
 import os
 import tempfile
 import zlib
@@ -22,6 +22,12 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 # Of Sphinx, not of the tests.
 collect_ignore_glob = ["docs/*.py"]
+# They extend packages that not every environment has.
+collect_ignore = [
+    f"keras_se/dense/{module}.py"
+    for module, package in (("kerashub", "keras_hub"), ("kerascv", "keras_cv"))
+    if importlib.util.find_spec(package) is None
+]
 # Some pages export by TensorFlow; the README is for everyone.
 PAGES = ["README.md", *(["docs/*.md"] if keras.backend.backend() == "tensorflow" else [])]
 
