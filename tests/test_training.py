@@ -305,6 +305,13 @@ def test_a_folder_without_room_is_an_error_before_training(recipe, tmp_path, mon
         train(recipe, tmp_path)
 
 
+def test_fewer_images_than_a_batch_are_refused_before_weights_are_downloaded():
+    recipe = override(DIGITS, ["data=fake", "batch_size=500"])
+    # 160 images, of which every fifth is held out.
+    with pytest.raises(ValueError, match="--set batch_size=130"):
+        resolve(recipe)
+
+
 def test_missing_matplotlib_is_an_error_before_training(recipe, tmp_path, monkeypatch):
     refuse_training(monkeypatch)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

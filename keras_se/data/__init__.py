@@ -1,6 +1,6 @@
 """Loads labeled images, `load("digits")` or `load("folder:PATH")`, and makes batches of them."""
 
-from keras_se.data.batches import EvalBatches, TrainBatches
+from keras_se.data.batches import EvalBatches, TrainBatches, check_batch_size
 from keras_se.data.dataset import Dataset, every_of_each_class, held_out_per_class
 from keras_se.data.images import LazyImages
 from keras_se.data.loading import decode
@@ -17,6 +17,7 @@ __all__ = [
     "PrefetchingDataset",
     "TrainBatches",
     "check",
+    "check_batch_size",
     "check_file",
     "decode",
     "every_of_each_class",

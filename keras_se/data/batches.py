@@ -14,6 +14,15 @@ def all_indices(indices: np.ndarray) -> np.ndarray:
     return indices
 
 
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Raises a `ValueError` for a batch that is larger than the number of training images."""
+    if batch_size > images:
+        raise ValueError(
+            f"`batch_size` must be at most the number of training images, {images}. "
+            f"Received: batch_size={batch_size}. In a recipe: --set batch_size={images}"
+        )
+
+
 class TrainBatches(PrefetchingDataset):
     """Shuffles the images of each epoch and augments each batch.
 
@@ -64,11 +73,7 @@ class TrainBatches(PrefetchingDataset):
         shard: Callable[[np.ndarray], np.ndarray] = all_indices,
     ):
         super().__init__(prefetch=isinstance(images, LazyImages))
-        if batch_size > len(images):
-            raise ValueError(
-                f"`batch_size` must be at most the number of training images, {len(images)}. "
-                f"Received: batch_size={batch_size}. In a recipe: --set batch_size={len(images)}"
-            )
+        check_batch_size(batch_size, len(images))
         self.images, self.targets = images, targets
         self.batch_size = batch_size
         self.augment = augment

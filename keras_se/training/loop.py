@@ -90,8 +90,6 @@ def train(
     devices.check_agreement(shard, recipe=recipe.to_json(), data=labels)
     with devices.distribution_scope(recipe.batch_size):
         networks = {name: build(run, name) for name in run.applications}
-    # Only to have it refuse a batch size before an earlier run is deleted.
-    data.TrainBatches(run.dataset.train_images, labels, recipe.batch_size)
     if shard.process_index:
         return _train_without_files(run, networks, Path(out), resume, shard)
     folder = prepare(out, overwrite, recipe if resume else None)

@@ -57,8 +57,8 @@ def resolve(recipe: Recipe, dataset: Dataset | None = None) -> Run:
         The `Run`.
 
     Raises:
-        ValueError: If a name is not known, the network has no twin to train, or the images would
-            be normalized otherwise than the weights want it.
+        ValueError: If a name is not known, the network has no twin to train, there are fewer
+            images than in a batch, or they would be normalized otherwise than the weights want it.
         OSError: If the data cannot be read.
 
     Example:
@@ -84,6 +84,7 @@ def resolve(recipe: Recipe, dataset: Dataset | None = None) -> Run:
             preprocessing=preprocessing,
             decode_train=area is None,
         )
+    data.check_batch_size(recipe.batch_size, len(dataset.train_images))
     # Files are cut before they are made smaller, arrays within the step.
     from_files = isinstance(dataset.train_images, data.LazyImages)
     return Run(
