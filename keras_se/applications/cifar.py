@@ -17,7 +17,14 @@ from functools import partial
 import keras
 
 from keras_se.applications.bricks import activate, add, concat, conv, norm
-from keras_se.applications.resnet import basic, bottleneck, gates, residual_stages, shortcut
+from keras_se.applications.resnet import (
+    basic,
+    bottleneck,
+    each_block,
+    gates,
+    residual_stages,
+    shortcut,
+)
 from keras_se.data_format import channel_axis
 from keras_se.layers import ShakeShake
 
@@ -62,18 +69,15 @@ def wide_resnet(x, se, *, depth, widen, placement="standard", stages=None):
 
 def preactivated_stages(x, gate, depths, filters, block):
     """Stages of pre-activated blocks; the projection is of the activated map and has no norm."""
-    for stage, (depth, width) in enumerate(zip(depths, filters, strict=True), start=1):
-        for index in range(depth):
-            name = f"layer{stage}_{index}"
-            strides = 2 if stage > 1 and index == 0 else 1
-            at = partial(gate, stage, name)
-            active = norm(x, "relu", name=f"{name}_bn1")
-            residual = block(at("pre", active), width, strides=strides, gate=at, name=name)
-            skip, channels = x, residual.shape[channel_axis()]
-            if strides > 1 or x.shape[channel_axis()] != channels:
-                skip = conv(active, channels, 1, strides=strides, name=f"{name}_downsample")
-            x = add(at("standard", residual), at("identity", skip), None, name=name)
-            x = at("post", x)
+    for stage, name, width, strides in each_block(depths, filters):
+        at = partial(gate, stage, name)
+        active = norm(x, "relu", name=f"{name}_bn1")
+        residual = block(at("pre", active), width, strides=strides, gate=at, name=name)
+        skip, channels = x, residual.shape[channel_axis()]
+        if strides > 1 or x.shape[channel_axis()] != channels:
+            skip = conv(active, channels, 1, strides=strides, name=f"{name}_downsample")
+        x = add(at("standard", residual), at("identity", skip), None, name=name)
+        x = at("post", x)
     return x
 
 
@@ -96,22 +100,20 @@ def preactivated_bottleneck(x, filters, *, strides, gate, name):
 def shake_shake(x, se, *, depth, width):
     """Blocks of two branches that training mixes at random, the gates on the mixture."""
     x = norm(conv(x, FILTERS[0], 3, name="conv1"), name="bn1")
-    for stage, blocks in enumerate(stage_depths(depth, 2, 2), start=1):
-        filters = width * 2 ** (stage - 1)
-        for index in range(blocks):
-            name = f"layer{stage}_{index}"
-            strides = 2 if stage > 1 and index == 0 else 1
-            active = activate(x, "relu", name=f"{name}_in")
-            branches = [
-                shaken_branch(active, filters, strides, name=f"{name}_branch{number}")
-                for number in (1, 2)
-            ]
-            residual = ShakeShake(name=f"{name}_shake")(branches)
-            residual = se(name=f"{name}_se")(residual) if se else residual
-            skip = x
-            if strides > 1 or x.shape[channel_axis()] != filters:
-                skip = shifted_shortcut(active, filters, strides, name=f"{name}_downsample")
-            x = add(residual, skip, None, name=name)
+    for _, name, filters, strides in each_block(
+        stage_depths(depth, 2, 2), (width, 2 * width, 4 * width)
+    ):
+        active = activate(x, "relu", name=f"{name}_in")
+        branches = [
+            shaken_branch(active, filters, strides, name=f"{name}_branch{number}")
+            for number in (1, 2)
+        ]
+        residual = ShakeShake(name=f"{name}_shake")(branches)
+        residual = se(name=f"{name}_se")(residual) if se else residual
+        skip = x
+        if strides > 1 or x.shape[channel_axis()] != filters:
+            skip = shifted_shortcut(active, filters, strides, name=f"{name}_downsample")
+        x = add(residual, skip, None, name=name)
     return activate(x, "relu", name="out")
 
 

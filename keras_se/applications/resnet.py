@@ -97,18 +97,22 @@ def residual_stages(x, gate, *, depths, filters, block, shortcut):
 
     `block` makes the residual branch and `shortcut` the other one; `gate` is what `gates` gives.
     """
+    for stage, name, width, strides in each_block(depths, filters):
+        at = partial(gate, stage, name)
+        residual = block(at("pre", x), width, strides=strides, gate=at, name=name)
+        skip = x
+        if strides > 1 or x.shape[channel_axis()] != residual.shape[channel_axis()]:
+            skip = shortcut(x, residual.shape[channel_axis()], strides=strides, name=name)
+        x = add(at("standard", residual), at("identity", skip), name=name)
+        x = at("post", x)
+    return x
+
+
+def each_block(depths, filters):
+    """The stage from 1, the name, the filters and the strides of each block in turn."""
     for stage, (depth, width) in enumerate(zip(depths, filters, strict=True), start=1):
         for index in range(depth):
-            name = f"layer{stage}_{index}"
-            strides = 2 if stage > 1 and index == 0 else 1
-            at = partial(gate, stage, name)
-            residual = block(at("pre", x), width, strides=strides, gate=at, name=name)
-            skip = x
-            if strides > 1 or x.shape[channel_axis()] != residual.shape[channel_axis()]:
-                skip = shortcut(x, residual.shape[channel_axis()], strides=strides, name=name)
-            x = add(at("standard", residual), at("identity", skip), name=name)
-            x = at("post", x)
-    return x
+            yield stage, f"layer{stage}_{index}", width, 2 if stage > 1 and index == 0 else 1
 
 
 def basic(x, filters, *, strides, gate, antialias=False, name):

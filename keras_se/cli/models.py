@@ -162,7 +162,6 @@ def resolve_model(
         ValueError: If there is no such network or checkpoint, or the file is damaged.
         OSError: If there is no such file, or it can be neither read nor downloaded.
     """
-    check_model(text, weights)
     path = find_path(text)
     if path is None:
         return _resolve_network(_find_network(text), weights, preprocessing)

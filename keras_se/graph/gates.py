@@ -16,6 +16,7 @@ from keras_se.graph.rewrite import inline
 from keras_se.graph.walk import (
     all_nodes,
     calls_for_training,
+    free_name,
     graph_of,
     graphs,
     is_graph,
@@ -106,7 +107,7 @@ class _Taps:
         self.products = {
             key: index for graph in graphs(model) for key, index in gate_products(graph).items()
         }
-        self.taken = {node.operation.name for node in all_nodes(model)}
+        self.names = {node.operation.name for node in all_nodes(model)}
 
     def rule(self, node, copy):
         """What is called instead of a layer that has gates."""
@@ -123,9 +124,9 @@ class _Taps:
 
     def _multiplied(self, block, x):
         """The map `x` times the gates of a `SqueezeExcite` layer."""
-        gates = Excitation(block, name=self._free(f"{block.name}_gates"))(x)
+        gates = Excitation(block, name=free_name(f"{block.name}_gates", self.names))(x)
         gates = self._shown(block.name, gates, x, block)
-        name = self._free(f"{block.name}_product")
+        name = free_name(f"{block.name}_product", self.names)
         return keras.layers.Multiply(dtype=block.dtype_policy, name=name)([x, gates])
 
     def _called(self, copy, index, args, kwargs):
@@ -152,15 +153,6 @@ class _Taps:
             )
         )
         return self.tap(self.found[-1])
-
-    def _free(self, name):
-        """A name that no layer has yet."""
-        number, free = 0, name
-        while free in self.taken:
-            number += 1
-            free = f"{name}_{number}"
-        self.taken.add(free)
-        return free
 
 
 class Excitation(keras.layers.Layer):

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_se.graph.walk import (
     calls_for_training,
+    free_name,
     graph_of,
     input_structure,
     is_called,
@@ -186,11 +187,7 @@ class _Copies:
     def _rename(self, copy, prefix):
         """Gives a copy a name that no other layer of the new model has."""
         name = copy.name if copy.name not in self.names else f"{prefix}_{copy.name}"
-        number, free = 0, name
-        while free in self.names:
-            number += 1
-            free = f"{name}_{number}"
-        self.names.add(free)
+        free = free_name(name, self.names)
         if copy.name != free:
             copy.name = free
 

@@ -113,6 +113,22 @@ def trainable_variables(layer: keras.Layer) -> list:
     return [variable for inner in layers_within(layer) for variable in inner._trainable_variables]
 
 
+def free_name(name: str, used: set[str]) -> str:
+    """Returns a name that is not among `used`, with a number if need be, and adds it to them.
+
+    Example:
+    >>> used = {"conv"}
+    >>> free_name("conv", used), free_name("conv", used)
+    ('conv_1', 'conv_2')
+    """
+    number, free = 0, name
+    while free in used:
+        number += 1
+        free = f"{name}_{number}"
+    used.add(free)
+    return free
+
+
 def _is_sequential(operation):
     return isinstance(operation, keras.Sequential)
 

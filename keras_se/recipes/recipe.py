@@ -12,7 +12,6 @@ SCHEDULES = ("cosine", "constant", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 LOSSES = ("crossentropy", "bce")
 BATCH_NORMS = ("train", "inference", "reestimate")
-INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 XLA = ("auto", "on", "off")
 
 
@@ -76,8 +75,8 @@ class Recipe:
 
     Raises:
         ValueError: If a value is not legal; the message names the field. Names of networks, data,
-            augmentations and normalizations are looked up by `keras_se.training.resolve`, so that
-            recipes can be listed without Keras.
+            augmentations, normalizations, crop modes and interpolations are looked up by
+            `keras_se.training.resolve`, so that recipes can be listed without Keras.
     """
 
     about: str
@@ -198,8 +197,6 @@ CHOICES = {
     "loss": LOSSES,
     "batch_norm": BATCH_NORMS,
     "xla": XLA,
-    "crop_mode": ("center", "squash"),
-    "interpolation": INTERPOLATIONS,
 }
 RULES = (
     (POSITIVE, lambda x: x > 0, "a positive integer"),

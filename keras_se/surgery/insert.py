@@ -7,7 +7,14 @@ import keras
 
 from keras_se.graph.ancestors import Ancestors, why_no_map
 from keras_se.graph.rewrite import rewrite
-from keras_se.graph.walk import graphs, is_graph, layers_within, nodes, require_functional
+from keras_se.graph.walk import (
+    free_name,
+    graphs,
+    is_graph,
+    layers_within,
+    nodes,
+    require_functional,
+)
 from keras_se.layers import SqueezeExcite
 from keras_se.surgery.auto_placement import automatic
 from keras_se.surgery.selection import chosen, is_chosen, table
@@ -188,21 +195,12 @@ def _named(all_ancestors, reasons_of_graphs):
     for ancestors, reasons in zip(all_ancestors, reasons_of_graphs, strict=True):
         for i, why in reasons.items():
             node = ancestors.nodes[i]
-            name = shared.get(id(node.operation)) or _unique(f"{node.operation.name}_se", used)
+            name = shared.get(id(node.operation)) or free_name(f"{node.operation.name}_se", used)
             # Calls that share weights share the block; a shared activation shares nothing.
             if getattr(node.operation, "weights", ()):
                 shared[id(node.operation)] = name
-            used.add(name)
             sites.append(Site(node, name, ancestors.formats[i], why))
     return sites
-
-
-def _unique(name, used):
-    number, unique = 0, name
-    while unique in used:
-        number += 1
-        unique = f"{name}_{number}"
-    return unique
 
 
 def _blocks(sites, ratio, identity):

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_se.graph.walk import free_name
+
 # From images with their channels last to what is inside the graph, and back.
 INWARD, OUTWARD = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -34,7 +36,7 @@ class Graph:
         """Adds an operator of ONNX; returns its output."""
         from onnx import helper
 
-        name = self._free(name or kind)
+        name = free_name(name or kind, self._names)
         self.producers[name] = helper.make_node(kind, inputs, [name], name=name, **attributes)
         self.nodes.append(self.producers[name])
         return name
@@ -47,7 +49,7 @@ class Graph:
         """Adds an array, floats as float32; returns its name."""
         from onnx import numpy_helper
 
-        name = self._free(name)
+        name = free_name(name, self._names)
         array = np.ascontiguousarray(value)
         array = array.astype("float32") if array.dtype.kind == "f" else array
         self.constants.append(numpy_helper.from_array(array, name))
@@ -85,14 +87,6 @@ class Graph:
     def is_turned(self, tensor):
         """Whether the axes of a Keras tensor have another order here."""
         return len(tensor.shape) == 4 and self.channels_last
-
-    def _free(self, name):
-        free, number = name, 0
-        while free in self._names:
-            number += 1
-            free = f"{name}_{number}"
-        self._names.add(free)
-        return free
 
 
 def declaration(name, dtype, shape):
