@@ -1,11 +1,14 @@
-"""Training speed of an SE network and its plain twin, by precision, with and without XLA.
+"""Speed of an SE network and its plain twin, by precision, with and without XLA.
 
 KERAS_BACKEND=tensorflow python benchmarks/throughput.py [--network seresnet20] [--size 32]
-    [--batch 128] [--steps 10] [--rounds 5] [--precision float32 bfloat16] [--xla on off]
+    [--task train] [--batch 128] [--steps 10] [--rounds 5] [--precision float32 bfloat16]
+    [--xla on off]
 
-Each turn is `model.fit` over the same images: forward, backward and SGD with momentum. What is
-compared runs in turns in one process. `torch_throughput.py` measures plain PyTorch the same way,
-and `turns.py` the two against each other.
+Each turn of `--task train` is `model.fit` over the same bytes of images, which go to the device in
+each step: forward, backward and SGD with momentum. `--task predict` is `model.predict_on_batch` on
+images that are on the device already. What is compared runs in turns in one process.
+`torch_throughput.py` measures plain PyTorch the same way, and `turns.py` the two against each
+other.
 """
 
 import argparse
@@ -18,9 +21,11 @@ from timing import interleave, keep_output, print_environment, software_versions
 from keras_se import data
 from keras_se.applications import get_model
 
+TASKS = ("train", "predict")
+
 
 def runner(network, se, precision, xla, options):
-    """A function that trains one network for some steps."""
+    """A function that trains one network for some steps, or predicts with it."""
     policy = precision if precision == "float32" else f"mixed_{precision}"
     keras.config.set_dtype_policy(policy)
     classes = 10 if options.size <= 32 else 1000
@@ -33,8 +38,11 @@ def runner(network, se, precision, xla, options):
         jit_compile=xla,
     )
     random = np.random.default_rng(0)
-    images = random.standard_normal((options.batch, options.size, options.size, 3), "float32")
+    images = random.integers(0, 256, (options.batch, options.size, options.size, 3), "uint8")
     labels = random.integers(0, classes, options.batch)
+    if options.task == "predict":
+        on_device = keras.ops.convert_to_tensor(images, "float32")
+        return lambda: [model.predict_on_batch(on_device) for _ in range(options.steps)]
     batches = data.stream(Same(images, labels, options.steps))
     return lambda: model.fit(batches, verbose=0, shuffle=False)
 
@@ -58,6 +66,7 @@ def main(arguments=None):
     """Prints images per second, and of each SE network the part of its twin's speed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", default="seresnet20", help="default: seresnet20")
+    parser.add_argument("--task", default="train", choices=TASKS, help="default: train")
     parser.add_argument("--size", type=int, default=32, help="side in pixels (default: 32)")
     parser.add_argument("--batch", type=int, default=128, help="images of a step (default: 128)")
     parser.add_argument("--steps", type=int, default=10, help="steps of a turn (default: 10)")

@@ -60,11 +60,11 @@ def take_turns(functions, rows, options, software, output):
     Args:
         functions: Functions without arguments.
         rows: For each its role ("SE" or "plain"), network, precision and mode.
-        options: Has `size` in pixels, `batch` in images, and `steps` of a call.
+        options: Has the `task`, `size` in pixels, `batch` in images, and `steps` of a call.
         software: Names and versions of what trains.
         output: What `keep_output` gave.
     """
-    work = {"size": options.size, "batch": options.batch, "steps": options.steps}
+    work = {key: getattr(options, key) for key in ("task", "size", "batch", "steps")}
     about = {"rows": rows, "work": work, "software": software}
     print(json.dumps(about), file=output, flush=True)
     for line in sys.stdin:

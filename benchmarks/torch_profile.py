@@ -68,7 +68,7 @@ def main():
     parser.add_argument("--steps", type=int, default=4, help="steps profiled (default: 4)")
     parser.add_argument("--rounds", type=int, default=12, help="rounds of a layer (default: 12)")
     options = parser.parse_args()
-    options.size, options.batch = 32, 128
+    options.size, options.batch, options.task = 32, 128, "train"
     print("Keras")
     shares(throughput.runner(SEResNet20, True, "float32", False, options), options.steps)
     print("plain PyTorch")

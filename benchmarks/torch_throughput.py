@@ -1,10 +1,10 @@
-"""Training speed of SE-ResNet-20 and ResNet-20 in plain PyTorch, or of networks of timm.
+"""Speed of SE-ResNet-20 and ResNet-20 in plain PyTorch, or of networks of timm.
 
-python benchmarks/torch_throughput.py [--networks se_resnet20 resnet20] [--size 32] [--batch 128]
-    [--steps 10] [--rounds 5] [--precision float32 bfloat16] [--compile on off]
+python benchmarks/torch_throughput.py [--networks se_resnet20 resnet20] [--task train] [--size 32]
+    [--batch 128] [--steps 10] [--rounds 5] [--precision float32 bfloat16] [--compile on off]
 
-The same steps as in `throughput.py`, channels last, with autocast for bfloat16. Names other than
-the two written here are timm's, such as seresnet50.
+The same steps as in `throughput.py`, channels last, with autocast for bfloat16, on images that are
+on the device already. Names other than the two written here are timm's, such as seresnet50.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def build(name):
 
 
 def runner(name, precision, compiled, options):
-    """A function that trains one network for some steps."""
+    """A function that trains one network for some steps, or predicts with it."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build(name).to(device, memory_format=torch.channels_last)
     step = torch.compile(model) if compiled else model
@@ -86,7 +86,15 @@ def runner(name, precision, compiled, options):
     images = images.to(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (options.batch,), device=device)
 
-    def run():
+    def predict():
+        with torch.inference_mode():
+            for _ in range(options.steps):
+                with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+                    scores = step(images)
+                # Each time, as Keras does.
+                scores.float().cpu()
+
+    def train():
         for _ in range(options.steps):
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
                 loss = functional.cross_entropy(step(images).float(), labels)
@@ -95,7 +103,10 @@ def runner(name, precision, compiled, options):
             optimizer.step()
         loss.item()
 
-    return run
+    if options.task == "predict":
+        model.eval()
+        return predict
+    return train
 
 
 def main(arguments=None):
@@ -103,6 +114,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     names = ("se_resnet20", "resnet20")
     parser.add_argument("--networks", nargs=2, default=names, help="a network and its plain twin")
+    parser.add_argument("--task", default="train", choices=("train", "predict"))
     parser.add_argument("--size", type=int, default=32, help="side in pixels (default: 32)")
     parser.add_argument("--batch", type=int, default=128, help="images of a step (default: 128)")
     parser.add_argument("--steps", type=int, default=10, help="steps of a turn (default: 10)")

@@ -1,13 +1,13 @@
-"""Training speed of backends against each other, each in a process, of which one trains at a time.
+"""Speed of backends against each other, each in a process, of which one works at a time.
 
-python benchmarks/turns.py [--rounds 5] [--out runs/turns.json]
+python benchmarks/turns.py [--rounds 5] [--out runs/turns.json] [--compile-together]
     "env KERAS_BACKEND=jax python benchmarks/throughput.py --size 224 ..."
     "python benchmarks/torch_throughput.py --size 224 ..."
 
-The commands are of `throughput.py` and `torch_throughput.py`, for the same size, batch and steps;
-how many rounds, is said here. The last is what the others are compared with. Prints images per
-second, and the parts of the speed of the plain twin and of the same in the last command: ratios of
-the same round, median and quartiles. Where the last command has several modes (XLA, `--compile`)
+The commands are of `throughput.py` and `torch_throughput.py`, for the same task, size, batch and
+steps; how many rounds, is said here. The last is what the others are compared with. Prints images
+per second, and the parts of the speed of the plain twin and of the same in the last command: ratios
+of the same round, median and quartiles. Where the last command has several modes (XLA, `--compile`)
 its first one counts.
 """
 
@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,11 @@ class Process:
         about = self._answer()
         self.rows, self.work, self.software = about["rows"], about["work"], about["software"]
 
-    def seconds(self, index):
-        """Seconds of one turn of one of the rows."""
+    def turn(self):
+        """Seconds of one turn of each of the rows."""
+        return [self._seconds(index) for index in range(len(self.rows))]
+
+    def _seconds(self, index):
         try:
             print(index, file=self.process.stdin, flush=True)
         except BrokenPipeError:
@@ -98,37 +102,41 @@ def start(commands, stack):
         one.introduce()
         if one.work != processes[0].work:
             raise SystemExit(
-                "All commands must have the same --size, --batch and --steps. Received: "
+                "All commands must have the same --task, --size, --batch and --steps. Received: "
                 f"{processes[0].work} of {commands[0]}, and {one.work} of {one.command}"
             )
     return processes
 
 
+def compile_all(processes, together):
+    """Has all networks compiled, by a first turn that is not timed."""
+    workers = len(processes) if together else 1
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda process: process.turn(), processes))
+
+
 def measure(processes, rounds):
     """Images per second in each round, by the number of the process and the row in it."""
     rates = {}
-    for turn in range(rounds + 1):
+    for turn in range(rounds):
         for number, process in enumerate(processes):
-            for index, row in enumerate(process.rows):
-                seconds = process.seconds(index)
-                # In the first turn networks are compiled.
-                if turn:
-                    images = process.work["batch"] * process.work["steps"]
-                    rates.setdefault((number, *row), []).append(images / seconds)
-        print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
+            images = process.work["batch"] * process.work["steps"]
+            for row, seconds in zip(process.rows, process.turn(), strict=True):
+                rates.setdefault((number, *row), []).append(images / seconds)
+        print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
     return rates
 
 
-def page(processes, rates):
-    """The table as Markdown."""
+def page(software, rates):
+    """The table as Markdown; `software` names that of each process."""
     yield "| software | network | precision | mode | images/s | of the twin | of the last command |"
     yield "|---|---|---|---|---:|---|---|"
-    last = len(processes) - 1
+    last = len(software) - 1
     for (number, role, network, precision, mode), values in rates.items():
         twin = first(rates, number, "plain", precision, mode) if role == "SE" else None
         other = first(rates, last, role, precision) if number != last else None
         cells = (
-            processes[number].software,
+            software[number],
             network,
             precision,
             mode,
@@ -165,6 +173,11 @@ def parse(arguments):
     parser.add_argument("commands", nargs="+", help="the last is what others are compared with")
     parser.add_argument("--rounds", type=int, default=5, help="timed turns (default: 5)")
     parser.add_argument("--out", type=Path, help="file for every rate, as JSON")
+    parser.add_argument(
+        "--compile-together",
+        action="store_true",
+        help="compile in all processes at a time, on a machine of many cores",
+    )
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error(f"--rounds must be at least 1. Received: {options.rounds}")
@@ -181,14 +194,16 @@ def main(arguments=None):
     load = os.getloadavg()[0]
     with contextlib.ExitStack() as stack:
         processes = start(options.commands, stack)
+        compile_all(processes, options.compile_together)
         rates = measure(processes, options.rounds)
     about = {"date": time.strftime("%Y-%m-%d"), "processor": processor(), "load before": load}
     about |= processes[0].work
     print("; ".join(f"{key}: {value}" for key, value in about.items()))
-    print("\n".join(page(processes, rates)))
+    software = [process.software for process in processes]
+    print("\n".join(page(software, rates)))
     if options.out:
         about["commands"] = options.commands
-        about["software"] = [process.software for process in processes]
+        about["software"] = software
         about["images per second"] = [[*key, values] for key, values in rates.items()]
         options.out.write_text(json.dumps(about, indent=1))
 

@@ -29,7 +29,7 @@ timing.timed = answer
 output = timing.keep_output()
 print("what libraries say at first", flush=True)
 rows = [(role, role + "Net", "float32", "off") for role in ("SE", "plain")]
-options = types.SimpleNamespace(size=32, batch={batch!r}, steps=5)
+options = types.SimpleNamespace(task="train", size=32, batch={batch!r}, steps=5)
 timing.take_turns({seconds!r}, rows, options, {software!r}, output)
 """
 

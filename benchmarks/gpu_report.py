@@ -1,0 +1,141 @@
+"""Writes the report of `gpu.py`: tables in Markdown, and everything as JSON.
+
+python benchmarks/gpu_report.py runs/gpu
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+import turns
+from timing import processor
+
+from keras_se.files import write_text
+from keras_se.formatting import markdown_table
+
+LAST_EPOCHS = 5
+
+
+def write(out):
+    """Writes what is known by now, and returns it as Markdown."""
+    results = {path.stem: json.loads(path.read_text()) for path in sorted(out.glob("*.json"))}
+    report = {
+        "about": {"date": time.strftime("%Y-%m-%d"), "device": device(), "processor": processor()},
+        "ended": results.pop("ended", {}),
+        "results": {name: value for name, value in results.items() if name != "report"},
+        "trainings": {
+            file.parent.name: training(file.parent) for file in out.glob("*/results.json")
+        },
+    }
+    text = "\n".join(page(report)) + "\n"
+    write_text(out / "report.json", json.dumps(report, indent=1) + "\n")
+    write_text(out / "report.md", text)
+    return text
+
+
+def device():
+    """Names of the GPUs, if there are any."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "no GPU"
+
+
+def training(folder):
+    """Accuracies in percent of one training, after the last epoch and over the last few."""
+    (row,) = json.loads((folder / "results.json").read_text())["networks"].values()
+    with (folder / "history.csv").open() as file:
+        held_out = [100 * float(line["val_accuracy"]) for line in csv.DictReader(file)]
+    recipe = json.loads((folder / "recipe.json").read_text())
+    return {
+        "network": recipe["network"],
+        "seed": recipe["seed"],
+        "epochs": len(held_out),
+        "last": row["test_accuracy"],
+        "last_epochs": statistics.mean(held_out[-LAST_EPOCHS:]),
+        "seconds": row["seconds"],
+    }
+
+
+def page(report):
+    """The report as lines of Markdown."""
+    yield "; ".join(f"{key}: {value}" for key, value in report["about"].items())
+    for part, jobs in report["ended"].items():
+        yield from (f"\n{part}: {name} {end}" for name, end in jobs.items() if end != "complete")
+    for name, value in report["results"].items():
+        yield f"\n{name}\n\n{TABLES[name](value)}"
+    if report["trainings"]:
+        yield f"\nCIFAR-10\n\n{trainings(report['trainings'])}"
+
+
+def parity(rows):
+    """Differences from timm's logits."""
+    lines = [("network", "exact products", "default products", "agrees")]
+    lines += [
+        (
+            row["network"],
+            f"{row['exact']:.1e}",
+            f"{row['default']:.1e}",
+            "yes" if row["agrees"] else "NO",
+        )
+        for row in rows
+    ]
+    return markdown_table(lines, "<>><")
+
+
+def profile(result):
+    """Milliseconds of a step by kind of layer."""
+    whole = result["all_kernels"]
+    rows = {"kernels with any SE": result["kernels_with_se"], **result["milliseconds"]}
+    lines = [("kernels that end in", "ms a step", "share")]
+    lines += [(kind, f"{value:.2f}", f"{value / whole:.1%}") for kind, value in rows.items()]
+    return markdown_table(lines, "<>>")
+
+
+def speed(result):
+    """Images per second, as `turns.py` prints them."""
+    rates = {tuple(key): values for *key, values in result["images per second"]}
+    return "\n".join(turns.page(result["software"], rates))
+
+
+def trainings(runs):
+    """Accuracies of each network: of each seed, their mean and spread."""
+    lines = [
+        ("network", "epochs", "seeds", "accuracy in %", "mean of the last 5 epochs", "minutes")
+    ]
+    by_network = {}
+    for run in sorted(runs.values(), key=lambda run: (run["network"], run["epochs"], run["seed"])):
+        by_network.setdefault((run["network"], run["epochs"]), []).append(run)
+    for (network, epochs), group in by_network.items():
+        last = [run["last"] for run in group]
+        spread = f" +- {statistics.stdev(last):.2f}" if len(last) > 1 else ""
+        lines.append(
+            (
+                network,
+                str(epochs),
+                ", ".join(str(run["seed"]) for run in group),
+                f"{statistics.mean(last):.2f}{spread}",
+                f"{statistics.mean(run['last_epochs'] for run in group):.2f}",
+                f"{statistics.mean(run['seconds'] for run in group) / 60:.1f}",
+            )
+        )
+    return markdown_table(lines, "<><>>>")
+
+
+TABLES = {"parity": parity, "profile": profile, "speed_train": speed, "speed_predict": speed}
+
+
+def main(arguments=None):
+    """Writes and prints the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="folder of the results")
+    print(write(parser.parse_args(arguments).out))
+
+
+if __name__ == "__main__":
+    main()
