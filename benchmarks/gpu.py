@@ -91,7 +91,7 @@ def parity_jobs(options):
 
 def speed_jobs(options):
     """Training and inference of Keras and timm in turns."""
-    size, batch, steps, rounds = (32, 4, 1, 1) if options.smoke else (224, 256, 20, 5)
+    size, batch, steps, rounds = (32, 4, 1, 1) if options.smoke else (224, 256, 20, options.rounds)
     work = f"--size {size} --batch {batch} --steps {steps} --precision bfloat16"
     ours, theirs = "seresnet50", ("seresnet50", "resnet50")
     if options.smoke:
@@ -112,8 +112,9 @@ def speed_jobs(options):
 def profile_jobs(options):
     """The time of each kind of layer in a training step."""
     words = "--network seresnet20 --size 32 --batch 4 --steps 1" if options.smoke else ""
+    words += f" --keep {shlex.quote(str(options.out / 'trace'))}"
     result = options.out / "profile.json"
-    command = [sys.executable, HERE / "gpu_profile.py", "--out", result, *words.split()]
+    command = [sys.executable, HERE / "gpu_profile.py", "--out", result, *shlex.split(words)]
     yield Job("profile", command, result)
 
 
@@ -215,6 +216,7 @@ def parse(arguments):
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--set", nargs="+", default=[], help="other fields of the recipe")
     parser.add_argument("--processes", type=int, default=4, help="trainings at a time (default: 4)")
+    parser.add_argument("--rounds", type=int, default=5, help="of the speeds (default: 5)")
     parser.add_argument("--torch-python", default=sys.executable, help="where PyTorch and timm are")
     parser.add_argument("--smoke", action="store_true", help="the same in a minute, on a CPU")
     options = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """Where does the time of a training step go on a GPU, and how much of it is SE?
 
 KERAS_BACKEND=jax python benchmarks/gpu_profile.py --out runs/profile.json [--network seresnet50]
-    [--size 224] [--batch 256] [--steps 10] [--precision bfloat16]
+    [--size 224] [--batch 256] [--steps 10] [--precision bfloat16] [--keep FOLDER]
 
 JAX's profiler says how long each kernel ran, and XLA's text of the compiled program which layer a
 kernel is of: that of the operation in which it ends. A kernel that fuses the gates' product with
@@ -55,19 +55,23 @@ def device_times(traced):
 
     (trace,) = Path(traced).rglob("*.xplane.pb")
     planes = list(jax.profiler.ProfileData.from_file(str(trace)).planes)
+    # On a GPU, only what ran there: its streams.
     on_gpu = [plane for plane in planes if plane.name.startswith("/device:GPU")]
     times = collections.Counter()
-    for plane in on_gpu or planes:
-        for line in plane.lines:
-            for event in line.events:
-                instruction = next((value for key, value in event.stats if key == "hlo_op"), None)
-                if instruction or (on_gpu and "Stream" in line.name):
-                    times[instruction or event.name] += event.duration_ns
+    for line in (line for plane in on_gpu or planes for line in plane.lines):
+        if on_gpu and "Stream" not in line.name:
+            continue
+        for event in line.events:
+            instruction = next((value for key, value in event.stats if key == "hlo_op"), None)
+            if instruction or on_gpu:
+                times[instruction or event.name] += event.duration_ns
     return times
 
 
-def kind_of(operation, kinds):
+def kind_of(operation, kinds, instruction=""):
     """What kind of layer an operation is of, from the names of the layers."""
+    if instruction.startswith("Memcpy"):
+        return "copies to and from the host"
     words = re.findall(r"[\w.-]+", operation)
     layers = [kinds[word] for word in words if word in kinds]
     return layers[0] if layers else "loss, metrics and optimizer" if operation else "unnamed"
@@ -79,7 +83,7 @@ def summarize(names, times, kinds, steps):
     for instruction, nanoseconds in times.most_common():
         operations = names.get(instruction, ("",))
         milliseconds = nanoseconds / 1e6 / steps
-        by_kind[kind_of(operations[0], kinds)] += milliseconds
+        by_kind[kind_of(operations[0], kinds, instruction)] += milliseconds
         if any(kind_of(operation, kinds) == "SE" for operation in operations):
             with_se += milliseconds
         kernels.append([instruction, operations[0][-120:], round(milliseconds, 4)])
@@ -125,12 +129,13 @@ def main(arguments=None):
     parser.add_argument("--batch", type=int, default=256, help="images of a step (default: 256)")
     parser.add_argument("--steps", type=int, default=10, help="steps (default: 10)")
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
+    parser.add_argument("--keep", type=Path, help="folder for the trace and XLA's texts")
     options = parser.parse_args(arguments)
     options.task = "train"
     if os.environ.get("KERAS_BACKEND") != "jax":
         sys.exit("The profile is JAX's: it needs KERAS_BACKEND=jax.")
     with tempfile.TemporaryDirectory() as folder:
-        result = profile(options, folder)
+        result = profile(options, options.keep or folder)
     work = {key: getattr(options, key) for key in ("network", "size", "batch", "precision")}
     options.out.write_text(json.dumps(work | result, indent=1))
     print(f"{'all kernels':28} {result['all_kernels']:8.2f} ms a step")
