@@ -1,7 +1,8 @@
 """Where does the time of a training step go on a GPU, and how much of it is SE?
 
 KERAS_BACKEND=jax python benchmarks/gpu_profile.py --out runs/profile.json [--network seresnet50]
-    [--size 224] [--batch 256] [--steps 10] [--precision bfloat16] [--keep FOLDER]
+    [--size 224] [--batch 256] [--steps 10] [--precision bfloat16]
+    [--keep FOLDER | --read FOLDER]
 
 JAX's profiler says how long each kernel ran, and XLA's text of the compiled program which layer a
 kernel is of: that of the operation in which it ends. A kernel that fuses the gates' product with
@@ -46,7 +47,8 @@ def operation_names(dumped):
                 inside[computation].add(name[1] if name else "")
                 if called := CALLS.search(line):
                     calls[instruction[1]] = called[1]
-    return {key: (name, *inside[calls.get(key)]) for key, name in names.items()}
+    # A kernel's name has no dots.
+    return {key.replace(".", "_"): (name, *inside[calls.get(key)]) for key, name in names.items()}
 
 
 def device_times(traced):
@@ -63,8 +65,11 @@ def device_times(traced):
             continue
         for event in line.events:
             instruction = next((value for key, value in event.stats if key == "hlo_op"), None)
-            if instruction or on_gpu:
-                times[instruction or event.name] += event.duration_ns
+            # Of a CUDA graph, only its kernels say what they are.
+            if on_gpu and (not instruction or instruction.startswith("command_buffer")):
+                instruction = event.name
+            if instruction:
+                times[instruction.replace(".", "_")] += event.duration_ns
     return times
 
 
@@ -96,8 +101,8 @@ def summarize(names, times, kinds, steps):
     }
 
 
-def profile(options, folder):
-    """Trains for some steps and says where their time went."""
+def record(options, folder):
+    """Trains for some steps; leaves a trace and the texts of the programs in a folder."""
     os.environ["XLA_FLAGS"] = (
         f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={folder}/programs "
         "--xla_dump_hlo_as_text --xla_dump_hlo_module_re=.*train_step.*"
@@ -109,13 +114,18 @@ def profile(options, folder):
 
     from keras_se.applications import get_model
 
-    application = get_model(options.network)
-    run = throughput.runner(application, True, options.precision, True, options)
+    run = throughput.runner(get_model(options.network), True, options.precision, True, options)
     run()
     with jax.profiler.trace(f"{folder}/trace"):
         run()
-    model = application(weights=None)
-    kinds = {layer.name: KINDS.get(type(layer).__name__, "other layers") for layer in model.layers}
+
+
+def analyze(options, folder):
+    """Says where the time of the steps in a folder went."""
+    from keras_se.applications import get_model
+
+    layers = get_model(options.network)(weights=None).layers
+    kinds = {layer.name: KINDS.get(type(layer).__name__, "other layers") for layer in layers}
     names, times = operation_names(f"{folder}/programs"), device_times(f"{folder}/trace")
     return summarize(names, times, kinds, options.steps)
 
@@ -130,12 +140,16 @@ def main(arguments=None):
     parser.add_argument("--steps", type=int, default=10, help="steps (default: 10)")
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--keep", type=Path, help="folder for the trace and XLA's texts")
+    parser.add_argument("--read", type=Path, help="such a folder: only analyzes what is there")
     options = parser.parse_args(arguments)
     options.task = "train"
     if os.environ.get("KERAS_BACKEND") != "jax":
         sys.exit("The profile is JAX's: it needs KERAS_BACKEND=jax.")
-    with tempfile.TemporaryDirectory() as folder:
-        result = profile(options, options.keep or folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.read or options.keep or temporary
+        if not options.read:
+            record(options, folder)
+        result = analyze(options, folder)
     work = {key: getattr(options, key) for key in ("network", "size", "batch", "precision")}
     options.out.write_text(json.dumps(work | result, indent=1))
     print(f"{'all kernels':28} {result['all_kernels']:8.2f} ms a step")
