@@ -16,7 +16,8 @@ FAST := $(TESTS) -m "not slow"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast test-large test-jax test-torch test-nightly lint docs package clean
+.PHONY: demo test test-fast test-large test-jax test-torch test-nightly gpu-report lint docs \
+	package clean
 
 demo: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/keras-se train digits --out runs/digits --overwrite $(DEMO)
@@ -40,6 +41,10 @@ test-jax: .venv-jax/installed
 
 test-torch: .venv-torch/installed
 	KERAS_BACKEND=torch .venv-torch/bin/python $(FAST)
+
+# On a machine with a GPU: GPU="--pack PACK", or what else benchmarks/gpu.py takes.
+gpu-report:
+	$(PYTHON) benchmarks/gpu.py --out runs/gpu $(GPU)
 
 # By hand, before the pin of keras in setup.cfg moves: what would break with the next version?
 test-nightly:

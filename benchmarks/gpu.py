@@ -92,21 +92,29 @@ def parity_jobs(options):
 def speed_jobs(options):
     """Training and inference of Keras and timm in turns."""
     size, batch, steps, rounds = (32, 4, 1, 1) if options.smoke else (224, 256, 20, options.rounds)
-    work = f"--size {size} --batch {batch} --steps {steps} --precision bfloat16"
-    ours, theirs = "seresnet50", ("seresnet50", "resnet50")
+    ours, theirs = "seresnet50", "seresnet50 resnet50"
     if options.smoke:
-        ours, theirs = "seresnet20", ("se_resnet20", "resnet20")
-    python = shlex.quote(sys.executable)
+        ours, theirs = "seresnet20", "se_resnet20 resnet20"
+    with_timm = imports(options.torch_python, "torch" if options.smoke else "torch, timm")
     for task in ("train", "predict"):
-        words = f"--task {task} {work}"
+        work = f"--task {task} --size {size} --batch {batch} --steps {steps} --precision bfloat16"
         commands = [
-            f"{python} {HERE}/throughput.py --network {ours} {words} --xla on",
-            f"{options.torch_python} {HERE}/torch_throughput.py --networks {' '.join(theirs)} "
-            f"{words} --compile {'off' if options.smoke else 'on off'}",
+            f"{shlex.quote(sys.executable)} {HERE}/throughput.py --network {ours} {work} --xla on",
+            f"{options.torch_python} {HERE}/torch_throughput.py --networks {theirs} {work} "
+            f"--compile {'off' if options.smoke else 'on off'}",
         ]
         result = options.out / f"speed_{task}.json"
         turns = [sys.executable, HERE / "turns.py", "--rounds", rounds, "--out", result]
+        commands = commands if with_timm else commands[:1]
         yield Job(f"speed, {task}", [*turns, "--compile-together", *commands], result)
+
+
+def imports(python, names):
+    """Whether an interpreter has packages; if not, the output says so."""
+    there = subprocess.run([*shlex.split(python), "-c", f"import {names}"], capture_output=True)
+    if there.returncode:
+        print(f"speed: only Keras, since {python} does not import {names}", flush=True)
+    return not there.returncode
 
 
 def profile_jobs(options):

@@ -23,8 +23,15 @@ LAST_EPOCHS = 5
 def write(out):
     """Writes what is known by now, and returns it as Markdown."""
     results = {path.stem: json.loads(path.read_text()) for path in sorted(out.glob("*.json"))}
+    # Also on another machine, the report is of the one that measured.
+    about = results.pop("about", None) or {
+        "date": time.strftime("%Y-%m-%d"),
+        "device": device(),
+        "processor": processor(),
+    }
+    write_text(out / "about.json", json.dumps(about, indent=1) + "\n")
     report = {
-        "about": {"date": time.strftime("%Y-%m-%d"), "device": device(), "processor": processor()},
+        "about": about,
         "ended": results.pop("ended", {}),
         "results": {name: value for name, value in results.items() if name != "report"},
         "trainings": {
@@ -64,13 +71,14 @@ def training(folder):
 
 def page(report):
     """The report as lines of Markdown."""
-    yield "; ".join(f"{key}: {value}" for key, value in report["about"].items())
+    yield "; ".join(f"{key}: {value}" for key, value in report["about"].items()) + "\n"
     for part, jobs in report["ended"].items():
-        yield from (f"\n{part}: {name} {end}" for name, end in jobs.items() if end != "complete")
-    for name, value in report["results"].items():
-        yield f"\n{name}\n\n{TABLES[name](value)}"
+        yield from (f"- {part}, {name}: {end}" for name, end in jobs.items() if end != "complete")
+    for name, (title, table) in TABLES.items():
+        if name in report["results"]:
+            yield f"\n## {title}\n\n{table(report['results'][name])}"
     if report["trainings"]:
-        yield f"\nCIFAR-10\n\n{trainings(report['trainings'])}"
+        yield f"\n## Trainings on CIFAR-10\n\n{trainings(report['trainings'])}"
 
 
 def parity(rows):
@@ -127,7 +135,12 @@ def trainings(runs):
     return markdown_table(lines, "<><>>>")
 
 
-TABLES = {"parity": parity, "profile": profile, "speed_train": speed, "speed_predict": speed}
+TABLES = {
+    "parity": ("Largest difference from timm's logits, as a fraction of the largest", parity),
+    "speed_train": ("Training at 224 pixels", speed),
+    "speed_predict": ("Inference at 224 pixels", speed),
+    "profile": ("Where the time of a training step goes", profile),
+}
 
 
 def main(arguments=None):
