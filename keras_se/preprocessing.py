@@ -22,13 +22,13 @@ from keras_se.validation import check_choice, check_positive
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
-ZERO = (0.0, 0.0, 0.0)
-ONE = (1.0, 1.0, 1.0)
+ZEROS = (0.0, 0.0, 0.0)
+ONES = (1.0, 1.0, 1.0)
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 # Means and standard deviations of the channels, of pixels from 0 to 1, by the names of recipes.
 NORMALIZATIONS = {
-    "none": (ZERO, ONE),
+    "none": (ZEROS, ONES),
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
     "half": (HALF, HALF),
     "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
@@ -73,7 +73,7 @@ class Preprocessing:
     std: tuple | None = IMAGENET_STD
 
     def __post_init__(self):
-        check_positive("size", self.size, whole=True)
+        check_positive("size", self.size, integer=True)
         check_positive("crop", self.crop)
         check_choice("crop_mode", self.crop_mode, CROP_MODES)
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
@@ -188,7 +188,7 @@ class Preprocessing:
         """
         if self.mean is None:
             return 255 * images
-        if (self.mean, self.std) == (ZERO, ONE):
+        if (self.mean, self.std) == (ZEROS, ONES):
             return images
         axis = image_axis(data_format)
         channels = 1 if images.shape[axis] == 1 else 3
@@ -238,7 +238,7 @@ class Preprocessing:
         ([2.0, 4.0, 1.0], (-1.0, -2.0, 0.0))
         """
         if self.mean is None:
-            return ONE, ZERO
+            return ONES, ZEROS
         scale = tuple(1.0 / (255.0 * std) for std in self.std)
         # Subtracting from zero, because negating a mean of 0 would give -0.0.
         offset = tuple(0.0 - mean / std for mean, std in zip(self.mean, self.std, strict=True))

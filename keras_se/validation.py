@@ -8,13 +8,13 @@ from typing import Any
 PACKAGES = {"sklearn": "scikit-learn"}
 
 
-def check_positive(argument: str, value: Any, *, whole: bool = False) -> float:
+def check_positive(argument: str, value: Any, *, integer: bool = False) -> float:
     """Requires a positive number.
 
     Args:
         argument: The argument's name, for the message.
         value: Its value.
-        whole: Whether it must be an integer.
+        integer: Whether it must be an integer.
 
     Returns:
         `value` as an `int` or a `float`.
@@ -26,9 +26,9 @@ def check_positive(argument: str, value: Any, *, whole: bool = False) -> float:
     >>> check_positive("ratio", 16)
     16
     """
-    kind = numbers.Integral if whole else numbers.Real
+    kind = numbers.Integral if integer else numbers.Real
     if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < float("inf"):
-        legal = "a positive integer" if whole else "a positive number"
+        legal = "a positive integer" if integer else "a positive number"
         raise ValueError(f"`{argument}` must be {legal}. Received: {argument}={value!r}")
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 

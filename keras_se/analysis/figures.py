@@ -237,6 +237,6 @@ def _numbers(analysis, classes):
 
 def _sampled(block, most):
     """Where on the axis evenly sampled channels are, and their numbers."""
-    count = min(check_positive("channels", most, whole=True), block.channels)
+    count = min(check_positive("channels", most, integer=True), block.channels)
     shown = np.linspace(0, block.channels - 1, count).round().astype(int)
     return np.arange(count), shown

@@ -14,8 +14,8 @@ from keras_se.validation import check_positive
 
 def densenet(x, se, *, depths, growth=32):
     """Dense blocks of `depths` layers, `growth` filters each, with halving transitions between."""
-    growth = check_positive("growth", growth, whole=True)
-    depths = [check_positive(f"depths[{i}]", depth, whole=True) for i, depth in enumerate(depths)]
+    growth = check_positive("growth", growth, integer=True)
+    depths = [check_positive(f"depths[{i}]", depth, integer=True) for i, depth in enumerate(depths)]
     x = norm(
         conv(x, 2 * growth, 7, strides=2, name="features_conv0"), "relu", name="features_norm0"
     )

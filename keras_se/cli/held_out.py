@@ -89,7 +89,7 @@ def require_keras(model: ResolvedModel, problem: str) -> "keras.Model":
 def _from_zero_to_one(network):
     """The preprocessing of a network of which nothing is known."""
     from keras_se.data_format import spatial_shape
-    from keras_se.preprocessing import ONE, ZERO, Preprocessing
+    from keras_se.preprocessing import ONES, ZEROS, Preprocessing
 
     side = spatial_shape(network.input_shape)[0]
-    return Preprocessing(side, 1.0, "center", "bilinear", ZERO, ONE)
+    return Preprocessing(side, 1.0, "center", "bilinear", ZEROS, ONES)

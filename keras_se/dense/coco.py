@@ -215,7 +215,7 @@ class BoxBatches(keras.utils.PyDataset):
         label: str = "labels",
     ):
         super().__init__()
-        if not 0 < check_positive("batch_size", batch_size, whole=True) <= len(pictures):
+        if not 0 < check_positive("batch_size", batch_size, integer=True) <= len(pictures):
             raise ValueError(
                 f"`batch_size` must be at most {len(pictures)}, the number of pictures. "
                 f"Received: batch_size={batch_size}"

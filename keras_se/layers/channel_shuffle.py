@@ -43,7 +43,7 @@ class ChannelShuffle(layers.Layer):
 
     def __init__(self, groups: int, *, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        self.groups = check_positive("groups", groups, whole=True)
+        self.groups = check_positive("groups", groups, integer=True)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = keras.InputSpec(min_ndim=2)
 

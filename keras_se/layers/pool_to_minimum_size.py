@@ -56,7 +56,7 @@ class PoolToMinimumSize(layers.Layer):
 
     def __init__(self, size: int, *, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        self.size = check_positive("size", size, whole=True)
+        self.size = check_positive("size", size, integer=True)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = keras.InputSpec(ndim=4)
 

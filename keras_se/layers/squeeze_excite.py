@@ -91,8 +91,8 @@ class SqueezeExcite(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.ratio = check_positive("ratio", ratio)
-        self.units = units if units is None else check_positive("units", units, whole=True)
-        self.divisor = check_positive("divisor", divisor, whole=True)
+        self.units = units if units is None else check_positive("units", units, integer=True)
+        self.divisor = check_positive("divisor", divisor, integer=True)
         self.squeeze = check_choice("squeeze", squeeze, tuple(SQUEEZES))
         self.activation = _keras_object("activation", activation, keras.activations)
         self.gate = _keras_object("gate", gate, keras.activations)

@@ -16,8 +16,8 @@ from keras_se.preprocessing import (
     CIFAR10_STD,
     HALF,
     IMAGENET_CLASSES,
-    ONE,
-    ZERO,
+    ONES,
+    ZEROS,
     Preprocessing,
     imagenet_class_names,
 )
@@ -143,10 +143,10 @@ WEIGHTS = {
         row("ra_in1k", "timm/mobilenetv2_100.ra_in1k", 224, 0.875, 72.976, 91.01),
     ),
     "MobileNetV3Large": (
-        row("miil_in21k_ft_in1k", "timm/mobilenetv3_large_100.miil_in21k_ft_in1k", 224, 0.875, 77.918, 92.914, interpolation="bilinear", mean=ZERO, std=ONE),
+        row("miil_in21k_ft_in1k", "timm/mobilenetv3_large_100.miil_in21k_ft_in1k", 224, 0.875, 77.918, 92.914, interpolation="bilinear", mean=ZEROS, std=ONES),
         row("ra4_e3600_r224_in1k", "timm/mobilenetv3_large_100.ra4_e3600_r224_in1k", 224, 0.95, 76.31, None, mean=HALF, std=HALF),
         row("ra_in1k", "timm/mobilenetv3_large_100.ra_in1k", 224, 0.875, 75.766, 92.538),
-        row("miil_in21k", "timm/mobilenetv3_large_100.miil_in21k", 224, 0.875, None, None, interpolation="bilinear", mean=ZERO, std=ONE, classes=11221),
+        row("miil_in21k", "timm/mobilenetv3_large_100.miil_in21k", 224, 0.875, None, None, interpolation="bilinear", mean=ZEROS, std=ONES, classes=11221),
     ),
     "MobileNetV3Small": (
         row("lamb_in1k", "timm/mobilenetv3_small_100.lamb_in1k", 224, 0.875, 67.656, 87.636),
