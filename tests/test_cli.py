@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -24,13 +25,24 @@ from tiny import SMALL
 import keras_se.export
 from keras_se import applications, cli
 from keras_se.cli.export import FORMATS
+from keras_se.cli.startup import native_stderr_dropped
 from keras_se.export import read_metadata
 from keras_se.recipes import DIGITS, RECIPES, Recipe
 from keras_se.weights import WEIGHTS, export_state_dict
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 ROOT = Path(keras_se.__file__).parent.parent
-COMMANDS = ("list", "predict", "train", "transfer", "evaluate", "gates", "export", "data")
+COMMANDS = (
+    "list",
+    "predict",
+    "train",
+    "transfer",
+    "evaluate",
+    "gates",
+    "importance",
+    "export",
+    "data",
+)
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
@@ -386,3 +398,11 @@ def test_export_to_integers(capsys, run_folder, images, tmp_path):
     out, err = capsys.readouterr()
     assert "% of 3 images" in out
     assert "skipped" in err
+
+
+def test_loggers_that_are_made_while_a_command_starts_write_later(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "stderr", open(2, "w", closefd=False))  # noqa: SIM115
+    with native_stderr_dropped():
+        handler = logging.StreamHandler()
+    handler.emit(logging.makeLogRecord({"msg": "a late line"}))
+    assert capfd.readouterr().err == "a late line\n"

@@ -207,7 +207,7 @@ def analyze_gates(
                 right += (given[-1].argmax(axis=1) == batch.labels).sum()
             seen += len(batch.labels)
             progress.update(index + 1)
-    stages = _stages(gates)
+    stages = stage_numbers(gates)
     return GateAnalysis(
         images=seen,
         class_names=tuple(dataset.class_names),
@@ -216,8 +216,8 @@ def analyze_gates(
     )
 
 
-def _stages(gates):
-    """The number of the stage of each block: one more where the maps have another size."""
+def stage_numbers(gates: list[Gates]) -> list[int]:
+    """Returns the number of each block's stage, from 1: one more where maps have another size."""
     numbers, before = [], None
     for one in gates:
         changed = not numbers or one.positions != before

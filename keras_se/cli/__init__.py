@@ -1,4 +1,4 @@
-"""The command `keras-se`: list, predict, train, transfer, evaluate, gates, export and data.
+"""The command `keras-se`, with a module for each command.
 
 Nothing here imports Keras, so that `--help` and wrong use are answered at once: a command does when
 it runs.
@@ -22,6 +22,7 @@ COMMANDS = {
     "transfer": "train a network with weights on other classes, by the recipe transfer",
     "evaluate": "measure a network on held-out images",
     "gates": "measure what SE blocks do with held-out images",
+    "importance": "measure what accuracy each SE block is worth",
     "export": "write a model for another runtime and verify it",
     "data": "prepare data",
 }

@@ -2,12 +2,13 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from keras_se.cli.command import OK
 from keras_se.cli.held_out import (
     add_model_and_data,
+    add_out_and_per_class,
     check_model_and_data,
+    check_out_and_per_class,
     load_held_out,
     require_keras,
 )
@@ -17,35 +18,19 @@ from keras_se.cli.models import resolve_model
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `gates` to its parser."""
     add_model_and_data(parser)
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        required=True,
-        help="folder to write into: gates.json and report.html",
-    )
+    add_out_and_per_class(parser, "gates.json and report.html")
     parser.add_argument(
         "--classes",
         metavar="NAMES",
         help="classes whose gates are drawn, separated by commas (default: of ImageNet the "
         "paper's goldfish, pug, plane and cliff, else four)",
     )
-    parser.add_argument(
-        "--per-class",
-        metavar="N",
-        type=int,
-        default=None,
-        help="images of a class at most, such as the paper's 50 (default: all)",
-    )
 
 
 def check(options: argparse.Namespace) -> None:
     """Raises an error, without Keras, for arguments that cannot work."""
     check_model_and_data(options)
-    if options.per_class is not None and options.per_class < 2:
-        raise ValueError(f"--per-class must be at least 2. Received: {options.per_class}")
-    if options.out.exists() and not options.out.is_dir():
-        raise ValueError(f"--out must be a folder. Received: the file {str(options.out)!r}")
+    check_out_and_per_class(options)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,8 +46,6 @@ def run(options: argparse.Namespace) -> int:
     model = resolve_model(options.model, options.weights)
     network = require_keras(model, "its layers cannot be seen")
     dataset, preprocessing = load_held_out(options, model)
-    if options.per_class is not None:
-        dataset = data.held_out_per_class(dataset, options.per_class)
     classes = options.classes.split(",") if options.classes else None
     _require_classes(classes, dataset.class_names)
     analysis = analyze_gates(network, dataset, preprocessing, options.batch)

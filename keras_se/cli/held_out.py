@@ -1,6 +1,7 @@
 """What the commands that run held-out images through a network have in common."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_se.cli.command import DATA_HELP
@@ -44,6 +45,28 @@ def check_model_and_data(options: argparse.Namespace) -> None:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
 
 
+def add_out_and_per_class(parser: argparse.ArgumentParser, files: str) -> None:
+    """Adds the arguments that say where to write `files`, and how many images are enough."""
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help=f"folder to write {files} into"
+    )
+    parser.add_argument(
+        "--per-class",
+        metavar="N",
+        type=int,
+        default=None,
+        help="images of a class at most, such as the paper's 50 (default: all)",
+    )
+
+
+def check_out_and_per_class(options: argparse.Namespace) -> None:
+    """Raises an error for a folder that is a file, and for too few images."""
+    if options.per_class is not None and options.per_class < 2:
+        raise ValueError(f"--per-class must be at least 2. Received: {options.per_class}")
+    if options.out.exists() and not options.out.is_dir():
+        raise ValueError(f"--out must be a folder. Received: the file {str(options.out)!r}")
+
+
 def load_held_out(
     options: argparse.Namespace, model: ResolvedModel
 ) -> tuple["Dataset", "Preprocessing"]:
@@ -60,6 +83,7 @@ def load_held_out(
         ValueError: If the classes are not those of the network.
         OSError: If the data cannot be read.
     """
+    from keras_se.data import held_out_per_class
     from keras_se.evaluation.evaluate import load_for
 
     preprocessing = model.preprocessing
@@ -68,7 +92,10 @@ def load_held_out(
         preprocessing = _from_zero_to_one(require_keras(model, unknown))
     # The classes of the zoo's weights have words where folders may have numbers.
     names = model.class_names if find_path(options.model) else None
-    return load_for(options.data, preprocessing, names, options.size), preprocessing
+    dataset = load_for(options.data, preprocessing, names, options.size)
+    if getattr(options, "per_class", None) is not None:
+        dataset = held_out_per_class(dataset, options.per_class)
+    return dataset, preprocessing
 
 
 def require_keras(model: ResolvedModel, problem: str) -> "keras.Model":

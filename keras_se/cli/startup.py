@@ -41,16 +41,34 @@ def native_stderr_dropped() -> Iterator[None]:
     descriptor = os.dup(2)
     with tempfile.TemporaryFile() as dropped, os.fdopen(os.dup(2), "w") as stderr:
         os.dup2(dropped.fileno(), 2)
+        passing = _Stderr(stderr)
         try:
-            with contextlib.redirect_stderr(stderr if _is_native(sys.stderr) else sys.stderr):
+            with contextlib.redirect_stderr(passing if _is_native(sys.stderr) else sys.stderr):
                 yield
         except BaseException:
             dropped.seek(0)
             os.write(descriptor, dropped.read())
             raise
         finally:
+            passing.stream = None
             os.dup2(descriptor, 2)
             os.close(descriptor)
+
+
+class _Stderr:
+    """A stream in the place of `sys.stderr`, and `sys.stderr` itself after that.
+
+    The logger of TensorFlow that is made meanwhile keeps it.
+
+    Args:
+        stream: The stream; `None` when it is to be no more.
+    """
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream or sys.stderr, name)
 
 
 def _is_native(stream):

@@ -1,7 +1,7 @@
 """Loads labeled images, `load("digits")` or `load("folder:PATH")`, and makes batches of them."""
 
 from keras_se.data.batches import EvalBatches, TrainBatches, check_batch_size
-from keras_se.data.dataset import Dataset, every_of_each_class, held_out_per_class
+from keras_se.data.dataset import Dataset, every_of_each_class, held_out_per_class, select_held_out
 from keras_se.data.images import LazyImages
 from keras_se.data.loading import decode
 from keras_se.data.pipeline import EpochEnds, PrefetchingDataset, stream
@@ -24,5 +24,6 @@ __all__ = [
     "held_out_per_class",
     "load",
     "prepare",
+    "select_held_out",
     "stream",
 ]

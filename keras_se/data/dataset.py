@@ -119,9 +119,30 @@ def held_out_per_class(dataset: Dataset, most: int) -> Dataset:
     first = np.sort(
         np.concatenate([np.flatnonzero(labels == label)[:most] for label in np.unique(labels)])
     )
+    return select_held_out(dataset, first)
+
+
+def select_held_out(dataset: Dataset, indices: np.ndarray) -> Dataset:
+    """Takes some of the held-out images, in any order, in place of all.
+
+    Args:
+        dataset: The `Dataset`.
+        indices: Integer array, which images; some may come again.
+
+    Returns:
+        The `Dataset`.
+
+    Example:
+    >>> images, labels = np.zeros((3, 2, 2, 3)), np.array([0, 1, 2])
+    >>> dataset = Dataset(images, labels, images, labels, ("cat", "dog", "hen"))
+    >>> select_held_out(dataset, np.array([2, 0])).test_labels.tolist()
+    [2, 0]
+    """
     images = dataset.test_images
-    images = images[first] if isinstance(images, np.ndarray) else images.select(first)
-    return dataclasses.replace(dataset, test_images=images, test_labels=labels[first])
+    images = images[indices] if isinstance(images, np.ndarray) else images.select(indices)
+    return dataclasses.replace(
+        dataset, test_images=images, test_labels=dataset.test_labels[indices]
+    )
 
 
 def check_none_empty(labels: np.ndarray, class_names: tuple, name: str | os.PathLike) -> None:

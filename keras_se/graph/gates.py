@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import keras
 
+from keras_se.data_format import image_axis
 from keras_se.graph.rewrite import inline
 from keras_se.graph.walk import (
     all_nodes,
@@ -65,8 +66,8 @@ def tap_gates(
         if `model` has several inputs, and the `Gates` in the order of the graph.
 
     Raises:
-        ValueError: If `model` is not functional, has no SE block, or has some in a model that it
-            always calls as in training.
+        ValueError: If `model` is not functional, has no SE block, takes no images of
+            `image_shape`, or has blocks in a model that it always calls as in training.
 
     Example:
     >>> from keras_se.applications import SEResNet20
@@ -76,6 +77,8 @@ def tap_gates(
     """
     require_functional(model)
     _require_inference(model)
+    if image_shape is not None:
+        _require_channels(model, image_shape)
     taps = _Taps(model, tap or (lambda gates: gates.tensor))
     inputs = [
         keras.Input(image_shape or tensor.shape[1:], dtype=tensor.dtype, name=tensor.name)
@@ -225,6 +228,18 @@ def _feeds(source, tensor, made_by):
             seen.add(id(tensor))
             pending += made_by[id(tensor)].input_tensors
     return False
+
+
+def _require_channels(model, image_shape):
+    """Raises if images have not the channels of the model's one input, whatever their size."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in graph_of(model).inputs]
+    wanted, axis = shapes[0], image_axis()
+    fits = len(shapes) == 1 and len(wanted) == len(image_shape)
+    if not fits or wanted[axis] not in (None, image_shape[axis]):
+        raise ValueError(
+            f"Images must have the channels of the input of {model.name!r}, {shapes}. Received: "
+            f"images of {tuple(image_shape)}"
+        )
 
 
 def _require_inference(model):
