@@ -138,7 +138,7 @@ def importance(
     >>> [block.name for block in result.blocks]
     ['layer3_0_se', 'layer3_1_se', 'layer3_2_se']
     """
-    check_positive("repeats", repeats, whole=True)
+    check_positive("repeats", repeats, integer=True)
     network = ReplacedGates(model, dataset, preprocessing, batch_size)
     right = network.right()
     passes = [(name, kind) for name in network.stages for kind in (SWAPPED, MEAN, ONE)]
@@ -188,7 +188,7 @@ class ReplacedGates:
 
     def __init__(self, model, dataset, preprocessing=None, batch_size=64):
         count = len(dataset.test_labels)
-        self.batch_size = min(check_positive("batch_size", batch_size, whole=True), count)
+        self.batch_size = min(check_positive("batch_size", batch_size, integer=True), count)
         if self.batch_size < 2:
             raise ValueError(
                 "`batch_size` and the number of images must be at least 2, since gates come from "
