@@ -75,18 +75,15 @@ def run(model, images, exactly=False):
     return infer(model, images, exactly).astype("float64")
 
 
-def each(names, fast):
-    """Test parameters: all the names, those outside the fast tier marked slow.
+def each(names, fast, large=()):
+    """Test parameters: all the names, those outside the fast tier marked slow, some of them large.
 
     The tests of one network run in one process, so that it is built once.
     """
-    return [
-        pytest.param(
-            name,
-            marks=[pytest.mark.xdist_group(name), *([] if name in fast else [pytest.mark.slow])],
-        )
-        for name in names
-    ]
+    for name in names:
+        marks = [pytest.mark.xdist_group(name)]
+        marks += [] if name in fast else [pytest.mark.slow]
+        yield pytest.param(name, marks=[*marks, *([pytest.mark.large] if name in large else [])])
 
 
 def pytest_collection_modifyitems(config, items):

@@ -41,6 +41,12 @@ NETWORKS = (
 # So deep that with random statistics float32 and float64 differ by more than the largest output.
 CHAOTIC = ("SEDenseNet121",)
 FAST = ("SEResNet18", "SEResNeXt26TS", "MobileNetV3Small", "SEVGG11", "SEResNet20")
+# Blocks that others have too; test_export_matrix.py folds one of each family again.
+LARGE = (
+    *("SEResNeXt26D_32x4d", "SEResNet33TS", "LegacySEResNeXt26_32x4d", "LegacySENet154"),
+    *("SEInceptionV3", "SEBNInception", "SEMobileNet"),
+    *("SEPreResNet20", "SEWideResNet16_8", "SEShakeShake26_2x96d"),
+)
 
 
 def blocks_of(model):
@@ -56,7 +62,7 @@ def moved(folded, names):
     ]
 
 
-@pytest.mark.parametrize("name", each(NETWORKS, FAST))
+@pytest.mark.parametrize("name", each(NETWORKS, FAST, LARGE))
 def test_networks_of_the_zoo(name):
     row = shallow(applications.get_model(name))
     side = max(row.min_size, 40)

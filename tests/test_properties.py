@@ -28,6 +28,13 @@ COMBINED = (
     "SEResNeXtAA101D_32x8d",
     "SEResNeXtAA201D_32x8d",
 )
+# Longer, wider or narrower than one of the others.
+LARGE = (
+    *("SEResNet32", "SEResNet44", "SEResNet110", "SEResNet272", "SEResNet50T"),
+    *("SEPreResNet56", "SEPreResNet110", "SEPreResNet272", "SEWideResNet28_10"),
+    *("SEResNeXt50_32x4d", "SEResNeXt101_32x8d", "MobileNetV3Small", "MobileNetV3Small_075"),
+    *("SEVGG13", "SEVGG16", "SEVGG19", "SEDenseNet169", "SEDenseNet201"),
+)
 # Published counts of trainable parameters: imgclsmob's with 10 classes, those of Zagoruyko and
 # Komodakis's and of Gastaldi's plain networks as ports of them have it. Those of the networks with
 # goldens are in the goldens.
@@ -81,7 +88,7 @@ def generated(application, **arguments):
     return model
 
 
-@pytest.fixture(scope="module", params=each(distinct(), FAST))
+@pytest.fixture(scope="module", params=each(distinct(), FAST, LARGE))
 def row(request):
     return shallow(ROWS[request.param])
 
@@ -226,7 +233,7 @@ def test_layer_names_are_unique_and_legal_everywhere(model):
 COUNTED = [name for name in ROWS if name not in (*IN_GOLDENS, *COMBINED)]
 
 
-@pytest.mark.parametrize("name", each(COUNTED, FAST))
+@pytest.mark.parametrize("name", each(COUNTED, FAST, LARGE))
 def test_costs_are_those_of_the_package_file(name):
     """Those of the others are compared where they are built anyway, in test_parity.py."""
     row, known = ROWS[name], sizes()[name]
