@@ -2,13 +2,9 @@
 
 import importlib
 import json
-import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 # Answers with the seconds that are given for each row, round by round.
@@ -29,40 +25,22 @@ timing.timed = answer
 output = timing.keep_output()
 print("what libraries say at first", flush=True)
 rows = [(role, role + "Net", "float32", "off") for role in ("SE", "plain")]
-options = types.SimpleNamespace(task="train", size=32, batch={batch!r}, steps=5)
+options = types.SimpleNamespace(task="train", size=32, batch=4, steps=5)
 timing.take_turns({seconds!r}, rows, options, {software!r}, output)
 """
 
 
-@pytest.fixture
-def turns(monkeypatch):
-    """The module; none of the processes that it starts is left in the end."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    module, started = importlib.import_module("turns"), []
-
-    class Popen(subprocess.Popen):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            started.append(self)
-
-    monkeypatch.setattr(module.subprocess, "Popen", Popen)
-    yield module
-    assert [one.args for one in started if one.returncode is None] == []
-    for name in ("turns", "timing"):
-        sys.modules.pop(name)
-
-
-def command(software="none", seconds=((1.0, 1.0), (1.0, 1.0)), batch=4, log=os.devnull):
+def command(software, seconds, log):
     """A command that trains nothing; the first second of each row is that of compiling."""
-    given = {"seconds": [list(row) for row in seconds], "batch": batch, "log": str(log)}
-    code = WORKER.format(folder=str(BENCHMARKS), software=software, **given)
-    return shlex.join([sys.executable, "-c", code])
+    given = {"folder": str(BENCHMARKS), "software": software, "seconds": seconds, "log": str(log)}
+    return shlex.join([sys.executable, "-c", WORKER.format(**given)])
 
 
-def test_ratios_are_of_the_same_round(turns, tmp_path, capfd):
-    log = tmp_path / "log"
-    slow = command("slow 1.0", [(9.0, 4.0, 8.0, 2.0), (9.0, 2.0, 2.0, 2.0)], log=log)
-    fast = command("fast 1.0", [(9.0, 2.0, 2.0, 1.0), (9.0, 1.0, 1.0, 0.5)], log=log)
+def test_ratios_are_of_the_same_round(monkeypatch, tmp_path, capfd):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    turns, log = importlib.import_module("turns"), tmp_path / "log"
+    slow = command("slow 1.0", [[9.0, 4.0, 8.0, 2.0], [9.0, 2.0, 2.0, 2.0]], log)
+    fast = command("fast 1.0", [[9.0, 2.0, 2.0, 1.0], [9.0, 1.0, 1.0, 0.5]], log)
     out = tmp_path / "rates" / "turns.json"
     turns.main([slow, fast, "--rounds", "3", "--out", str(out)])
     table = [line for line in capfd.readouterr().out.splitlines() if line.startswith("|")]
