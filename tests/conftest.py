@@ -1,13 +1,17 @@
 """What the tests share: the goldens, and which networks the fast tier takes."""
 
+import contextlib
 import gc
 import gzip
+import importlib.util
 import json
 import socket
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+from PIL import Image
 from tiny import SMALL
 
 from keras_se import applications
@@ -57,6 +61,60 @@ def assert_costs(model, known, size):
     parameters = cost.parameters - sum(one.parameters for one in gates)
     products = cost.multiply_adds - sum(one.multiply_adds for one in gates)
     assert (parameters, products) == (known["twin_parameters"], known["twin_multiply_adds"])
+
+
+@contextlib.contextmanager
+def keras_setting(**values):
+    """Settings of `keras.config` for the block, such as `dtype_policy="mixed_bfloat16"`."""
+    before = {name: getattr(keras.config, name)() for name in values}
+    try:
+        for name, value in values.items():
+            getattr(keras.config, f"set_{name}")(value)
+        yield
+    finally:
+        for name, value in before.items():
+            getattr(keras.config, f"set_{name}")(value)
+
+
+def saved_weights(path):
+    """The weights of a network in a file of Keras."""
+    return keras.saving.load_model(path, compile=False).get_weights()
+
+
+def assert_same_weights(one, other):
+    """Those of two files of Keras, of runs that computed the same in other ways."""
+    for first, second in zip(saved_weights(one), saved_weights(other), strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+
+
+def assert_same_run(one, other):
+    """The same weights, last and best, and the same numbers for every epoch."""
+    for file in ("model.keras", "best.keras"):
+        assert_same_weights(one / file, other / file)
+    heads, histories = zip(*(read_history(out) for out in (one, other)), strict=True)
+    assert heads[0] == heads[1]
+    np.testing.assert_allclose(*histories, rtol=3e-6, atol=1e-6)
+
+
+def read_history(out):
+    """The names of what the history of a run has, and its numbers, `(epoch, name)`."""
+    head, *lines = (out / "history.csv").read_text().splitlines()
+    return head.split(","), np.loadtxt(lines, delimiter=",", ndmin=2)
+
+
+def load_script(path):
+    """The module in a file that is no part of a package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def picture(path, color, size=(12, 12)):
+    """An image file of one color."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, color).save(path, quality=95)
+    return path
 
 
 def infer(model, inputs, exactly=False):

@@ -47,6 +47,18 @@ def values(model):
     return [np.array(keras.ops.convert_to_numpy(one)) for one in model.weights]
 
 
+def values_by_path(model):
+    """Copies of all weights, by their paths, which differ."""
+    paths = [one.path for one in model.weights]
+    assert len(set(paths)) == len(paths)
+    return dict(zip(paths, values(model), strict=True))
+
+
+def moved(model, before):
+    """The paths of the weights that are not what `values_by_path` said before."""
+    return {path for path, value in values_by_path(model).items() if (value != before[path]).any()}
+
+
 def assert_same_outputs(model, other, inputs, rtol=1e-6):
     """The outputs agree to `rtol` of the largest, and are not constant."""
     for one, two in zip(outputs(model, inputs), outputs(other, inputs), strict=True):

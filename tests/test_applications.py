@@ -1,6 +1,5 @@
 """The studies run, at their smallest size, and their arithmetic is right."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import run
+from conftest import load_script, run
 from families import CIFAR
 from tiny import SMALL
 
@@ -21,10 +20,7 @@ STUDIES = Path(__file__).parent.parent / "applications"
 
 
 def study(name):
-    spec = importlib.util.spec_from_file_location(name, STUDIES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(STUDIES / f"{name}.py")
 
 
 def test_every_study_is_in_the_readme():

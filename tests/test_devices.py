@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from conftest import assert_same_run, saved_weights
 from tiny import SMALL, small
 from train_tiny import FORKS, train
 
@@ -89,22 +90,10 @@ def one(tiny_network, tmp_path_factory):
     return out
 
 
-def weights(out, file="model.keras"):
-    return keras.saving.load_model(out / file, compile=False).get_weights()
-
-
-def assert_same(one, other):
-    for file in ("model.keras", "best.keras"):
-        for first, second in zip(weights(one, file), weights(other, file), strict=True):
-            np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
-    histories = [np.loadtxt(out / "history.csv", delimiter=",", skiprows=1) for out in (one, other)]
-    np.testing.assert_allclose(*histories, rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch uses one device")
 def test_two_devices_train_what_one_does(start, one, tmp_path):
     assert_ends(start(tmp_path, CHANGES, count=2))
-    assert_same(one, tmp_path)
+    assert_same_run(one, tmp_path)
     results = [json.loads((out / "results.json").read_text()) for out in (one, tmp_path)]
     accuracies = [result["networks"]["SETiny"]["test_accuracy"] for result in results]
     assert accuracies[0] == accuracies[1]
@@ -114,7 +103,7 @@ def test_two_devices_train_what_one_does(start, one, tmp_path):
 def test_two_processes_train_what_one_does(start_two, one, tmp_path):
     # The second process waits for the first one, which is busy for longer than JAX would wait.
     assert_ends(*start_two(tmp_path, CHANGES, busy=13))
-    assert_same(one, tmp_path)
+    assert_same_run(one, tmp_path)
 
 
 @jax_only
@@ -169,12 +158,12 @@ def test_a_run_of_which_a_process_dies_says_so_and_goes_on(start_two, tmp_path):
             assert status == 2, text
             line = error_line(text)
             assert "Another process" in line and "--resume" in line
-        assert all(np.isfinite(one).all() for one in weights(out))
+        assert all(np.isfinite(one).all() for one in saved_weights(out / "model.keras"))
         mode = ("--resume",)
     assert_ends(*start_two(out, fields, words=mode))
     # Not by one process: in 128 steps the order of a sum would make a difference.
     assert_ends(*start_two(tmp_path / "whole", fields))
-    assert_same(out, tmp_path / "whole")
+    assert_same_run(out, tmp_path / "whole")
 
 
 @jax_only

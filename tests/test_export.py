@@ -9,7 +9,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from conftest import run
+from conftest import keras_setting, run
 from families import build
 from generated import image
 from tiny import SMALL
@@ -466,11 +466,8 @@ def test_agreement_of_integers_is_that_of_both_models(tmp_path):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_is_written_in_float32(policy, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    keras.config.set_dtype_policy(policy)
-    try:
+    with keras_setting(dtype_policy=policy):
         mixed = of_one_block()
-    finally:
-        keras.config.set_dtype_policy("float32")
     exact = of_one_block()
     exact.set_weights(mixed.get_weights())
     # One image does not always show it: processors differ in how they round half precision.

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import each
+from conftest import each, keras_setting
 from random_statistics import assert_same_outputs, images, outputs, randomized
 from shallow import shallow
 
@@ -66,22 +66,14 @@ def moved(folded, names):
 def test_networks_of_the_zoo(name):
     row = shallow(applications.get_model(name))
     side = max(row.min_size, 40)
-    axis = keras.config.image_data_format() == "channels_first"
-    shape = (3, side, side) if axis else (side, side, 3)
+    shape, rtol = (side, side, 3), 1e-7 if name in CHAOTIC else 1e-5
     keras.utils.set_random_seed(0)
     dtype = "float64" if name in CHAOTIC else "float32"
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    try:
+    with keras_setting(floatx=dtype, dtype_policy=dtype):
         model = randomized(row(weights=None, include_top=False, pooling="avg", input_shape=shape))
         folded = fold(model)
         assert not blocks_of(folded)
-        inputs = images(2, *shape).astype(dtype)
-        rtol = 1e-7 if name in CHAOTIC else 1e-5
-        assert_same_outputs(model, folded, inputs, rtol=rtol)
-    finally:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
+        assert_same_outputs(model, folded, images(2, *shape).astype(dtype), rtol=rtol)
     # Every bottleneck's block moves, but none behind a 3x3 convolution or an activation.
     names = [layer.name for layer in blocks_of(model)]
     if name in ("SEResNet50", "SEResNet50D", "SEResNeXt26D_32x4d", "SEResNet164"):
@@ -177,12 +169,9 @@ def test_a_network_of_keras_with_blocks():
 
 
 def test_half_precision_keeps_its_gates_in_full_precision():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with keras_setting(dtype_policy="mixed_bfloat16"):
         model = of_one_block(keras.layers.Conv2D(16, 1, name="conv"))
         folded = fold(model)
-    finally:
-        keras.config.set_dtype_policy("float32")
     assert folded.get_layer("se_fc1").compute_dtype == "float32"
     assert folded.get_layer("se").compute_dtype == "bfloat16"
     assert_same_outputs(model, folded, images(3, 8, 8, 6), rtol=2e-2)

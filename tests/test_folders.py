@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from conftest import WARNINGS_OF_KERAS
+from conftest import WARNINGS_OF_KERAS, assert_same_run, picture
 from PIL import Image
 from tiny import small
 
@@ -23,12 +23,6 @@ from keras_se.training.checkpoint import Checkpoint
 pytestmark = [pytest.mark.usefixtures("tiny_network"), *WARNINGS_OF_KERAS]
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 CROPPED = {"size": 16, "crop": 0.875, "augment": ("resized_crop(0.5)",), "batch_size": 8}
-
-
-def picture(path, color):
-    """An image file of one color."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (12, 12), color).save(path)
 
 
 def folder_of(root, parts):
@@ -119,10 +113,7 @@ def test_a_run_with_random_crops_goes_on_to_the_same_weights(edges, tmp_path, mo
         with pytest.raises(Stop):
             loop.train(recipe, tmp_path / "stopped")
     loop.train(recipe, tmp_path / "stopped", resume=True)
-    files = [tmp_path / name / "model.keras" for name in ("whole", "stopped")]
-    weights = [keras.saving.load_model(file, compile=False).get_weights() for file in files]
-    for one, other in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
 # Which part is held out

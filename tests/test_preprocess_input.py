@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from conftest import keras_setting
 from test_preprocess import ROW
 
 
@@ -49,13 +50,9 @@ def test_channels_first_by_argument_and_by_setting(batched):
     tensor = keras.ops.convert_to_tensor(first)
     close = {"rtol": 0, "atol": 1e-5}
     np.testing.assert_allclose(ROW.normalize(first, "channels_first"), expected, **close)
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_first")
-    try:
+    with keras_setting(image_data_format="channels_first"):
         np.testing.assert_allclose(ROW.normalize(first), expected, **close)
         result = keras.ops.convert_to_numpy(ROW.normalize(tensor))
-    finally:
-        keras.config.set_image_data_format(before)
     np.testing.assert_allclose(result, expected, **close)
 
 

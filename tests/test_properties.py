@@ -5,7 +5,7 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
-from conftest import IN_GOLDENS, assert_costs, each, run
+from conftest import IN_GOLDENS, assert_costs, each, keras_setting, run
 from generated import image, tensor
 from shallow import shallow, shallow_fields
 
@@ -246,12 +246,8 @@ def test_costs_are_those_of_the_package_file(name):
 @pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
 def test_logits_are_float32_under_mixed_precision(policy):
     exact = generated(ROWS["SEResNet20"], input_shape=(33, 33, 3), classes=10)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
+    with keras_setting(dtype_policy=policy):
         model = generated(ROWS["SEResNet20"], input_shape=(33, 33, 3), classes=10)
-    finally:
-        keras.config.set_dtype_policy(before)
     result = model(image(33, 33), training=False)
     assert keras.backend.standardize_dtype(result.dtype) == "float32"
     expected = run(exact, image(33, 33))
@@ -271,14 +267,11 @@ def test_a_factory_changes_every_gate():
 def test_channels_first_gives_the_same_logits(name):
     row = shallow(ROWS[name])
     last = generated(row, input_shape=(None, None, 3), classes=10)
-    keras.config.set_image_data_format("channels_first")
-    try:
+    images = image(max(64, row.min_size), max(96, row.min_size))
+    expected = run(last, images)
+    with keras_setting(image_data_format="channels_first"):
         first = generated(row, input_shape=(3, None, None), classes=10)
-        images = image(max(64, row.min_size), max(96, row.min_size))
-        expected = run(last, images)
         result = run(first, images.transpose(0, 3, 1, 2))
-    finally:
-        keras.config.set_image_data_format("channels_last")
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 

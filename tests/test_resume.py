@@ -1,6 +1,5 @@
 """A run that is stopped, killed or broken goes on as if nothing had happened, or says why not."""
 
-import csv
 import dataclasses
 import importlib.util
 import json
@@ -13,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import WARNINGS_OF_KERAS
+from conftest import WARNINGS_OF_KERAS, assert_same_run, read_history, saved_weights
 from PIL import Image
 from tiny import SMALL
 
@@ -94,26 +93,10 @@ def stop_after(patch, steps):
     patch.setattr(data.TrainBatches, "batch", failing)
 
 
-def weights(path):
-    return keras.saving.load_model(path, compile=False).get_weights()
-
-
 def rows(out):
-    with (out / "history.csv").open() as lines:
-        return list(csv.DictReader(lines))
-
-
-def assert_same_run(one, other):
-    """The same weights, last and best, and the same numbers for every epoch."""
-    for file in ("model.keras", "best.keras"):
-        for first, second in zip(weights(one / file), weights(other / file), strict=True):
-            np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
-    tables = [rows(out) for out in (one, other)]
-    assert len(tables[0]) == len(tables[1])
-    for first, second in zip(*tables, strict=True):
-        assert list(first) == list(second)
-        for name in first:
-            assert float(first[name]) == pytest.approx(float(second[name]), abs=1e-5)
+    """The history of a run, a dictionary for each epoch."""
+    head, numbers = read_history(out)
+    return [dict(zip(head, line, strict=True)) for line in numbers]
 
 
 @pytest.mark.parametrize("steps", [pytest.param(5, marks=pytest.mark.slow), 22])
@@ -193,7 +176,7 @@ def test_a_loss_that_breaks_later_keeps_the_last_good_weights(recipe, tmp_path, 
     state = State(tmp_path / "state.npz")
     assert state.read() and state.record["epoch"] == 2
     kept = [value for name, value in state.arrays.items() if name.startswith("network/")]
-    for one, other in zip(weights(tmp_path / "model.keras"), kept, strict=True):
+    for one, other in zip(saved_weights(tmp_path / "model.keras"), kept, strict=True):
         np.testing.assert_array_equal(one, other)
     assert (tmp_path / "best.keras").exists()
 
@@ -220,7 +203,7 @@ def test_the_files_for_the_user_are_refreshed_while_it_runs(recipe, tmp_path, mo
 
 
 def test_the_best_weights_are_those_of_the_best_epoch(recipe, whole):
-    best = max(float(row["val_accuracy"]) for row in rows(whole))
+    best = max(row["val_accuracy"] for row in rows(whole))
     network = keras.saving.load_model(whole / "best.keras", compile=False)
     found, labels = outputs(network, data.load("fake", size=8))
     assert np.mean(found.argmax(axis=1) == labels) == pytest.approx(best, abs=1e-6)
@@ -270,7 +253,7 @@ def test_tensorboard_shows_the_history(whole):
             shown = events.Tensors(f"epoch_{name}")
             assert [one.step for one in shown] == [0, 1, 2, 3]
             values = [float(make_ndarray(one.tensor_proto)) for one in shown]
-            known = [float(row[prefix + name]) for row in rows(whole)]
+            known = [row[prefix + name] for row in rows(whole)]
             np.testing.assert_allclose(values, known, rtol=1e-6)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import http.client
-import importlib.util
 import io
 import json
 import os
@@ -20,6 +19,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from conftest import load_script
 from PIL import Image
 
 from keras_se.applications import SEResNet20
@@ -262,10 +262,7 @@ def test_killed_and_started_again_it_gives_the_same_answers(exports):
 
 @pytest.fixture
 def serve():
-    spec = importlib.util.spec_from_file_location("serve", SERVE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SERVE)
 
 
 @pytest.mark.parametrize("included", (False, True))

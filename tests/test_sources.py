@@ -7,9 +7,9 @@ import warnings
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
+from conftest import keras_setting, picture
 from PIL import Image
 
 from keras_se import cli, data
@@ -21,12 +21,6 @@ from keras_se.preprocessing import Preprocessing
 SQUARE = Preprocessing(16, crop=1.0, interpolation="bilinear")
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
-
-
-def picture(path, color, size=(12, 12)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, color).save(path, quality=95)
-    return path
 
 
 def folder_of(root, parts=("train", "test"), counts=(6, 3)):
@@ -142,17 +136,13 @@ def test_a_source_is_a_class_in_the_list(monkeypatch):
 
 def test_channels_first_reaches_every_source(divided):
     last = data.load("digits").test_images
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_first")
-    try:
+    with keras_setting(image_data_format="channels_first"):
         np.testing.assert_array_equal(data.load("digits").test_images[:, 0], last[..., 0])
         for memory in (0, 2**20):
             loaded = data.load(f"folder:{divided}", size=8, memory=memory)
             assert loaded.image_shape == (3, 8, 8)
             images, labels = data.TrainBatches(loaded.train_images, loaded.train_labels, 12)[0]
             np.testing.assert_array_equal(images[:, 0].mean(axis=(1, 2)) > 0.2, labels == 1)
-    finally:
-        keras.config.set_image_data_format(before)
 
 
 def test_a_folder_needs_a_size(divided):

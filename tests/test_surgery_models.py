@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from conftest import each
 from families import CIFAR
-from random_statistics import assert_same_outputs, every_layer, images, outputs, randomized, values
+from random_statistics import (
+    assert_same_outputs,
+    every_layer,
+    images,
+    moved,
+    outputs,
+    randomized,
+    values_by_path,
+)
 
 from keras_se import SqueezeExcite
 from keras_se.applications import SEResNet50, cifar
@@ -90,7 +98,7 @@ def check_blocks(model, side, trained=True):
 def train_a_step(new, inputs):
     """Trains, and checks that every weight of every block moves, and nothing else."""
     blocks = [one for one in every_layer(new).values() if isinstance(one, SqueezeExcite)]
-    before = {weight.path: value for weight, value in zip(new.weights, values(new), strict=True)}
+    before = values_by_path(new)
     targets = np.random.default_rng(2).normal(size=(2, new.output_shape[-1]))
     # Eagerly where that takes less than tracing for two steps.
     eagerly = keras.backend.backend() != "jax"
@@ -102,12 +110,6 @@ def train_a_step(new, inputs):
     # The first dense layer is behind the last one, which began at zero.
     new.train_on_batch(inputs, targets)
     assert moved(new, before) == {weight.path for block in blocks for weight in block.weights}
-
-
-def moved(model, before):
-    after = {weight.path: value for weight, value in zip(model.weights, values(model), strict=True)}
-    assert len(after) == len(model.weights)
-    return {path for path, value in after.items() if np.abs(value - before[path]).max() > 0}
 
 
 def check_saved(new, inputs, expected, folder):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from random_statistics import moved, values_by_path
 
 from keras_se.applications import SEResNet18, SEResNeXt26TS
 from keras_se.training import unfreeze
@@ -16,21 +17,21 @@ def transferred():
     return keras.Sequential([keras.Input(shape), trunk, keras.layers.Dense(3, name="mine")])
 
 
-def moved(model, **phase):
+def trained(model, **phase):
     """Paths of the weights that a step of training changes."""
     unfreeze(model, **phase).compile(keras.optimizers.SGD(0.1), "mse")
-    before = {one.path: np.array(one) for one in model.weights}
+    before = values_by_path(model)
     images = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")
     model.fit(images, np.ones((8, 3)), epochs=1, verbose=0)
-    return {one.path for one in model.weights if np.abs(np.array(one) - before[one.path]).max() > 0}
+    return moved(model, before)
 
 
 def test_the_head_is_trained_first_and_alone(transferred):
-    assert {path.rsplit("/", 2)[-2] for path in moved(transferred, stages=())} == {"mine"}
+    assert {path.rsplit("/", 2)[-2] for path in trained(transferred, stages=())} == {"mine"}
 
 
 def test_the_chosen_stages_move_and_statistics_stay(transferred):
-    paths = moved(transferred, stages=(3, 4))
+    paths = trained(transferred, stages=(3, 4))
     names = {path.rsplit("/", 2)[-2] for path in paths}
     assert any("layer4" in path for path in paths) and any("layer3" in path for path in paths)
     assert not any("layer1" in path or "layer2" in path or "/conv1" in path for path in paths)
@@ -39,14 +40,14 @@ def test_the_chosen_stages_move_and_statistics_stay(transferred):
 
 
 def test_statistics_change_where_they_are_estimated_again(transferred):
-    paths = moved(transferred, stages=(4,), batch_norm="reestimate")
+    paths = trained(transferred, stages=(4,), batch_norm="reestimate")
     norms = {path.rsplit("/", 1)[-1] for path in paths if "_bn" in path}
     assert norms == {"moving_mean", "moving_variance"}
     assert not any("layer3" in path for path in paths)
 
 
 def test_everything_is_trained_without_stages(transferred):
-    assert any("layer1" in path for path in moved(transferred, stages=None))
+    assert any("layer1" in path for path in trained(transferred, stages=None))
 
 
 @pytest.mark.parametrize(
