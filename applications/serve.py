@@ -163,24 +163,12 @@ def parse(arguments):
     return options, metadata
 
 
-def load(path, metadata):
-    """Gives a callable of uint8 images, which it normalizes if the network does not."""
-    exported, preprocessing = load_exported(path), Preprocessing(**metadata["preprocessing"])
-
-    def run(images):
-        if not metadata["preprocessing_included"]:
-            images = preprocessing.normalize(images, "channels_last")
-        return exported(images.astype(metadata["input_dtype"]))
-
-    return run
-
-
 def main(arguments=None):
     """Serves until SIGTERM."""
     options, metadata = parse(arguments)
     Image.MAX_IMAGE_PIXELS = int(options.megapixels * 1e6)
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    service = Service(load(options.model, metadata), metadata, options)
+    service = Service(load_exported(options.model).predict, metadata, options)
     routes = [
         Route("/predict", service.predict, methods=["POST"]),
         Route("/metadata", lambda _: JSONResponse(metadata)),

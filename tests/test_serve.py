@@ -23,7 +23,7 @@ from conftest import load_script
 from PIL import Image
 
 from keras_se.applications import SEResNet20
-from keras_se.export import export_model, read_metadata
+from keras_se.export import export_model, load_exported
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the server needs nothing of the backend", allow_module_level=True)
@@ -266,12 +266,12 @@ def serve():
 
 
 @pytest.mark.parametrize("included", (False, True))
-def test_pixels_are_normalized_once(serve, tmp_path, included):
+def test_pixels_are_normalized_once(tmp_path, included):
     model = SEResNet20()
     path = export_model(model, tmp_path / "m.keras", preprocessing=included).path
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
     expected = model.predict(ROW.preprocessing.normalize(pixels), verbose=0)
-    result = serve.load(path, read_metadata(path))(pixels)
+    result = load_exported(path).predict(pixels)
     np.testing.assert_allclose(result, expected, atol=1e-5)
 
 

@@ -274,13 +274,13 @@ def _resolve_export(path, override):
 
 def _file_preprocessing(path, metadata, override):
     """The preprocessing of a file; an export that normalizes its images itself takes pixels."""
-    from keras_se.preprocessing import Preprocessing
+    from keras_se.export.exported import preprocessing_of
 
-    fields = metadata.get("preprocessing")
-    preprocessing = override or (Preprocessing(**fields) if fields else None)
-    if metadata.get("preprocessing_included"):
-        return preprocessing.replace(mean=None, std=None)
-    return preprocessing or preprocessing_beside(path)
+    if not metadata:
+        return override or preprocessing_beside(path)
+    if override:
+        metadata = metadata | {"preprocessing": override.to_dict()}
+    return preprocessing_of(metadata) or preprocessing_beside(path)
 
 
 def _of_keras(name, network, preprocessing, class_names):

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_se.data_format import channel_axis
 from keras_se.export.format import Format
 from keras_se.export.formats import BY_SUFFIX, FORMATS
+from keras_se.preprocessing import Preprocessing
 
 
 class ExportedModel:
@@ -18,6 +20,8 @@ class ExportedModel:
 
     Attributes:
         metadata: What `read_metadata` says about it.
+        preprocessing: How its images are prepared, a `Preprocessing`, or `None` if that is not
+            known. It leaves pixels from 0 to 255 if the network normalizes them itself.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -29,6 +33,7 @@ class ExportedModel:
                 f"{str(path)!r} holds weights only: load them into their network, "
                 f"{self.metadata['network']}, with `weights={str(path)!r}`."
             )
+        self.preprocessing = preprocessing_of(self.metadata)
         self._run = format.load(path)
 
     def __call__(self, images: np.ndarray) -> np.ndarray | list:
@@ -53,6 +58,26 @@ class ExportedModel:
             )
         results = self._run(np.ascontiguousarray(images, dtype))
         return results[0] if len(results) == 1 else results
+
+    def predict(self, images: np.ndarray) -> np.ndarray | list:
+        """Predicts decoded images, which are normalized if the network does not do so itself.
+
+        Args:
+            images: Pixels from 0 to 255, `(image, height, width, 3)`, such as those that
+                `preprocessing.load_image` gives.
+
+        Returns:
+            As the call.
+
+        Raises:
+            ValueError: If it is not known how the images are prepared.
+        """
+        if self.preprocessing is None:
+            raise ValueError(f"{self.metadata['network']} does not say how images are prepared.")
+        data_format = self.metadata["data_format"]
+        channels = self.metadata["input_shape"][channel_axis(data_format)]
+        inputs = self.preprocessing.to_input(images, channels, data_format)
+        return self(inputs.astype(self.metadata["input_dtype"]))
 
 
 def load_exported(path: str | os.PathLike) -> ExportedModel:
@@ -115,6 +140,21 @@ def read_metadata(path: str | os.PathLike) -> dict:
         raise ValueError(
             f"{str(path)!r} is no export of keras_se: its metadata cannot be read."
         ) from error
+
+
+def preprocessing_of(metadata: dict) -> Preprocessing | None:
+    """Returns how the images of an export are prepared, if its metadata say so.
+
+    Args:
+        metadata: What `read_metadata` returned.
+
+    Returns:
+        A `Preprocessing` that leaves pixels from 0 to 255 if the network normalizes them itself.
+    """
+    fields = metadata["preprocessing"]
+    if fields and metadata["preprocessing_included"]:
+        fields = fields | {"mean": None, "std": None}
+    return Preprocessing(**fields) if fields else None
 
 
 def _format_at(path) -> Format:
