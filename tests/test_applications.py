@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import load_script, run
 from families import CIFAR
+from PIL import Image
 from tiny import SMALL
 
 import keras_se.applications
@@ -82,6 +83,79 @@ def test_a_network_and_its_twin_run(tiny, name, tmp_path, capsys):
     study(name).main(["--out", str(tmp_path / "run"), "--smoke", *seeds, *tiny])
     lines = capsys.readouterr().out.splitlines()[-2:]
     assert [line.split()[0] for line in lines] == ["SETiny", "Tiny"]
+
+
+def test_places365_is_read_as_its_authors_give_it(places365):
+    folder, names = places365
+    dataset = data.load(f"places365:{folder}", size=8)
+    assert dataset.class_names == names and len(names) == 365
+    assert dataset.class_names[8] == "apartment_building/outdoor"
+    # The brightness of each image is its label, in 8 bits.
+    for images, labels, numbers in (
+        (dataset.train_images, dataset.train_labels, range(365)),
+        (dataset.test_images, dataset.test_labels, range(364, -1, -1)),
+    ):
+        assert labels.tolist() == list(numbers)
+        np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), labels % 256, atol=2)
+
+
+def test_lists_of_places365_that_are_wrong_are_refused(places365):
+    folder, _ = places365
+    (folder / "places365_val.txt").write_text("Places365_val_00000001.jpg 365\n")
+    with pytest.raises(ValueError, match="must be below 365"):
+        data.load(f"places365:{folder}", size=8)
+    (folder / "places365_val.txt").write_text("Places365_val_00000001.jpg\n")
+    with pytest.raises(ValueError, match="line 1 must be a name and a number"):
+        data.load(f"places365:{folder}", size=8)
+    (folder / "places365_val.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="must have places365_val"):
+        data.load(f"places365:{folder}", size=8)
+
+
+@pytest.fixture
+def places365(tmp_path):
+    """A set of the layout and names of Places365: an image of each class in both parts."""
+    folder = tmp_path / "places365"
+    names = tuple((Path(__file__).parent / "places365_names.txt").read_text().split())
+
+    def write(path, label):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16, 3), label % 256, "uint8")).save(path)
+
+    categories, train, val = [], [], []
+    for label, name in enumerate(names):
+        scene = f"/{name[0]}/{name}"
+        categories.append(f"{scene} {label}")
+        train.append(f"{scene}/00000001.jpg {label}")
+        write(folder / f"data_256{scene}/00000001.jpg", label)
+    for number, label in enumerate(range(364, -1, -1), start=1):
+        file = f"Places365_val_{number:08}.jpg"
+        val.append(f"{file} {label}")
+        write(folder / "val_256" / file, label)
+    (folder / "categories_places365.txt").write_text("\n".join(categories))
+    (folder / "places365_train_standard.txt").write_text("\n".join(train))
+    (folder / "places365_val.txt").write_text("\n".join(val))
+    return folder, names
+
+
+@pytest.mark.slow
+def test_places365_runs_from_its_lists_to_both_errors(tiny, places365, tmp_path, capsys):
+    folder, _ = places365
+    words = ["--data", f"places365:{folder}", "--out", str(tmp_path / "run"), *tiny]
+    changes = "epochs=2 milestones=1 steps_per_epoch=2 batch_size=8 gradient_accumulation_steps=1"
+    for change in changes.split():
+        words += ["--set", change]
+    study("places365").main(words)
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    pattern = r"{} +top-1 / top-5 error [\d.]+ / [\d.]+ %, the paper {} %"
+    for line, name, paper in zip(
+        lines, ("SETiny", "Tiny"), ("40.37 / 11.01", "41.15 / 11.61"), strict=True
+    ):
+        assert re.fullmatch(pattern.format(name, re.escape(paper)), line)
+        top1, top5 = (float(number) for number in re.findall(r"[\d.]+", line)[2:4])
+        assert 0 <= top5 <= top1 <= 100
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert (results["train_images"], results["test_images"]) == (365, 365)
 
 
 def test_transfer_takes_a_few_of_each_class_in_color():

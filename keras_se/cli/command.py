@@ -9,7 +9,7 @@ from collections.abc import Callable
 OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED, OUTPUT_CLOSED = 0, 1, 2, 130, 141
 # What a command may raise because of what it was given or found.
 ERRORS = (ValueError, OSError, ImportError)
-DATA_HELP = "digits, fake, folder:PATH, array:FILE or tfds:NAME"
+DATA_HELP = "digits, fake, folder:PATH, places365:PATH, array:FILE or tfds:NAME"
 
 
 class CommandParser(argparse.ArgumentParser):

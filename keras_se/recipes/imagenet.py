@@ -188,7 +188,7 @@ PLACES365 = dataclasses.replace(
     PAPER,
     about="""SE-ResNet-152 on Places365, from random weights.
 
-    keras-se train places365 --data tfds:places365_small --out runs/places365
+    keras-se train places365 --data places365:PATH --out runs/places365
     Section 5.2 of arXiv:1709.01507; the schedule is not given there: this is that of ImageNet. The
     paper: 40.37 % top-1 and 11.01 % top-5 error on the larger Places365-Challenge, ResNet-152
     41.15 % and 11.61 %. Not run here.

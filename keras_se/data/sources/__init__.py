@@ -1,4 +1,4 @@
-"""Where data come from: `--data digits`, `fake`, `folder:PATH`, `array:FILE`, `tfds:NAME`.
+"""Where data come from: `--data digits`, `fake`, `folder:PATH`, `places365:PATH`, and others.
 
 A source is a class with a `usage`, such as `"folder:PATH"`, whose only argument is what follows the
 colon (none without a colon), and with a method `load`. That returns a `Dataset` of arrays, channels
@@ -12,10 +12,11 @@ from keras_se.data.sources.array import ArrayFile
 from keras_se.data.sources.digits import Digits
 from keras_se.data.sources.fake import Fake
 from keras_se.data.sources.folder import Folder
+from keras_se.data.sources.places365 import Places365
 from keras_se.data.sources.tfds import TensorFlowDataset
 from keras_se.preprocessing import Preprocessing
 
-SOURCES = (Digits, Fake, Folder, ArrayFile, TensorFlowDataset)
+SOURCES = (Digits, Fake, Folder, Places365, ArrayFile, TensorFlowDataset)
 KINDS = tuple(source.usage for source in SOURCES)
 # Images that need more than this when decoded are decoded batch by batch.
 MEMORY = 2 * 2**30
@@ -37,6 +38,8 @@ def load(
       digits too, so this is not a test on new writers.
     * `"fake"`: 160 images of noise in ten classes that differ in brightness, to try things with.
     * `"folder:PATH"`: a folder of images; see `keras_se.data.sources.folder.list_folder`.
+    * `"places365:PATH"`: Places365 as its authors give it; see
+      `keras_se.data.sources.places365.Places365`.
     * `"array:FILE"`: a file that `keras-se data prepare` has made of such a folder.
     * `"tfds:NAME"`: an image classification dataset that TensorFlow Datasets has prepared.
 
