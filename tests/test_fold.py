@@ -148,15 +148,6 @@ def test_a_block_that_is_called_twice_stays():
     assert_same_outputs(model, folded, images(2, 8, 8, 6))
 
 
-def test_a_folded_network_needs_only_keras(tmp_path):
-    model = randomized(applications.SEResNet20(weights=None, classes=10, input_shape=(16, 16, 3)))
-    folded = fold(model)
-    assert not [layer for layer in folded.layers if type(layer).__module__.startswith("keras_se")]
-    folded.save(tmp_path / "folded.keras")
-    loaded = keras.models.load_model(tmp_path / "folded.keras")
-    assert_same_outputs(folded, loaded, images(2, 16, 16, 3), rtol=1e-6)
-
-
 @pytest.mark.slow
 def test_a_network_of_keras_with_blocks():
     model = keras.applications.ResNet50(

@@ -1,7 +1,5 @@
 """What holds for every network of the table, on every backend."""
 
-from functools import partial
-
 import keras
 import numpy as np
 import pytest
@@ -254,15 +252,6 @@ def test_logits_are_float32_under_mixed_precision(policy):
     assert np.abs(run(model, image(33, 33)) - expected).max() < 3e-2 * np.abs(expected).max()
 
 
-def test_a_factory_changes_every_gate():
-    model = ROWS["SEResNet20"](
-        weights=None, classes=10, se=partial(SqueezeExcite, ratio=4, gate="hard_sigmoid")
-    )
-    gates = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
-    assert [layer.fc1.units for layer in gates] == [4] * 3 + [8] * 3 + [16] * 3
-    assert {layer.gate.__name__ for layer in gates} == {"hard_sigmoid"}
-
-
 @pytest.mark.parametrize("name", FAST)
 def test_channels_first_gives_the_same_logits(name):
     row = shallow(ROWS[name])
@@ -312,8 +301,3 @@ def test_every_row_is_bound_to_its_name():
         assert applications.get_model(name) is row
         assert applications.get_model(row.twin.name) is row.twin
         assert row.twin.twin is row
-
-
-def test_an_unknown_network_offers_the_nearest():
-    with pytest.raises(ValueError, match=r"'resnet_50x'.*resnet50"):
-        applications.get_model("resnet_50x")
