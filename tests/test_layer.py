@@ -40,11 +40,17 @@ def draw(*shape, seed=0):
 def oracle(x, weights, squeeze="avg", activation="relu", gate="sigmoid", data_format=None):
     """The gates, ready to broadcast, from `[kernel, bias, kernel, bias]` or two kernels."""
     space = tuple(range(2, x.ndim) if data_format == "channels_first" else range(1, x.ndim - 1))
-    z = {"avg": np.mean, "max": np.max}[squeeze](x.astype("float64"), axis=space)
+    x = x.astype("float64")
+    if squeeze == "none":
+        z = np.moveaxis(x, 1, -1) if data_format == "channels_first" else x
+    else:
+        z = {"avg": np.mean, "max": np.max}[squeeze](x, axis=space)
     step = len(weights) // 2
     for at, name in ((0, activation), (step, gate)):
         kernel, *bias = (weight.astype("float64") for weight in weights[at : at + step])
         z = FUNCTIONS[name](z @ kernel + sum(bias))
+    if squeeze == "none":
+        return np.moveaxis(z, -1, 1) if data_format == "channels_first" else z
     return np.expand_dims(z, space)
 
 
@@ -83,6 +89,8 @@ FIRST = {"data_format": "channels_first"}
         ((2, 5, 4, 6), {"squeeze": "max", "gate": "hard_sigmoid"}),
         ((2, 3, 4, 2, 6), {"gate": "tanh"}),
         ((2, 6, 7), {"gate": "relu", "squeeze": "max"} | FIRST),
+        ((2, 5, 4, 6), {"squeeze": "none"}),
+        ((2, 6, 3, 4, 2), {"squeeze": "none", "gate": "tanh"} | FIRST),
         ((2, 6, 5, 4), FIRST),
         ((2, 6, 3, 4, 2), {"activation": "silu", "gate": "softplus", "squeeze": "max"} | FIRST),
         ((2, 5, 4, 6), {"activation": None, "gate": None}),
@@ -330,7 +338,7 @@ def test_a_frozen_layer_keeps_its_weights():
         ("ratio", (0, -1, True, float("nan"), float("inf"), "16", None), "a positive number"),
         ("units", (0, -1, True, 8.0, "8"), "a positive integer"),
         ("divisor", (0, 2.5, True, None), "a positive integer"),
-        ("squeeze", ("", "sum", None, ["avg"], np.array(["avg"])), "one of 'avg', 'max'"),
+        ("squeeze", ("", "sum", None, ["avg"], np.array(["avg"])), "one of 'avg', 'max', 'none'"),
         ("activation", ("", "rely", 3), "a name from keras.activations"),
         ("gate", ("", "sigmoidal", 3, {}), "a name from keras.activations"),
         ("use_bias", (1, None, "yes"), "one of True, False"),

@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "measure a network on held-out images",
     "gates": "measure what SE blocks do with held-out images",
     "importance": "measure what accuracy each SE block is worth",
+    "ablate": "train with one choice of SE varied, over several seeds",
     "export": "write a model for another runtime and verify it",
     "data": "prepare data",
 }

@@ -183,7 +183,8 @@ def _layers(model, shapes, prefix, seen):
 def _of_layer(layer, input_shape, output_shape):
     """The multiply-adds of one call of one layer."""
     if isinstance(layer, SqueezeExcite):
-        return math.prod(layer.fc1.kernel.shape) + math.prod(layer.fc2.kernel.shape)
+        positions = _positions(layer, output_shape) if layer.squeeze == "none" else 1
+        return positions * (math.prod(layer.fc1.kernel.shape) + math.prod(layer.fc2.kernel.shape))
     if isinstance(layer, SEPARABLE):
         kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
         return _positions(layer, output_shape) * sum(math.prod(kernel.shape) for kernel in kernels)

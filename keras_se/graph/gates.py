@@ -127,6 +127,11 @@ class _Taps:
 
     def _multiplied(self, block, x):
         """The map `x` times the gates of a `SqueezeExcite` layer."""
+        if block.squeeze == "none":
+            raise ValueError(
+                "`model` must have SE blocks with gates for whole maps. Received one with "
+                f"gates for each position: {block.name!r}, which has squeeze='none'"
+            )
         gates = Excitation(block, name=free_name(f"{block.name}_gates", self.names))(x)
         gates = self._shown(block.name, gates, x, block)
         name = free_name(f"{block.name}_product", self.names)

@@ -9,7 +9,8 @@ from keras import ops
 from keras_se.data_format import channel_axis, spatial_axes, standardize_data_format
 from keras_se.validation import check_choice, check_positive
 
-SQUEEZES = {"avg": ops.mean, "max": ops.max}
+# `None` leaves the map as it is.
+SQUEEZES = {"avg": ops.mean, "max": ops.max, "none": None}
 
 
 @keras.saving.register_keras_serializable(package="keras_se")
@@ -29,7 +30,9 @@ class SqueezeExcite(keras.layers.Layer):
         divisor: Positive integer. With 1, the width is the paper's `C // ratio` and at least 1.
             Otherwise it is the nearest multiple of `divisor`, at least `divisor`, and one multiple
             more if a tenth would be lost. timm's weights need 8, the original Caffe ones 1.
-        squeeze: `"avg"` or `"max"`, the reduction over space.
+        squeeze: `"avg"` or `"max"`, the reduction over space. `"none"` leaves it out, so that every
+            position has gates of its own, from that position alone (the paper's NoSqueeze,
+            section 7.1).
         activation: Keras activation inside the bottleneck.
         gate: Keras activation that makes the gates, such as `"sigmoid"` or `"hard_sigmoid"`.
             The paper's table 12 also tries `"tanh"` and `"relu"`.
@@ -144,7 +147,8 @@ class SqueezeExcite(keras.layers.Layer):
 
         Returns:
             The gates in the layer's variable dtype, with one in place of every spatial size:
-            `(batch, 1, ..., channels)` or `(batch, channels, 1, ...)`.
+            `(batch, 1, ..., channels)` or `(batch, channels, 1, ...)`. With `squeeze="none"` they
+            have the shape of `inputs`.
         """
         if keras.utils.is_keras_tensor(inputs):
             raise ValueError(
@@ -189,11 +193,20 @@ class SqueezeExcite(keras.layers.Layer):
         # off by up to 0.4 percent, while the whole excitation costs next to nothing.
         _require_float(inputs)
         space = self._space(inputs.shape)
-        squeezed = SQUEEZES[self.squeeze](ops.cast(inputs, self.variable_dtype), axis=space)
-        gates = self.fc2(self.fc1(squeezed))
+        features = ops.cast(inputs, self.variable_dtype)
+        if self.squeeze == "none":
+            axis = channel_axis(self.data_format)
+            gates = self._excite(ops.moveaxis(features, axis, -1))
+            return ops.moveaxis(gates, -1, axis)
+        gates = self._excite(SQUEEZES[self.squeeze](features, axis=space))
+        return ops.expand_dims(gates, space)
+
+    def _excite(self, features):
+        """The gates of features whose channels are the last axis."""
+        gates = self.fc2(self.fc1(features))
         if self.identity_start:
             gates = gates / self.gate(ops.zeros_like(gates))  # x / x is exactly one
-        return ops.expand_dims(gates, space)
+        return gates
 
     def _space(self, shape):
         """The spatial axes of an input."""

@@ -70,6 +70,10 @@ class Recipe:
             parameters they have) or `"reestimate"` (the statistics change, the parameters do not).
         drop_path: Fraction of images for which training leaves out the last residual
             branch; it rises linearly from zero for the first.
+        se: How the gates differ from the network's own: `ratio=8`, `squeeze=max`, `gate=relu`,
+            `activation=silu`, and what the network has in its `.options`, such as
+            `placement=pre` or `stages=1+2`.
+        se_weight_decay: Whether `weight_decay` is for the two dense layers of the gates too.
         xla: Whether XLA compiles the step: `"auto"`, as Keras does it, `"on"` or `"off"`, which is
             faster for TensorFlow on a CPU.
 
@@ -118,6 +122,8 @@ class Recipe:
     layer_decay: float = 1.0
     batch_norm: str = "train"
     drop_path: float = 0.0
+    se: tuple[str, ...] = ()
+    se_weight_decay: bool = True
     xla: str = "auto"
 
     def __post_init__(self):

@@ -102,10 +102,12 @@ class _Gates:
         """Multiplies the map by its gates."""
         block = self.block
         source = x if self.before is None else producer(x).input
-        pool = POOLS[block.squeeze, self.rank]
         # In the variable dtype, as the block itself has it.
         common = {"data_format": block.data_format, "dtype": block.variable_dtype}
-        gates = pool(keepdims=True, name=f"{block.name}_pool", **common)(source)
+        gates = source
+        if block.squeeze != "none":
+            pool = POOLS[block.squeeze, self.rank]
+            gates = pool(keepdims=True, name=f"{block.name}_pool", **common)(source)
         for layer in (block.fc1, block.fc2):
             gates = self._pointwise(layer, common)(gates)
         if block.identity_start:

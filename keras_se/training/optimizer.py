@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_se.layers import SqueezeExcite
 from keras_se.recipes.recipe import Recipe
 from keras_se.training.phases import distance_from_head
 
@@ -84,35 +85,47 @@ def optimizer(
 ) -> keras.optimizers.Optimizer:
     """Returns the optimizer of a recipe, which decays neither norms nor biases.
 
+    Nor, if the recipe says so, the dense layers of the gates.
+
     Args:
         recipe: The `Recipe`.
         steps: Number of steps in an epoch.
-        network: The network, if the recipe's `layer_decay` is less than one.
+        network: The network, if the recipe's `layer_decay` is less than one or its
+            `se_weight_decay` is false.
 
     Returns:
         A Keras optimizer.
     """
+    gates = [] if recipe.se_weight_decay or network is None else _gate_kernels(network)
     if network is None or recipe.layer_decay == 1:
-        result = _optimizer(recipe, schedule(recipe, steps))
+        result = _optimizer(recipe, schedule(recipe, steps), gates)
     else:
-        result = _by_stage(recipe, steps, network)
+        result = _by_stage(recipe, steps, network, gates)
     # Keras does so itself for a model of this policy, but ours is in float32 around the network.
     is_half = recipe.precision == "mixed_float16"
     return keras.optimizers.LossScaleOptimizer(result) if is_half else result
 
 
-def _by_stage(recipe, steps, network):
+def _gate_kernels(network):
+    """The kernels of the two dense layers of each SE block."""
+    blocks = [layer for layer in network.layers if isinstance(layer, SqueezeExcite)]
+    return [dense.kernel for block in blocks for dense in (block.fc1, block.fc2)]
+
+
+def _by_stage(recipe, steps, network, not_decayed):
     """An optimizer for each stage, slower the farther it is from the classifier."""
     distances = distance_from_head(network)
     stages = {
-        distance: _optimizer(recipe, schedule(recipe, steps, recipe.layer_decay**distance))
+        distance: _optimizer(
+            recipe, schedule(recipe, steps, recipe.layer_decay**distance), not_decayed
+        )
         for distance in sorted(set(distances.values()))
     }
     by_layer = {f"{re.escape(name)}/.*": stages[distance] for name, distance in distances.items()}
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(stages[0], by_layer))
 
 
-def _optimizer(recipe, rates):
+def _optimizer(recipe, rates, not_decayed):
     keywords = {"weight_decay": recipe.weight_decay or None}
     batches = recipe.gradient_accumulation_steps
     if batches > 1:
@@ -128,7 +141,7 @@ def _optimizer(recipe, rates):
     else:
         kind = {"adamw": keras.optimizers.AdamW, "lamb": keras.optimizers.Lamb}[recipe.optimizer]
         result = kind(rates, beta_1=recipe.momentum, **keywords)
-    result.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    result.exclude_from_weight_decay(var_list=not_decayed, var_names=NOT_DECAYED)
     return result
 
 

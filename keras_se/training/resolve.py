@@ -1,5 +1,6 @@
 """Turns a recipe into what will run: names are looked up and texts parsed once, here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -12,6 +13,7 @@ from keras_se.data import Dataset
 from keras_se.preprocessing import Preprocessing
 from keras_se.recipes.recipe import Recipe, illegal
 from keras_se.recipes.transfer import require_normalization
+from keras_se.training.excitation import with_se
 from keras_se.training.phases import classifier
 
 JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
@@ -30,6 +32,7 @@ class Run:
             fraction of the picture, or `None`.
         augmentations: The parsed augmentations that the step applies: all but those cuts.
         jit_compile: What `model.compile` takes.
+        se: What makes the gates, as the builders' `se`, or `None` for the network's own.
     """
 
     recipe: Recipe
@@ -39,6 +42,7 @@ class Run:
     min_area: float | None
     augmentations: tuple
     jit_compile: bool | str
+    se: Callable | None = None
 
     @property
     def classes(self) -> int:
@@ -70,7 +74,7 @@ def resolve(recipe: Recipe, dataset: Dataset | None = None) -> Run:
     data.check(recipe.data)
     area, augmentations = split_crop(recipe.augmentations)
     preprocessing = recipe.preprocessing
-    application = get_model(recipe.network)
+    application, se = with_se(get_model(recipe.network), recipe.se)
     applications = {application.name: application}
     if recipe.twin:
         if application.is_twin:
@@ -95,6 +99,7 @@ def resolve(recipe: Recipe, dataset: Dataset | None = None) -> Run:
         min_area=area if from_files else None,
         augmentations=augmentations if from_files else recipe.augmentations,
         jit_compile=JIT_COMPILE[recipe.xla],
+        se=se,
     )
 
 
@@ -126,6 +131,7 @@ def build(run: Run, name: str | None = None) -> keras.Model:
             classes=run.classes,
             classifier_activation="sigmoid" if recipe.loss == "bce" else "softmax",
             drop_path=recipe.drop_path,
+            se=None if application.is_twin else run.se,
         )
     finally:
         keras.config.set_dtype_policy(policy)

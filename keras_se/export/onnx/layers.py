@@ -264,8 +264,8 @@ def _means(graph, old, least):
 
 def _squeeze_excite(graph, node, x):
     block = node.operation
-    kind = {"avg": "GlobalAveragePool", "max": "GlobalMaxPool"}[block.squeeze]
-    gates = graph.node(kind, [x], name=f"{block.name}_pool")
+    kind = {"avg": "GlobalAveragePool", "max": "GlobalMaxPool", "none": None}[block.squeeze]
+    gates = graph.node(kind, [x], name=f"{block.name}_pool") if kind else x
     for layer in (block.fc1, block.fc2):
         name = f"{block.name}_{layer.name}"
         inputs = [gates, graph.constant(_array(layer.kernel).T[:, :, None, None], f"{name}/kernel")]
@@ -277,7 +277,8 @@ def _squeeze_excite(graph, node, x):
         inverse = graph.constant(np.array(1 / start, "float32"), f"{block.name}/start")
         gates = graph.node("Mul", [gates, inverse])
     shape = graph.shape(node.outputs[0])
-    gates = enlarged(graph, gates, (*shape[:2], 1, 1), shape)
+    if kind:
+        gates = enlarged(graph, gates, (*shape[:2], 1, 1), shape)
     return graph.node("Mul", [x, gates], name=block.name)
 
 
