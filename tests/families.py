@@ -1,6 +1,7 @@
 """Networks of the blocks of every family, as few as there can be."""
 
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 from generated import tensor
@@ -14,8 +15,16 @@ from keras_se.weights import export_state_dict, load_state_dict
 
 CLASSES = tuple("abcde")
 SHALLOW = (1, 1, 1, 1)
+
+
+def narrow_resnet(x, se, **arguments):
+    """The trunk of ResNets with a quarter of their filters."""
+    with patch.dict(resnet.__globals__, FILTERS=(16, 32, 64, 128)):
+        return resnet(x, se, **arguments)
+
+
 PRE = cifar.preactivated_basic
-RESNET = partial(Application, trunk=resnet, depths=SHALLOW)
+RESNET = partial(Application, trunk=narrow_resnet, depths=SHALLOW)
 V1 = ((1, 64, 1), (2, 128, 2), (2, 256, 1))
 V2 = ((1, 16, (1,)), (2, 24, (6, 6)), (2, 32, (6,)))
 HEAD = partial(vgg_head, hidden=32)
@@ -31,7 +40,7 @@ def shallow(row, **arguments):
 # fmt: off
 NETWORKS = {
     "resnet_aa": (32, RESNET("SEA", block=basic, **zoo.AA)),
-    "resnext_t": (32, RESNET("SEB", block=bottleneck, groups=32, width=4, **zoo.T)),
+    "resnext_t": (32, RESNET("SEB", block=bottleneck, groups=8, width=16, **zoo.T)),
     "resnet_ts": (32, shallow(zoo.SEResNeXt26TS, depths=SHALLOW, filters=4 * (64,), group_width=8)),
     "legacy": (32, shallow(zoo.LegacySEResNet18, depths=SHALLOW, block=zoo.LX4)),
     "cifar": (16, CIFAR("SEC", cifar.cifar_resnet, depth=8)),
