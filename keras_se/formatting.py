@@ -1,6 +1,21 @@
-"""Tables of text for terminals, documents and logs."""
+"""Tables and lists of text for terminals, documents and logs."""
 
 from collections.abc import Sequence
+
+
+def first_few(names: Sequence[str], most: int = 5) -> str:
+    """Joins the first names, and says how many more there are.
+
+    Args:
+        names: The names; none at all are "none".
+        most: How many to name.
+
+    Example:
+    >>> first_few(["a", "b", "c", "d", "e", "f", "g"])
+    'a, b, c, d, e and 2 more'
+    """
+    text = ", ".join(names[:most]) or "none"
+    return f"{text} and {len(names) - most} more" if len(names) > most else text
 
 
 def text_table(rows: Sequence[Sequence[str]], align: str) -> str:

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from keras_se.data.images import LazyImages
+from keras_se.formatting import first_few
 
 # Every fifth image of each class is held out: a fixed fifth of the data, whatever is trained.
 HELD_OUT_EVERY = 5
@@ -159,14 +160,3 @@ def check_none_empty(labels: np.ndarray, class_names: tuple, name: str | os.Path
     empty = [name for index, name in enumerate(class_names) if not np.any(labels == index)]
     if empty:
         raise ValueError(f"Classes in {str(name)!r} have no readable image: {first_few(empty)}")
-
-
-def first_few(names: list) -> str:
-    """Joins the first five names, and says how many more there are.
-
-    Example:
-    >>> first_few(["a", "b", "c", "d", "e", "f", "g"])
-    'a, b, c, d, e and 2 more'
-    """
-    text = ", ".join(names[:5]) or "none"
-    return f"{text} and {len(names) - 5} more" if len(names) > 5 else text

@@ -94,23 +94,27 @@ def train(
         return _train_without_files(run, networks, Path(out), resume, shard)
     folder = prepare(out, overwrite, recipe if resume else None)
     require_space(folder, sum(network.count_params() for network in networks.values()))
-    _begin(run, folder)
+    states = _begin(run, folder)
     trained = {}
     for (name, network), files in zip(networks.items(), NETWORKS, strict=False):
         logs = folder / run_files.TENSORBOARD / name if tensorboard else None
         print(f"Training {name}", flush=True)
         paths = NetworkFiles(*(folder / file for file in files))
-        trained[name] = _train_network(run, name, network, paths, logs, shard)
+        # A state holds all variables of a network, and is not kept beside that of the next one.
+        trained[name] = _train_network(run, name, network, states.pop(0), paths, logs, shard)
     return _finish(run, folder, trained)
 
 
 def _begin(run, folder):
-    """Writes what a run is of, unless the folder has a run of other data to go on with."""
-    for files in NETWORKS:
-        State(folder / files.state, run.dataset.summary()).read()
+    """Reads the states to go on from, of the same data, and writes what the run is of."""
+    summary = run.dataset.summary()
+    states = [State(folder / files.state, summary) for files in NETWORKS]
+    for state in states:
+        state.read()
     class_names = "".join(f"{name}\n" for name in run.dataset.class_names)
     write_text(folder / run_files.CLASS_NAMES, class_names)
     write_text(folder / run_files.RECIPE, run.recipe.to_json())
+    return states
 
 
 def _finish(run, folder, trained):
@@ -149,10 +153,9 @@ def _train_without_files(run, networks, folder, resume, shard):
         fit(run, network, None, [Checkpoint(state)], shard)
 
 
-def _train_network(run, name, network, files, logs, shard):
+def _train_network(run, name, network, state, files, logs, shard):
     """Trains one network and writes its files; returns what is known of it."""
-    state = State(files.state, run.dataset.summary())
-    if state.read() and state.record["epoch"]:
+    if state.record["epoch"]:
         print(f"{state.record['epoch']} of {run.recipe.epochs} epochs are done already", flush=True)
     # To assign variables that several processes share, all of them would have to.
     single_process = shard.process_count == 1

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from keras_se.formatting import first_few
 from keras_se.weights.convert import from_state_dict, keras_variables, torch_name, unique
 
 LOG = logging.getLogger("keras_se")
@@ -136,7 +137,9 @@ def _problems(variables, values):
             f"{name} ({values[name].dtype})" for name in shared if not _is_finite(values[name])
         ],
     }
-    return "; ".join(f"{kind}: {_first_names(names)}" for kind, names in problems.items() if names)
+    return "; ".join(
+        f"{kind}: {first_few(names, MOST_NAMED)}" for kind, names in problems.items() if names
+    )
 
 
 def _is_finite(value):
@@ -144,11 +147,6 @@ def _is_finite(value):
         return False
     with np.errstate(over="ignore"):
         return bool(np.isfinite(value.astype("float32")).all())
-
-
-def _first_names(names):
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _hint(variables, values):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_se.data.dataset import check_none_empty, first_few
+from keras_se.data.dataset import check_none_empty
 from keras_se.data.loading import ImageList, ImageLists
+from keras_se.formatting import first_few
 
 LOG = logging.getLogger("keras_se")
 HELD_OUT_NAMES = ("val", "validation", "test")
