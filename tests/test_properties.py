@@ -26,8 +26,10 @@ COMBINED = (
     "SEResNeXtAA101D_32x8d",
     "SEResNeXtAA201D_32x8d",
 )
-# Longer, wider or narrower than one of the others.
+# Longer, wider or narrower than one of the others, or with no option that others together lack.
 LARGE = (
+    *("SENet154", "SEResNet50D", "SEResNeXt26T_32x4d", "SEWideResNet50_2"),
+    *("LegacySEResNet50", "MobileNetV3Large"),
     *("SEResNet32", "SEResNet44", "SEResNet110", "SEResNet272", "SEResNet50T"),
     *("SEPreResNet56", "SEPreResNet110", "SEPreResNet272", "SEWideResNet28_10"),
     *("SEResNeXt50_32x4d", "SEResNeXt101_32x8d", "MobileNetV3Small", "MobileNetV3Small_075"),
