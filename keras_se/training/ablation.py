@@ -61,7 +61,7 @@ def ablate(
         OSError: If a folder cannot be written or holds another run.
     """
     check_choice("axis", axis, tuple(AXES))
-    check_positive("seeds", seeds, whole=True)
+    check_positive("seeds", seeds, integer=True)
     require_packages("The plot", "matplotlib")
     values = list(AXES[axis] if values is None else values)
     # All of them, before the first is trained.
