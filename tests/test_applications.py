@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -44,6 +45,25 @@ def test_seeds_give_a_mean_and_the_worst(tiny, tmp_path, capsys):
     for line in lines:
         mean, worst = map(float, re.search(r"accuracy ([\d.]+).*worst ([\d.]+)", line).groups())
         assert worst <= mean <= 100
+
+
+@pytest.mark.slow
+def test_stages_lose_their_gates_in_turn(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    for number in range(12):
+        folder = tmp_path / "test" / ("cat", "dog", "hen")[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (32, 32, 3), "uint8")
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    shutil.copytree(tmp_path / "test", tmp_path / "train")
+    study("last_stage").main(["--data", f"folder:{tmp_path}"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines[1:5]] == ["no", "layer1", "layer2", "layer3"]
+    # Two kernels and two biases for each block, of the twin's parameters.
+    kept = [sum(3 * (2 * c * (c // 16) + c // 16 + c) for c in (16, 32, 64)) / 272474]
+    kept += [kept[0] - 3 * (2 * c * (c // 16) + c // 16 + c) / 272474 for c in (16, 32, 64)]
+    assert [line[-1] for line in lines[1:5]] == [f"{100 * share:.2f}" for share in kept]
+    assert lines[5][0] == "6"
 
 
 def test_cifar10_prints_errors_and_their_spread(tiny, tmp_path, capsys, monkeypatch):

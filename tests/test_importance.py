@@ -11,7 +11,7 @@ from keras import layers
 from keras_se import SqueezeExcite, analysis, cli
 from keras_se.analysis import importance as measure
 from keras_se.analysis import prune_se
-from keras_se.analysis.importance import MEAN, ONE, SWAPPED, ReplacedGates, loss
+from keras_se.analysis.importance import MEAN, ONE, SWAPPED, ReplacedGates, paired_loss
 from keras_se.data import Dataset
 
 
@@ -94,7 +94,7 @@ def test_intervals_are_paired_and_cover_as_often_as_they_say():
     for _ in range(500):
         before = random.random(400) < 0.9
         broken = random.random(400) < 0.05
-        result = loss(before, before & ~broken)
+        result = paired_loss(before, before & ~broken)
         covered += result.low <= 100 * 0.9 * 0.05 <= result.high
     assert 0.92 < covered / 500 < 0.98
     # Unpaired, two accuracies of 400 images would differ by 3 points by chance.

@@ -147,7 +147,7 @@ def importance(
     for number, (name, kind) in enumerate(passes):
         orders = range(repeats) if kind == SWAPPED else (0,)
         changed = [network.right({name: kind}, order) for order in orders]
-        losses[name, kind] = loss(right, np.mean(changed, axis=0))
+        losses[name, kind] = paired_loss(right, np.mean(changed, axis=0))
         progress.update(number + 1)
     blocks = tuple(
         BlockImportance(name, stage, *(losses[name, kind] for kind in (SWAPPED, MEAN, ONE)))
@@ -156,7 +156,7 @@ def importance(
     return Importance(len(right), 100 * float(right.mean()), blocks)
 
 
-def loss(before: np.ndarray, after: np.ndarray) -> Loss:
+def paired_loss(before: np.ndarray, after: np.ndarray) -> Loss:
     """Returns the accuracy lost between two classifications of the same images.
 
     Args:
@@ -164,7 +164,7 @@ def loss(before: np.ndarray, after: np.ndarray) -> Loss:
         after: The same with changed gates, or means of several such.
 
     Example:
-    >>> print(loss(np.array([1, 1, 1, 0]), np.array([1, 0, 1, 0])))
+    >>> print(paired_loss(np.array([1, 1, 1, 0]), np.array([1, 0, 1, 0])))
     25.00 (-24.00 to 74.00)
     """
     differences = 100 * (np.asarray(before, "float64") - after)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_se.analysis.importance import MEAN, Loss, ReplacedGates, loss
+from keras_se.analysis.importance import MEAN, Loss, ReplacedGates, paired_loss
 from keras_se.data import Dataset, every_of_each_class, select_held_out
 from keras_se.evaluation.evaluate import held_out_batches, outputs
 from keras_se.formatting import text_table
@@ -136,7 +136,7 @@ def prune_se(
         _cost(each, right, milliseconds, reporting.image_shape)
         for each, right, milliseconds in zip((model, new), rights, times, strict=True)
     )
-    return Pruning(new, names, before, after, loss(*rights), len(rights[0]))
+    return Pruning(new, names, before, after, paired_loss(*rights), len(rights[0]))
 
 
 def _chosen(network, budget, verbose):
@@ -150,7 +150,7 @@ def _chosen(network, budget, verbose):
     def lost(entries):
         kinds = {name: MEAN for _, names in entries for name in names}
         progress.add(1)
-        return loss(right, network.right(kinds)).points
+        return paired_loss(right, network.right(kinds)).points
 
     alone = {key: lost([entry]) for key, entry in layers.items()}
     gone = []
