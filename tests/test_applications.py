@@ -97,7 +97,7 @@ def test_imagenet_runs_and_compares_with_the_paper(tiny, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cifar10", "places365"])
+@pytest.mark.parametrize("name", ["cifar10", pytest.param("places365", marks=pytest.mark.large)])
 def test_a_network_and_its_twin_run(tiny, name, tmp_path, capsys):
     seeds = ["--seeds", "1"] if name == "cifar10" else []
     study(name).main(["--out", str(tmp_path / "run"), "--smoke", *seeds, *tiny])

@@ -26,15 +26,15 @@ FAST = ("resnext_t",)
 ALL_FORMATS = ("resnext_t", "mobilenet_v3", "shufflenet", "shake_shake", "densenet", "vgg")
 # Whose runtimes know layers of their own; the other formats are Keras's and TensorFlow's functions.
 RUNTIMES = ("onnx", "onnx_fixed", "openvino", "litert", "litert_int8")
-# Of no other layers than Inception-ResNet.
-INCEPTION = ("inception", "bn_inception")
+# Of no other layers than Inception-ResNet, MobileNet v2 and the other ResNets.
+SAME_LAYERS = ("inception", "bn_inception", "mobilenet", "legacy", "preactivated", "wide")
 
 
 def in_short(network, name):
     """Whether the ordinary tests have this pair, and not only the large ones."""
     if network in ALL_FORMATS:
         return network in FAST or name in RUNTIMES
-    return name == "onnx" and network not in INCEPTION
+    return name == "onnx" and network not in SAME_LAYERS
 
 
 def pairs():

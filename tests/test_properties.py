@@ -176,6 +176,8 @@ def test_gates_of_one_give_the_plain_twin_exactly(row, restored):
     np.testing.assert_array_equal(run(restored, images, exactly=True), expected)
 
 
+# What is saved are layers: test_saved_files.py has one of each class.
+@pytest.mark.parametrize("row", each(distinct(), FAST, {*ROWS} - {*FAST}), indirect=True)
 def test_saved_and_loaded_model_gives_equal_logits(row, model, tmp_path):
     path = tmp_path / "model.keras"
     model.save(path)
