@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import WARNINGS_OF_KERAS
+from conftest import WARNINGS_OF_KERAS, each
 from tiny import small
 
 from keras_se import applications
@@ -261,7 +261,8 @@ def test_networks_of_half_precision_get_images_of_full_precision(precision, fake
 # Every recipe
 
 # One for each way in which recipes differ.
-QUICK = ("digits", "cifar10-fast", "imagenet", "imagenet-senet154", "imagenet-a2", "transfer")
+DIFFERENT = ("digits", "cifar10-fast", "imagenet", "imagenet-senet154", "imagenet-a2", "transfer")
+FAST = ("cifar10-fast", "imagenet-a2", "transfer")
 
 
 @pytest.mark.parametrize("head_epochs", [0, 1])
@@ -288,10 +289,7 @@ def test_every_recipe_says_its_command_and_has_a_network_and_data(name):
     assert "SETiny" in resolve(recipe).applications
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(one, marks=[] if one in QUICK else [pytest.mark.large]) for one in RECIPES],
-)
+@pytest.mark.parametrize("name", each(RECIPES, FAST, {*RECIPES} - {*DIFFERENT}))
 def test_every_recipe_runs_in_its_smallest_size(name, fake, tmp_path):
     full = RECIPES[name]
     recipe = dataclasses.replace(smoke(full), network="SETiny", size=8, twin=False)
@@ -387,6 +385,7 @@ def test_stochastic_depth_draws_for_each_replica():
 
 
 def test_stochastic_depth_needs_branches():
-    model = applications.SEVGG11(weights=None, input_shape=(32, 32, 3), include_top=False)
+    images = keras.Input((8, 8, 3))
+    model = keras.Model(images, keras.layers.Conv2D(3, 3)(images))
     with pytest.raises(ValueError, match="drop_path"):
         add_drop_path(model, 0.1, seed=0)
