@@ -132,7 +132,8 @@ def train(recipe: Recipe, data: Path, out: Path, every: int = 1) -> dict:
     # KerasHub's own `fit` does not know Keras's datasets.
     fit = partial(keras.Model.fit, detector, epochs=recipe.epochs, verbose=2)
     history = fit(batches, callbacks=[callback])
-    # An optimizer without the state of this one, which would be two thirds of the file.
+    # An optimizer without the state of this one, which would be two thirds of the file, and which
+    # KerasHub's models cannot be loaded with.
     detector.compile()
     detector.save(out / "model.keras")
     metrics = {name: rows[-1] for name, rows in history.history.items()}
@@ -206,10 +207,10 @@ def main(arguments=None):
     options = parse(arguments)
     if options.command == "train":
         recipe = Recipe(**{f.name: getattr(options, f.name) for f in dataclasses.fields(Recipe)})
-        folders = {recipe.network: options.out}
+        network = get_model(recipe.network)
+        folders = {network.name: options.out}
         if options.twin:
-            twin = get_model(recipe.network).twin.name
-            folders = {name: options.out / name for name in (recipe.network, twin)}
+            folders = {row.name: options.out / row.name for row in (network, network.twin)}
         for name, folder in folders.items():
             row = train(dataclasses.replace(recipe, network=name), options.data, folder)
             print(f"{name:12} AP {100 * row['val_AP']:.1f}, AP50 {100 * row['val_AP50']:.1f}")

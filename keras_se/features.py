@@ -1,11 +1,12 @@
 """The feature maps of a network at every scale, for detection and segmentation."""
 
+import math
 import re
 from dataclasses import dataclass
 
 import keras
 
-from keras_se.data_format import channel_axis
+from keras_se.data_format import channel_axis, spatial_shape
 from keras_se.graph.stages import block_of
 from keras_se.graph.walk import graph_of, is_graph, nodes, output_structure
 
@@ -13,6 +14,8 @@ from keras_se.graph.walk import graph_of, is_graph, nodes, output_structure
 HEAD = re.compile(r"conv__head|bn2|global__pool|pre__logits")
 # Strides of the levels of networks that reach the last of them, the others being of their stems.
 FIRST_STRIDE, LAST_STRIDE = 4, 32
+# Pixels, for a model of any size; any multiple of the last stride.
+PROBE = 512
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,14 @@ def pyramid_levels(model: keras.Model) -> dict[str, Level]:
     }
 
 
-def feature_pyramid(model: keras.Model) -> keras.Model:
+def feature_pyramid(model: keras.Model, *, padded: bool = False) -> keras.Model:
     """Returns a model whose outputs are the last feature maps of every stride.
 
     Args:
         model: As for `pyramid_levels`. Its layers are shared.
+        padded: Whether to put zeros around maps of fewer pixels than `height / stride`: those of
+            Inception-v3 and Inception-ResNet-v2, whose convolutions do not all pad. What joins maps
+            of different strides needs it. Of these networks, the input must have a fixed size.
 
     Returns:
         A functional `keras.Model` from images to a mapping from the names of `pyramid_levels` to
@@ -84,7 +90,7 @@ def feature_pyramid(model: keras.Model) -> keras.Model:
         what `keras_hub.models.RetinaNetBackbone` and `DeepLabV3Backbone` take.
 
     Raises:
-        ValueError: As `pyramid_levels`.
+        ValueError: As `pyramid_levels`, or if maps cannot be padded.
 
     Example:
     >>> from keras_se.applications import SEResNet18
@@ -100,9 +106,32 @@ def feature_pyramid(model: keras.Model) -> keras.Model:
     for outer, node in calls:
         outputs = pyramid(node.input_tensors[0])
         pyramid = keras.Model(graph_of(outer).input, outputs, name=f"{outer.name}_pyramid")
+    if padded:
+        outputs = {name: _padded(pyramid, name, level.stride) for name, level in levels.items()}
+        pyramid = keras.Model(pyramid.input, outputs, name=pyramid.name)
     # What KerasHub's detectors and segmenters look for.
     pyramid.pyramid_outputs = output_structure(pyramid)
     return pyramid
+
+
+def _padded(pyramid, name, stride):
+    """A map with a pixel for every stride of the image, zeros around it where it lacks some."""
+    image = (1, *(side or PROBE for side in pyramid.input_shape[1:]))
+    shape = pyramid.compute_output_shape(image)[name]
+    lacking = [
+        math.ceil(side / stride) - pixels
+        for side, pixels in zip(spatial_shape(image), spatial_shape(shape), strict=True)
+    ]
+    output = output_structure(pyramid)[name]
+    if not any(lacking):
+        return output
+    if None in pyramid.input_shape[1:]:
+        raise ValueError(
+            f"`model` must have an input_shape of a fixed height and width, for the maps of "
+            f"{pyramid.name!r} do not fit its strides. Received: {pyramid.input_shape}"
+        )
+    sides = tuple((pixels // 2, pixels - pixels // 2) for pixels in lacking)
+    return keras.layers.ZeroPadding2D(sides, name=f"{name}_pad")(output)
 
 
 def _find_network(model):

@@ -10,8 +10,7 @@ import os
 import keras
 import keras_hub
 
-from keras_se.data_format import spatial_shape
-from keras_se.features import feature_pyramid, pyramid_levels
+from keras_se.features import feature_pyramid
 
 # Of RetinaNet's paper, https://arxiv.org/abs/1708.02002: the score of every anchor at the start,
 # the deviation of the last kernels, and the levels, of which the last two are made from the last of
@@ -26,9 +25,7 @@ class PyramidBackbone(keras_hub.models.FeaturePyramidBackbone):
     """Turns images into the last feature maps of every stride of a network of keras_se.
 
     Args:
-        network: As for `keras_se.features.feature_pyramid`. Its layers are shared. Inception-v3
-            and Inception-ResNet-v2, whose maps are smaller than the image by more than the stride,
-            must have a fixed size: zeros are put around these maps.
+        network: As for `keras_se.features.feature_pyramid` with `padded`.
         **arguments: `name`, `trainable` and `dtype`, as of any backbone of KerasHub.
 
     Raises:
@@ -42,10 +39,9 @@ class PyramidBackbone(keras_hub.models.FeaturePyramidBackbone):
     """
 
     def __init__(self, network: keras.Model, **arguments):
-        pyramid = feature_pyramid(network)
-        outputs = _aligned(pyramid, pyramid_levels(network))
-        super().__init__(inputs=pyramid.input, outputs=outputs, **arguments)
-        self.pyramid_outputs = outputs
+        pyramid = feature_pyramid(network, padded=True)
+        super().__init__(inputs=pyramid.input, outputs=pyramid.pyramid_outputs, **arguments)
+        self.pyramid_outputs = pyramid.pyramid_outputs
         self.pyramid = pyramid
 
     def get_config(self) -> dict:
@@ -58,28 +54,6 @@ class PyramidBackbone(keras_hub.models.FeaturePyramidBackbone):
         """Makes a backbone of what `get_config` returns."""
         network = keras.saving.deserialize_keras_object(config["network"])
         return super().from_config({**config, "network": network})
-
-
-def _aligned(pyramid, levels):
-    """The maps with as many pixels as the image has strides, zeros around them where they lack."""
-    image = tuple(side or 512 for side in pyramid.input_shape[1:])
-    shapes = pyramid.compute_output_shape((1, *image))
-    outputs = {}
-    for name, output in pyramid.pyramid_outputs.items():
-        wanted = [math.ceil(side / levels[name].stride) for side in spatial_shape((1, *image))]
-        lacking = [
-            want - side for want, side in zip(wanted, spatial_shape(shapes[name]), strict=True)
-        ]
-        if any(lacking):
-            if None in pyramid.input_shape[1:]:
-                raise ValueError(
-                    f"`network` must have an input_shape of a fixed height and width, for the maps "
-                    f"of {pyramid.name!r} do not fit its strides. Received: {pyramid.input_shape}"
-                )
-            sides = tuple((lack // 2, lack - lack // 2) for lack in lacking)
-            output = keras.layers.ZeroPadding2D(sides, name=f"{name}_pad")(output)
-        outputs[name] = output
-    return outputs
 
 
 def retinanet(
@@ -204,7 +178,7 @@ def deeplab(network: keras.Model, num_classes: int) -> keras.Model:
     """Returns a DeepLabV3+ that gives each pixel of an image its classes' logits.
 
     Args:
-        network: As for `PyramidBackbone`, with maps of strides 4 and 16.
+        network: As for `PyramidBackbone`, with maps of strides 4 and 32.
         num_classes: Number of classes, with the background.
 
     Returns:
@@ -217,11 +191,12 @@ def deeplab(network: keras.Model, num_classes: int) -> keras.Model:
     backbone = PyramidBackbone(network)
     encoder = keras_hub.models.DeepLabV3Backbone(
         image_encoder=backbone,
-        # The setting of the paper, https://arxiv.org/abs/1802.02611, for an output stride of 16.
-        spatial_pyramid_pooling_key="P4",
+        # As KerasHub has it. The paper, https://arxiv.org/abs/1802.02611, dilates the last stage
+        # for an output stride of 16; with P4 the last stage would be left out.
+        spatial_pyramid_pooling_key="P5",
         low_level_feature_key="P2",
         dilation_rates=[6, 12, 18],
-        upsampling_size=4,
+        upsampling_size=8,
         image_shape=tuple(backbone.input_shape[1:]),
     )
     return keras_hub.models.DeepLabV3ImageSegmenter(encoder, num_classes)
