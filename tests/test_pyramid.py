@@ -61,10 +61,13 @@ def abstract(row, **arguments):
         return row(weights=None, **arguments)
 
 
-@pytest.mark.parametrize("name", each(TIMM, TIMM.keys() - {"densenet169", "densenet201"}))
+# As deep as they are, since a dense block has more channels the deeper it is.
+DEEP = {"densenet169", "densenet201"}
+
+
+@pytest.mark.parametrize("name", each(TIMM, TIMM.keys() - DEEP, DEEP))
 def test_channels_are_those_of_timm(name):
     row = get_model(name)
-    # A dense block has more channels the deeper it is; the others have the same with fewer blocks.
     row = row if "densenet" in name else shallow(row)
     for network in (row, row.twin):
         levels = pyramid_levels(abstract(network))
@@ -81,7 +84,13 @@ def test_stages_end_with_a_block(name):
 FAMILIES = ("SEResNet18", "SEResNet20", "SEMobileNetV2", "SEVGG11", "SEShuffleNet", "SEInceptionV3")
 
 
-@pytest.mark.parametrize("name", each(list_models(), FAMILIES))
+# One of each trunk.
+TRUNKS = {get_model(name).fields["trunk"]: name for name in list_models()}.values()
+
+
+@pytest.mark.parametrize(
+    "name", each(list_models(), FAMILIES, {*list_models()} - {*TRUNKS, *FAMILIES})
+)
 def test_maps_of_every_network_are_a_stride_smaller_than_the_image(name):
     model = abstract(shallow(get_model(name)), include_top=False)
     levels = pyramid_levels(model)
