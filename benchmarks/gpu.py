@@ -20,6 +20,7 @@ import dataclasses
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tarfile
@@ -40,13 +41,11 @@ class Job:
         name: Its name in the report.
         command: Its words.
         result: The file that is there when it is complete.
-        environment: Variables besides those of this process.
     """
 
     name: str
     command: list
     result: Path
-    environment: dict = dataclasses.field(default_factory=dict)
 
     def run(self, deadline, log):
         """Runs it until the deadline; returns how it ended."""
@@ -58,20 +57,17 @@ class Job:
         words = [str(word) for word in self.command]
         with log.open("a") as output:
             print(f"$ {shlex.join(words)}", file=output, flush=True)
+            # A session of its own, to end with all the processes that it starts.
+            process = subprocess.Popen(words, stdout=output, stderr=output, start_new_session=True)
             try:
-                done = subprocess.run(
-                    words,
-                    stdout=output,
-                    stderr=output,
-                    timeout=seconds,
-                    env=os.environ | self.environment,
-                    check=False,
-                )
+                status = process.wait(seconds)
             except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
                 return "out of time"
-        if done.returncode == 0 and self.result.exists():
+        if status == 0 and self.result.exists():
             return "complete"
-        return f"failed ({done.returncode}): {last_line(log)}"
+        return f"failed ({status}): {last_line(log)}"
 
 
 def last_line(log):

@@ -81,7 +81,10 @@ def compare(name, golden):
 
 
 def main(arguments=None):
-    """Prints and writes a row for each network; exits with 1 if one does not agree."""
+    """Prints and writes a row for each network; fails if one does not agree.
+
+    Networks that an earlier call has measured are not measured again.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--networks", nargs="+", default=NETWORKS, help="names in the goldens")
@@ -90,12 +93,20 @@ def main(arguments=None):
     goldens = json.loads(gzip.decompress((TESTS / "goldens.json.gz").read_bytes()))
     if unknown := sorted(set(options.networks) - goldens.keys()):
         parser.error(f"--networks must be names in the goldens. Received: {unknown}")
-    rows = []
-    for name in options.networks:
-        rows.append(compare(name, goldens[name]))
-        print(json.dumps(rows[-1]), flush=True)
-        options.out.write_text(json.dumps(rows, indent=1))
-    sys.exit(0 if all(row["agrees"] for row in rows) else 1)
+    from keras_se.files import write_text
+
+    partial = options.out.with_suffix(".partial")
+    rows = json.loads(partial.read_text()) if partial.exists() else []
+    measured = {row["network"] for row in rows}
+    for name in (name for name in options.networks if name not in measured):
+        row = compare(name, goldens[name])
+        print(json.dumps(row), flush=True)
+        # What is measured stays if the time is over; the last row is what completes the file.
+        rows.append(row)
+        write_text(partial, json.dumps(rows, indent=1))
+    if not all(row["agrees"] for row in rows):
+        sys.exit(f"{partial}: not all networks agree")
+    partial.replace(options.out)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import collections
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -107,6 +108,8 @@ def record(options, folder):
         f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={folder}/programs "
         "--xla_dump_hlo_as_text --xla_dump_hlo_module_re=.*train_step.*"
     )
+    for name in ("programs", "trace"):
+        shutil.rmtree(Path(folder, name), ignore_errors=True)
     # A program from the cache is not written as text.
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     import jax

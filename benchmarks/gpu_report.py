@@ -22,7 +22,9 @@ LAST_EPOCHS = 5
 
 def write(out):
     """Writes what is known by now, and returns it as Markdown."""
-    results = {path.stem: json.loads(path.read_text()) for path in sorted(out.glob("*.json"))}
+    # A part that ran out of time may have some rows.
+    files = [*out.glob("*.partial"), *out.glob("*.json")]
+    results = {path.stem: json.loads(path.read_text()) for path in files}
     # Also on another machine, the report is of the one that measured.
     about = results.pop("about", None) or {
         "date": time.strftime("%Y-%m-%d"),
@@ -76,9 +78,11 @@ def page(report):
         yield from (f"- {part}, {name}: {end}" for name, end in jobs.items() if end != "complete")
     for name, (title, table) in TABLES.items():
         if name in report["results"]:
-            yield f"\n## {title}\n\n{table(report['results'][name])}"
+            result = report["results"][name]
+            size = f" at {result['size']} pixels" if "size" in result else ""
+            yield f"\n### {title}{size}\n\n{table(result)}"
     if report["trainings"]:
-        yield f"\n## Trainings on CIFAR-10\n\n{trainings(report['trainings'])}"
+        yield f"\n### Trainings on CIFAR-10\n\n{trainings(report['trainings'])}"
 
 
 def parity(rows):
@@ -98,10 +102,10 @@ def parity(rows):
 
 def profile(result):
     """Milliseconds of a step by kind of layer."""
-    whole = result["all_kernels"]
+    total = result["all_kernels"]
     rows = {"kernels with any SE": result["kernels_with_se"], **result["milliseconds"]}
     lines = [("kernels that end in", "ms a step", "share")]
-    lines += [(kind, f"{value:.2f}", f"{value / whole:.1%}") for kind, value in rows.items()]
+    lines += [(kind, f"{value:.2f}", f"{value / total:.1%}") for kind, value in rows.items()]
     return markdown_table(lines, "<>>")
 
 
@@ -137,8 +141,8 @@ def trainings(runs):
 
 TABLES = {
     "parity": ("Largest difference from timm's logits, as a fraction of the largest", parity),
-    "speed_train": ("Training at 224 pixels", speed),
-    "speed_predict": ("Inference at 224 pixels", speed),
+    "speed_train": ("Training", speed),
+    "speed_predict": ("Inference", speed),
     "profile": ("Where the time of a training step goes", profile),
 }
 

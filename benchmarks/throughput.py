@@ -93,10 +93,10 @@ def main(arguments=None):
     print_environment()
     print(f"{options.size} pixels, batches of {options.batch}")
     images = options.batch * options.steps
-    for (name, precision, xla), one in seconds.items():
-        ratio = seconds[network.twin.name, precision, xla] / one
+    for (name, precision, xla), median in seconds.items():
+        ratio = seconds[network.twin.name, precision, xla] / median
         print(
-            f"{name:14} {precision:16} XLA {xla:4} {images / one:9.1f} images/s "
+            f"{name:14} {precision:16} XLA {xla:4} {images / median:9.1f} images/s "
             f"{ratio:6.2f} of the twin"
         )
 

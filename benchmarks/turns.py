@@ -98,12 +98,12 @@ class Process:
 def start(commands, stack):
     """The processes of all commands, which must do the same work; they end with the stack."""
     processes = [stack.enter_context(Process(command)) for command in commands]
-    for one in processes:
-        one.introduce()
-        if one.work != processes[0].work:
+    for process in processes:
+        process.introduce()
+        if process.work != processes[0].work:
             raise SystemExit(
                 "All commands must have the same --task, --size, --batch and --steps. Received: "
-                f"{processes[0].work} of {commands[0]}, and {one.work} of {one.command}"
+                f"{processes[0].work} of {commands[0]}, and {process.work} of {process.command}"
             )
     return processes
 
@@ -149,12 +149,12 @@ def page(software, rates):
 
 def first(rates, number, role, precision, mode=None):
     """The rates of a row of a process, of the first mode unless one is given, or None."""
-    found = (
+    matches = (
         values
         for key, values in rates.items()
         if (key[:2], key[3]) == ((number, role), precision) and mode in (None, key[4])
     )
-    return next(found, None)
+    return next(matches, None)
 
 
 def ratio(values, others):

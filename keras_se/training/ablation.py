@@ -7,10 +7,12 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_se.data_format import image_shape
 from keras_se.files import atomic_path, write_text
 from keras_se.formatting import markdown_table
 from keras_se.recipes.recipe import Recipe, illegal, override
-from keras_se.recipes.run_files import RECIPE, RESULTS
+from keras_se.recipes.resume import check_same
+from keras_se.recipes.run_files import RECIPE, RESULTS, recipe_beside
 from keras_se.training.loop import train
 from keras_se.validation import check_choice, check_positive, require_packages
 
@@ -57,20 +59,23 @@ def ablate(
         `published` error) and `smallest_difference`, in points, that so many seeds can show.
 
     Raises:
-        ValueError: If an argument is not legal, or the recipe does not fit.
-        OSError: If a folder cannot be written or holds another run.
+        ValueError: If an argument is not legal, the recipe does not fit, or a run in `out` was
+            begun with another one.
+        OSError: If a folder cannot be written.
     """
     check_choice("axis", axis, tuple(AXES))
     check_positive("seeds", seeds, integer=True)
     require_packages("The plot", "matplotlib")
     values = list(AXES[axis] if values is None else values)
+    if not values:
+        raise illegal("values", values, f"some of {', '.join(AXES[axis])}")
     # All of them, before the first is trained.
     variants = {value: variant(recipe, axis, value) for value in values}
     rows = {}
     for value, changed in variants.items():
         runs = [
-            _run(changed, recipe.seed + seed, Path(out) / f"{value}-seed{recipe.seed + seed}")
-            for seed in range(seeds)
+            _run(override(changed, [f"seed={seed}"]), Path(out) / f"{axis}-{value}-seed{seed}")
+            for seed in range(recipe.seed, recipe.seed + seeds)
         ]
         rows[value] = _row(runs, AXES[axis].get(value))
     result = {
@@ -112,7 +117,7 @@ def variant(recipe: Recipe, axis: str, value: str) -> Recipe:
     settings = (*recipe.se, *([] if as_it_is else [f"{axis}={value}"]))
     # Raises an error now if the network cannot be built so.
     network, se = with_se(application, settings)
-    network(weights=None, input_shape=(recipe.size, recipe.size, 3), se=se)
+    network(weights=None, input_shape=image_shape(recipe.size, recipe.size), se=se)
     return override(recipe, ["twin=false", f"se={','.join(settings)}"])
 
 
@@ -138,11 +143,13 @@ def smallest_difference(errors: Sequence[Sequence[float]]) -> float | None:
     return round(4 * math.sqrt(variance / min(map(len, errors))), 4)
 
 
-def _run(recipe, seed, folder):
+def _run(recipe, folder):
     """The results of one run, which is trained unless it is complete."""
     results = folder / RESULTS
-    if not results.is_file():
-        train(override(recipe, [f"seed={seed}"]), folder, resume=(folder / RECIPE).is_file())
+    if results.is_file():
+        check_same(recipe_beside(results), recipe, folder)
+    else:
+        train(recipe, folder, resume=(folder / RECIPE).is_file())
     (row,) = json.loads(results.read_text())["networks"].values()
     return row
 
