@@ -1,5 +1,6 @@
 """What blocks are worth, on networks where it can be said beforehand; pruning by it."""
 
+import dataclasses
 import json
 
 import keras
@@ -12,7 +13,11 @@ from keras_se import SqueezeExcite, analysis, cli
 from keras_se.analysis import importance as measure
 from keras_se.analysis import prune_se
 from keras_se.analysis.importance import MEAN, ONE, SWAPPED, ReplacedGates, paired_loss
-from keras_se.data import Dataset
+from keras_se.data import Dataset, load
+from keras_se.evaluation.metrics import accuracies
+from keras_se.export import read_metadata
+from keras_se.preprocessing import scale_to_unit
+from keras_se.recipes import DIGITS
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +142,48 @@ def test_the_command_writes_importance_and_the_pruned_network(network, dataset, 
     assert facts["pruning"]["removed"] == ["se"]
     pruned = keras.models.load_model(tmp_path / "pruned.keras")
     assert not any(isinstance(layer, SqueezeExcite) for layer in pruned.layers)
+
+
+def test_a_pruned_network_is_evaluated_as_it_was_pruned(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(16, 3, activation="relu")(SqueezeExcite(2, name="se")(inputs))
+    outputs = layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, outputs)
+    model.set_weights([random.normal(size=weight.shape) for weight in model.get_weights()])
+    model.save(tmp_path / "model.keras")
+    recipe = dataclasses.replace(DIGITS, size=8, normalize="imagenet")
+    (tmp_path / "recipe.json").write_text(recipe.to_json())
+    out = tmp_path / "out"
+    words = ("importance", tmp_path / "model.keras", "--data", "fake", "--out", out)
+    assert cli.main([*map(str, words), "--prune", "100", "--size", "12"]) == 0
+    dataset = load("fake", size=12)
+    assert read_metadata(out / "pruned.keras")["class_names"] == list(dataset.class_names)
+    scores = infer(
+        keras.models.load_model(out / "pruned.keras"),
+        recipe.preprocessing.standardize(scale_to_unit(dataset.test_images)),
+    )
+    top1, _ = accuracies(scores, dataset.test_labels)
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(out / "pruned.keras"), "--data", "fake"]) == 0
+    printed = capsys.readouterr()
+    assert f"top-1 {top1:.2f} %" in printed.out and not printed.err
+    # Of a network without a recipe it is said that nothing is known.
+    (tmp_path / "recipe.json").unlink()
+    assert cli.main(["evaluate", str(tmp_path / "model.keras"), "--data", "fake"]) == 0
+    assert "from 0 to 1" in capsys.readouterr().err
+
+
+def test_what_was_measured_stays_if_pruning_fails(tmp_path, capsys):
+    inputs = keras.Input((8, 8, 3))
+    gate = layers.Dense(3, "sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(inputs))
+    pooled = layers.GlobalAveragePooling2D()(layers.multiply([inputs, gate], name="excite"))
+    keras.Model(inputs, layers.Dense(10)(pooled)).save(tmp_path / "model.keras")
+    words = ("importance", tmp_path / "model.keras", "--data", "fake", "--out", tmp_path)
+    assert cli.main([*map(str, words), "--prune", "1"]) == 2
+    assert "SqueezeExcite" in capsys.readouterr().err
+    facts = json.loads((tmp_path / "importance.json").read_text())
+    assert [block["name"] for block in facts["blocks"]] == ["excite"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from keras_se.cli.held_out import (
     add_model_and_data,
     check_model_and_data,
     load_held_out,
-    require_keras,
+    sized_network,
 )
 from keras_se.cli.models import resolve_model
 
@@ -25,14 +25,14 @@ def check(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs `evaluate`; returns the exit status."""
     from keras_se import data
-    from keras_se.evaluation.evaluate import evaluate, resize
+    from keras_se.evaluation.evaluate import evaluate
 
     # Before weights are downloaded.
     data.check(options.data)
     model = resolve_model(options.model, options.weights)
     network = model.network or model.run
     if options.size is not None:
-        network = resize(require_keras(model, "its images have one size"), options.size)
+        network = sized_network(options, model, "its images have one size")
     dataset, preprocessing = load_held_out(options, model)
     print(f"{model.name}: {evaluate(network, dataset, preprocessing, options.batch)}")
     return OK

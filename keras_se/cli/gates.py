@@ -10,7 +10,7 @@ from keras_se.cli.held_out import (
     check_model_and_data,
     check_out_and_per_class,
     load_held_out,
-    require_keras,
+    sized_network,
 )
 from keras_se.cli.models import resolve_model
 
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     require_packages("The report", "matplotlib")
     data.check(options.data)
     model = resolve_model(options.model, options.weights)
-    network = require_keras(model, "its layers cannot be seen")
+    network = sized_network(options, model, "its layers cannot be seen")
     dataset, preprocessing = load_held_out(options, model)
     classes = options.classes.split(",") if options.classes else None
     _require_classes(classes, dataset.class_names)

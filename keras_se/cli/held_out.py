@@ -1,6 +1,7 @@
 """What the commands that run held-out images through a network have in common."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,8 @@ def load_held_out(
         model: The `ResolvedModel`.
 
     Returns:
-        The `keras_se.data.Dataset` and the `Preprocessing` of its pixels.
+        The `keras_se.data.Dataset` and the `Preprocessing` of its pixels, with the size of
+        `--size` if there is one.
 
     Raises:
         ValueError: If the classes are not those of the network.
@@ -89,13 +91,37 @@ def load_held_out(
     preprocessing = model.preprocessing
     if preprocessing is None:
         unknown = "it must say how its images are prepared: keras-se export --preprocessing"
-        preprocessing = _from_zero_to_one(require_keras(model, unknown))
+        preprocessing = _from_zero_to_one(require_keras(model, unknown), options.size)
+        print(
+            f"keras-se: how the images of {model.name} are prepared is not known: their pixels "
+            "are from 0 to 1",
+            file=sys.stderr,
+        )
+    if options.size is not None:
+        preprocessing = preprocessing.replace(size=options.size)
     # The classes of the zoo's weights have words where folders may have numbers.
     names = model.class_names if find_path(options.model) else None
-    dataset = load_for(options.data, preprocessing, names, options.size)
+    dataset = load_for(options.data, preprocessing, names)
     if getattr(options, "per_class", None) is not None:
         dataset = held_out_per_class(dataset, options.per_class)
     return dataset, preprocessing
+
+
+def sized_network(options: argparse.Namespace, model: ResolvedModel, problem: str) -> "keras.Model":
+    """Returns the Keras model of what was named, for images of `--size` if there is one.
+
+    Args:
+        options: The arguments.
+        model: The `ResolvedModel`.
+        problem: As for `require_keras`.
+
+    Raises:
+        ValueError: If it is an export for another runtime, or cannot take such images.
+    """
+    from keras_se.evaluation.evaluate import resize
+
+    network = require_keras(model, problem)
+    return network if options.size is None else resize(network, options.size)
 
 
 def require_keras(model: ResolvedModel, problem: str) -> "keras.Model":
@@ -113,10 +139,10 @@ def require_keras(model: ResolvedModel, problem: str) -> "keras.Model":
     return model.network
 
 
-def _from_zero_to_one(network):
-    """The preprocessing of a network of which nothing is known."""
+def _from_zero_to_one(network, size):
+    """The preprocessing of a network of which nothing is known, for `--size` if there is one."""
     from keras_se.data_format import spatial_shape
     from keras_se.preprocessing import ONES, ZEROS, Preprocessing
 
-    side = spatial_shape(network.input_shape)[0]
+    side = size or spatial_shape(network.input_shape)[0]
     return Preprocessing(side, 1.0, "center", "bilinear", ZEROS, ONES)

@@ -10,7 +10,7 @@ from keras_se.cli.held_out import (
     check_model_and_data,
     check_out_and_per_class,
     load_held_out,
-    require_keras,
+    sized_network,
 )
 from keras_se.cli.models import resolve_model
 
@@ -49,24 +49,33 @@ def run(options: argparse.Namespace) -> int:
     """Runs `importance`; returns the exit status."""
     from keras_se import data
     from keras_se.analysis import importance, prune_se
-    from keras_se.files import atomic_path, write_text
+    from keras_se.export import export_model
+    from keras_se.files import write_text
 
     # Before weights are downloaded.
     data.check(options.data)
     model = resolve_model(options.model, options.weights)
-    network = require_keras(model, "its layers cannot be seen")
+    network = sized_network(options, model, "its layers cannot be seen")
     dataset, preprocessing = load_held_out(options, model)
     common = {"preprocessing": preprocessing, "batch_size": options.batch}
     result = importance(network, dataset, **common, repeats=options.repeats)
     print(result)
     facts = {"model": model.name, "data": options.data, **result.to_dict()}
     options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "importance.json"
+    write_text(path, _json(facts))
     if options.prune is not None:
         pruning = prune_se(network, dataset, options.prune, **common)
         print(pruning)
         facts["pruning"] = {"budget": options.prune, **pruning.to_dict()}
-        with atomic_path(options.out / "pruned.keras") as path:
-            pruning.model.save(path)
-    write_text(options.out / "importance.json", json.dumps(facts, indent=1) + "\n")
-    print(options.out / "importance.json")
+        write_text(path, _json(facts))
+        # The metadata says how images are prepared; unfolded, it can be trained and pruned further.
+        pruning.model.preprocessing = preprocessing
+        file, names = options.out / "pruned.keras", dataset.class_names
+        export_model(pruning.model, file, fold=False, class_names=names, overwrite=True)
+    print(path)
     return OK
+
+
+def _json(facts):
+    return json.dumps(facts, indent=1) + "\n"
