@@ -14,6 +14,8 @@ from test_remove import trained
 
 import keras_se
 from keras_se import SqueezeExcite, analysis, cli
+from keras_se.analysis.figures import figure_png
+from keras_se.analysis.gates import stage_numbers
 from keras_se.analysis.statistics import (
     ClassMoments,
     effective_channels,
@@ -22,8 +24,9 @@ from keras_se.analysis.statistics import (
     nearest_mean_accuracy,
     selectivity,
 )
-from keras_se.applications import SEResNet20
+from keras_se.applications import MobileNetV3Small, SEResNet20
 from keras_se.data import Dataset, held_out_per_class
+from keras_se.evaluation.html import data_url
 from keras_se.graph.gates import tap_gates
 from keras_se.preprocessing import decode_predictions, imagenet_class_names
 
@@ -31,9 +34,9 @@ from keras_se.preprocessing import decode_predictions, imagenet_class_names
 def gates_of(model, inputs):
     """The gates of each block by name, `(image, channel)`."""
     new, gates = tap_gates(model)
-    values = infer(keras.Model(new.input, [one.tensor for one in gates]), inputs)
+    values = infer(keras.Model(new.input, [block.tensor for block in gates]), inputs)
     rows = [np.asarray(value).reshape(len(inputs), -1) for value in keras.tree.flatten(values)]
-    return {one.name: value for one, value in zip(gates, rows, strict=True)}
+    return {block.name: value for block, value in zip(gates, rows, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def network():
 
 def excitations(model, inputs):
     """What the layers themselves say."""
-    blocks = [one for one in model.layers if isinstance(one, SqueezeExcite)]
+    blocks = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
     maps = infer(keras.Model(model.input, [block.input for block in blocks]), inputs)
     return {
         block.name: ops.convert_to_numpy(block.excitation(x)).reshape(len(inputs), -1)
@@ -57,11 +60,11 @@ def excitations(model, inputs):
 def test_gates_are_those_of_the_layers_and_outputs_stay(network):
     some = images(3, 16, 16, 3)
     new, gates = tap_gates(network)
-    assert [(one.name, one.channels, one.positions) for one in gates] == [
+    assert [(block.name, block.channels, block.positions) for block in gates] == [
         *((f"layer2_{i}_se", 32, 64) for i in range(3)),
         *((f"layer3_{i}_se", 64, 16) for i in range(3)),
     ]
-    assert [one.layer for one in gates] == [network.get_layer(one.name) for one in gates]
+    assert [block.layer for block in gates] == [network.get_layer(block.name) for block in gates]
     np.testing.assert_allclose(infer(new, some), infer(network, some), rtol=1e-4, atol=1e-6)
     expected = excitations(network, some)
     for name, values in gates_of(network, some).items():
@@ -80,7 +83,7 @@ def test_gates_survive_folding(network):
 def test_gates_of_keras_applications_are_found():
     model = keras.applications.MobileNetV3Small(weights=None, input_shape=(32, 32, 3), alpha=0.35)
     _, gates = tap_gates(model)
-    assert len(gates) == 9 and all(one.layer is None for one in gates)
+    assert len(gates) == 9 and all(block.layer is None for block in gates)
     assert gates[0].name == "expanded_conv_squeeze_excite_mul"
     # EfficientNet's block, whose pooled vector is reshaped.
     inputs = keras.Input((8, 8, 6))
@@ -219,7 +222,7 @@ def colored():
 def test_an_analysis_is_that_of_all_gates_at_once(network, colored):
     result = analysis.analyze_gates(network, colored, batch_size=16, verbose=False)
     assert (result.images, len(result.blocks)) == (60, 6)
-    assert [block.stage for block in result.blocks] == [1, 1, 1, 2, 2, 2]
+    assert [block.stage for block in result.blocks] == [2, 2, 2, 3, 3, 3]
     labels, all_gates = colored.test_labels, excitations(network, colored.test_images)
     for block in result.blocks:
         gates = all_gates[block.name].astype("float64")
@@ -247,6 +250,29 @@ def test_an_analysis_is_that_of_all_gates_at_once(network, colored):
     assert result.accuracy == pytest.approx(100 * right.mean())
 
 
+@pytest.mark.parametrize("application", [SEResNet20, MobileNetV3Small])
+def test_stages_are_those_that_remove_se_takes(application):
+    # In place "pre", the first block of a stage has the map of the stage before.
+    placement = {"placement": "pre"} if application is SEResNet20 else {}
+    model = application(weights=None, input_shape=(32, 32, 3), classes=3, **placement)
+    _, gates = tap_gates(model)
+    numbers = stage_numbers(gates)
+    assert len(set(numbers)) > 1
+    for number in set(numbers):
+        _, removals = keras_se.surgery.remove_se(model, f"stage{number}", verbose=False)
+        of_stage = [
+            block.name for block, stage in zip(gates, numbers, strict=True) if stage == number
+        ]
+        assert [removal.block for removal in removals] == of_stage
+
+
+def test_stages_are_counted_by_maps_where_names_say_none():
+    model = keras.applications.MobileNetV3Small(weights=None, input_shape=(64, 64, 3))
+    _, gates = tap_gates(model)
+    assert [block.positions for block in gates] == [64 * 4, *5 * [16], *3 * [4]]
+    assert stage_numbers(gates) == [1, *5 * [2], *3 * [3]]
+
+
 def test_figures_show_the_gates_of_the_papers_blocks_and_classes(network, colored):
     result = analysis.analyze_gates(network, colored, verbose=False)
     shown = ("layer2_2_se", "layer3_0_se", "layer3_1_se", "layer3_2_se")
@@ -269,6 +295,15 @@ def test_figures_show_the_gates_of_the_papers_blocks_and_classes(network, colore
         analysis.class_spread_figure(result, blocks=["layer9_0_se"])
 
 
+def test_the_report_draws_the_classes_that_are_asked_for(network, colored):
+    result = analysis.analyze_gates(network, colored, verbose=False)
+    page = analysis.gate_report(result, network, colored, classes=["blue"])
+    assert "nan" not in page.partition("<h2>Every block")[0]
+    for figure in (analysis.class_means_figure, analysis.class_spread_figure):
+        drawn = figure(result, ["layer3_2_se"], ["blue"])
+        assert data_url(figure_png(drawn)) in page
+
+
 def test_the_papers_classes_are_found_by_name_and_synset():
     names = imagenet_class_names()
     assert analysis.paper_classes(names) == ("goldfish", "pug", "airliner", "cliff")
@@ -287,7 +322,7 @@ def test_a_few_images_of_each_class_are_enough(network, colored):
 def test_the_command_writes_every_block(network, tmp_path, capsys):
     path, out = tmp_path / "model.keras", tmp_path / "out"
     network.save(path)
-    words = ["gates", path, "--data", "fake", "--size", 16, "--out", out]
+    words = ["gates", path, "--data", "fake", "--size", 24, "--out", out]  # of 16 pixels
     assert cli.main([str(word) for word in words]) == 0
     facts = json.loads((out / "gates.json").read_text())
     assert [block["name"] for block in facts["blocks"]][-1] == "layer3_2_se"

@@ -21,6 +21,7 @@ from keras_se.data import Dataset, every_of_each_class
 from keras_se.evaluation.evaluate import held_out_batches
 from keras_se.formatting import text_table
 from keras_se.graph.gates import Gates, tap_gates
+from keras_se.graph.stages import stage_of
 from keras_se.preprocessing import Preprocessing
 
 # Images whose gates are classified by the nearest class mean, and so are remembered.
@@ -39,7 +40,7 @@ class BlockGates:
 
     Attributes:
         name: The block's name.
-        stage: Number of its stage, from 1: blocks on maps of one size are a stage.
+        stage: Number of its stage; see `stage_numbers`.
         channels: How many gates an image has.
         mean: Mean of all gates.
         eta_squared: Share of the variance of the gates that is between classes, 0 to 1, corrected
@@ -158,7 +159,7 @@ def analyze_gates(
 ) -> GateAnalysis:
     """Runs the held-out images of a dataset through a network and measures all its gates.
 
-    The images are read once, batch by batch. Memory does not grow with their number; it needs 24
+    The images are read once, batch by batch. Memory does not grow with their number; it needs 32
     bytes for each class and channel and 8 for each pair of channels of a block: 0.6 GB for
     SE-ResNet-50 and the classes of ImageNet.
 
@@ -188,23 +189,23 @@ def analyze_gates(
     scores = keras.tree.flatten(new.outputs)
     classes = len(dataset.class_names)
     is_classifier = len(scores) == 1 and tuple(scores[0].shape[1:]) == (classes,)
-    tapped = keras.Model(new.input, [*(one.tensor for one in gates), *scores])
+    tapped = keras.Model(new.input, [*(block.tensor for block in gates), *scores])
     labels = _Labels(dataset)
-    recorders = [_Recorder(one, classes) for one in gates]
+    recorders = [_Recorder(block, classes) for block in gates]
     right = seen = 0
     batches = held_out_batches(dataset, preprocessing, batch_size)
     progress = keras.utils.Progbar(len(batches), verbose=int(verbose), unit_name="batch")
     with contextlib.closing(batches):
         for index in range(len(batches)):
             images, _, weights = batches[index]
-            given = keras.tree.flatten(tapped.predict_on_batch(images))
-            given = [rows[weights > 0] for rows in given]
+            results = keras.tree.flatten(tapped.predict_on_batch(images))
+            results = [rows[weights > 0] for rows in results]
             rows = slice(index * batch_size, index * batch_size + len(images))
             batch = labels.take(np.arange(rows.start, rows.stop)[weights > 0], seen)
-            for recorder, values in zip(recorders, given, strict=False):
+            for recorder, values in zip(recorders, results, strict=False):
                 recorder.update(values.reshape(len(values), -1).astype("float64"), batch)
             if is_classifier:
-                right += (given[-1].argmax(axis=1) == batch.labels).sum()
+                right += (results[-1].argmax(axis=1) == batch.labels).sum()
             seen += len(batch.labels)
             progress.update(index + 1)
     stages = stage_numbers(gates)
@@ -212,17 +213,29 @@ def analyze_gates(
         images=seen,
         class_names=tuple(dataset.class_names),
         accuracy=100 * float(right) / seen if is_classifier else None,
-        blocks=tuple(one.block(stage) for one, stage in zip(recorders, stages, strict=True)),
+        blocks=tuple(
+            recorder.block(stage) for recorder, stage in zip(recorders, stages, strict=True)
+        ),
     )
 
 
 def stage_numbers(gates: list[Gates]) -> list[int]:
-    """Returns the number of each block's stage, from 1: one more where maps have another size."""
+    """Returns the number of each block's stage, by its name as in `remove_se`.
+
+    Where a name has none, as in networks of `keras.applications`, the number is that of the block
+    before, or one more if its map has another size; the first is 1.
+
+    Args:
+        gates: The `Gates` in the order of the network.
+    """
     numbers, before = [], None
-    for one in gates:
-        changed = not numbers or one.positions != before
-        numbers.append((numbers[-1] if numbers else 0) + int(changed))
-        before = one.positions
+    for block in gates:
+        number = stage_of(block.name)
+        if number is None:
+            number = numbers[-1] if numbers else 0
+            number += not numbers or block.positions != before
+        numbers.append(int(number))
+        before = block.positions
     return numbers
 
 

@@ -46,7 +46,7 @@ class BlockImportance:
 
     Attributes:
         name: The block's name.
-        stage: Number of its stage, from 1.
+        stage: Number of its stage; see `keras_se.analysis.gates.stage_numbers`.
         swapped: The `Loss` with gates of another image, drawn at random: what it is worth that the
             gates are those of the image.
         mean: The `Loss` with the mean gates of all images: what constants cannot do.
@@ -205,10 +205,10 @@ class ReplacedGates:
                 f"Received: outputs of {[tuple(tensor.shape) for tensor in scores]}"
             )
         self.scores = keras.Model(new.input, scores[0])
-        self.tapped = keras.Model(new.input, [scores[0], *(one.tensor for one in gates)])
-        names = [one.name for one in gates]
+        self.tapped = keras.Model(new.input, [scores[0], *(block.tensor for block in gates)])
+        names = [block.name for block in gates]
         self.stages = dict(zip(names, stage_numbers(gates), strict=True))
-        self.layers = {one.name: one.layer for one in gates}
+        self.layers = {block.name: block.layer for block in gates}
         self._has_means = False
 
     def right(self, kinds: dict | None = None, order: int = 0) -> np.ndarray:

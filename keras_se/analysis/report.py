@@ -84,7 +84,8 @@ def gate_report(
         dataset: The `keras_se.data.Dataset` that it was measured on.
         preprocessing: How its pixels are normalized, as for `analyze_gates`.
         title: The page's title.
-        classes: Names of the classes to draw the gates of; by default those of `paper_classes`.
+        classes: Names of the classes to draw the gates of; by default those of `paper_classes`, and
+            two of these where deviations are drawn.
 
     Returns:
         The text of an HTML page that needs no other file.
@@ -110,7 +111,7 @@ def gate_report(
         _plots(class_means_figure(analysis, [name], classes) for name in paper_blocks(analysis)),
         "<h2>Images of a class</h2>",
         "<p>Mean and standard deviation within classes, as in figure 7.</p>",
-        _plots(class_spread_figure(analysis, [name]) for name in paper_blocks(analysis)),
+        _plots(class_spread_figure(analysis, [name], classes) for name in paper_blocks(analysis)),
         "<h2>Channels that separate classes best</h2>",
         *_channels(analysis, dataset),
     ]
@@ -124,7 +125,7 @@ def gate_report(
 
 def _in_words(analysis):
     """What the numbers of the first and the last stage say about the paper's findings."""
-    first = [block for block in analysis.blocks if block.stage == 1]
+    first = [block for block in analysis.blocks if block.stage == analysis.blocks[0].stage]
     last = [block for block in analysis.blocks if block.stage == analysis.blocks[-1].stage]
 
     def mean(blocks, number):
@@ -166,12 +167,12 @@ def _channels(analysis, dataset):
 
 def _best_channels(analysis, stage):
     """The channels of a stage with the most variance between classes, no two of the same images."""
-    found, seen = [], set()
+    channels, seen = [], set()
     for block in (block for block in analysis.blocks if block.stage == stage):
         values = np.nan_to_num(block.channel_eta_squared())
-        found += [(values[channel], block, channel) for channel in range(block.channels)]
-    found.sort(key=lambda one: -one[0])
-    for value, block, channel in found:
+        channels += [(values[channel], block, channel) for channel in range(block.channels)]
+    channels.sort(key=lambda entry: -entry[0])
+    for value, block, channel in channels:
         # Channels that rise and fall together show the same, at one end or the other.
         ends = frozenset((block.strongest[0, channel], block.weakest[0, channel]))
         if ends not in seen and len(seen) < CHANNELS_OF_STAGE:
