@@ -14,20 +14,15 @@ import argparse
 import numpy as np
 
 from keras_se.analysis import paired_loss
+from keras_se.analysis.prune import MEAN_IMAGES, preprocessed_images, right_images
 from keras_se.applications import get_model
 from keras_se.data import held_out_per_class, select_held_out
-from keras_se.evaluation.evaluate import held_out_batches, load_for, outputs
+from keras_se.evaluation.evaluate import load_for
 from keras_se.formatting import text_table
 from keras_se.graph.complexity import trainable_parameters
+from keras_se.graph.stages import stage_of
+from keras_se.layers import SqueezeExcite
 from keras_se.surgery import remove_se
-
-MEAN_IMAGES = 512
-
-
-def right(model, dataset, preprocessing):
-    """For each image whether the network is right."""
-    scores, labels = outputs(model, dataset, preprocessing)
-    return scores.argmax(axis=1) == labels
 
 
 def main(arguments=None):
@@ -46,22 +41,22 @@ def main(arguments=None):
         dataset = held_out_per_class(dataset, options.per_class)
     count = len(dataset.test_labels)
     few = np.unique(np.linspace(0, count - 1, min(MEAN_IMAGES, count // 2)).astype(int))
-    chosen = select_held_out(dataset, few)
-    images, _, weights = held_out_batches(chosen, preprocessing, len(few)).batch(0)
+    images = preprocessed_images(select_held_out(dataset, few), preprocessing)
     others = select_held_out(dataset, np.setdiff1d(np.arange(count), few))
     plain = trainable_parameters(application(se=False, weights=None, classes=model.output_shape[1]))
-    before = right(model, others, preprocessing)
+    before = right_images(model, others, preprocessing)
 
     def cells(network):
         extra = trainable_parameters(network) / plain - 1
-        lost = paired_loss(before, right(network, others, preprocessing))
+        lost = paired_loss(before, right_images(network, others, preprocessing))
         return str(lost), f"{100 * extra:.2f}"
 
     rows = [("without SE in", "points lost (95 %)", "parameters of SE, %")]
     rows.append(("no stage", *cells(model)))
-    names = [layer.name for layer in model.layers if layer.name.endswith("_se")]
-    for stage in sorted({name.split("_")[0] for name in names}):
-        new, _ = remove_se(model, f"^{stage}_", images[weights > 0], verbose=False)
+    blocks = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
+    for number in sorted({stage_of(block.name) for block in blocks} - {None}):
+        stage = f"stage{number}"
+        new, _ = remove_se(model, stage, images, verbose=False)
         rows.append((stage, *cells(new)))
     print(text_table(rows, "<>>"))
     print(f"{len(before)} images, top-1 {100 * before.mean():.2f} % before")

@@ -58,11 +58,11 @@ def test_stages_lose_their_gates_in_turn(tmp_path, capsys):
     shutil.copytree(tmp_path / "test", tmp_path / "train")
     study("last_stage").main(["--data", f"folder:{tmp_path}"])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [line[0] for line in lines[1:5]] == ["no", "layer1", "layer2", "layer3"]
+    assert [line[0] for line in lines[1:5]] == ["no", "stage1", "stage2", "stage3"]
     # Two kernels and two biases for each block, of the twin's parameters.
-    kept = [sum(3 * (2 * c * (c // 16) + c // 16 + c) for c in (16, 32, 64)) / 272474]
-    kept += [kept[0] - 3 * (2 * c * (c // 16) + c // 16 + c) / 272474 for c in (16, 32, 64)]
-    assert [line[-1] for line in lines[1:5]] == [f"{100 * share:.2f}" for share in kept]
+    shares = [sum(3 * (2 * c * (c // 16) + c // 16 + c) for c in (16, 32, 64)) / 272474]
+    shares += [shares[0] - 3 * (2 * c * (c // 16) + c // 16 + c) / 272474 for c in (16, 32, 64)]
+    assert [line[-1] for line in lines[1:5]] == [f"{100 * share:.2f}" for share in shares]
     assert lines[5][0] == "6"
 
 

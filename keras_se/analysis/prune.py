@@ -128,9 +128,9 @@ def prune_se(
     new = model
     if layers:
         ids = {id(layer) for layer in layers}
-        images = _mean_images(choosing, preprocessing)
+        images = preprocessed_images(_evenly(choosing, MEAN_IMAGES), preprocessing)
         new, _ = remove_se(model, lambda layer: id(layer) in ids, images, verbose=False)
-    rights = [_right(each, reporting, preprocessing, batch_size) for each in (model, new)]
+    rights = [right_images(each, reporting, preprocessing, batch_size) for each in (model, new)]
     times = _milliseconds((model, new), reporting.image_shape)
     before, after = (
         _cost(each, right, milliseconds, reporting.image_shape)
@@ -166,17 +166,44 @@ def _halves(dataset):
     return [select_held_out(dataset, np.flatnonzero(chosen)) for chosen in (second, ~second)]
 
 
-def _mean_images(dataset, preprocessing):
-    """Images of all classes, as the network takes them."""
+def _evenly(dataset, most):
+    """The dataset with at most so many held-out images, of all classes."""
     count = len(dataset.test_labels)
-    indices = np.linspace(0, count - 1, min(count, MEAN_IMAGES)).round().astype(int)
-    few = select_held_out(dataset, indices)
-    pixels, _, weights = held_out_batches(few, preprocessing, len(indices)).batch(0)
+    indices = np.linspace(0, count - 1, min(count, most)).round().astype(int)
+    return select_held_out(dataset, indices)
+
+
+def preprocessed_images(dataset: Dataset, preprocessing: Preprocessing | None = None) -> np.ndarray:
+    """Prepares the held-out images that can be read, all at once.
+
+    Args:
+        dataset: The `keras_se.data.Dataset`, of so few images that memory holds them.
+        preprocessing: As for `prune_se`.
+
+    Returns:
+        The images as a network takes them, such as for `remove_se`.
+    """
+    pixels, _, weights = held_out_batches(dataset, preprocessing, len(dataset.test_labels)).batch(0)
     return pixels[weights > 0]
 
 
-def _right(model, dataset, preprocessing, batch_size):
-    """For each image whether a network is right, 1 or 0."""
+def right_images(
+    model: keras.Model,
+    dataset: Dataset,
+    preprocessing: Preprocessing | None = None,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Classifies the held-out images that can be read.
+
+    Args:
+        model: A `keras.Model` with a score for each class.
+        dataset: The `keras_se.data.Dataset`.
+        preprocessing: As for `prune_se`.
+        batch_size: Images at a time.
+
+    Returns:
+        float64 array: for each image 1 if it is right, else 0.
+    """
     scores, labels = outputs(model, dataset, preprocessing, batch_size)
     return np.float64(scores.argmax(axis=1) == labels)
 
