@@ -56,10 +56,10 @@ def assert_costs(model, known, size):
     """A network with SE costs what the package's file says, and its twin all but the gates."""
     layers = {layer.name: layer for layer in model.layers}
     cost = complexity(model, (size, size, 3))
-    gates = [one for one in cost.layers if isinstance(layers[one.layer], SqueezeExcite)]
+    gates = [entry for entry in cost.layers if isinstance(layers[entry.layer], SqueezeExcite)]
     assert (cost.parameters, cost.multiply_adds) == (known["parameters"], known["multiply_adds"])
-    parameters = cost.parameters - sum(one.parameters for one in gates)
-    products = cost.multiply_adds - sum(one.multiply_adds for one in gates)
+    parameters = cost.parameters - sum(entry.parameters for entry in gates)
+    products = cost.multiply_adds - sum(entry.multiply_adds for entry in gates)
     assert (parameters, products) == (known["twin_parameters"], known["twin_multiply_adds"])
 
 
@@ -81,17 +81,17 @@ def saved_weights(path):
     return keras.saving.load_model(path, compile=False).get_weights()
 
 
-def assert_same_weights(one, other):
+def assert_same_weights(file, other):
     """Those of two files of Keras, of runs that computed the same in other ways."""
-    for first, second in zip(saved_weights(one), saved_weights(other), strict=True):
+    for first, second in zip(saved_weights(file), saved_weights(other), strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
 
 
-def assert_same_run(one, other):
+def assert_same_run(run, other):
     """The same weights, last and best, and the same numbers for every epoch."""
     for file in ("model.keras", "best.keras"):
-        assert_same_weights(one / file, other / file)
-    heads, histories = zip(*(read_history(out) for out in (one, other)), strict=True)
+        assert_same_weights(run / file, other / file)
+    heads, histories = zip(*(read_history(out) for out in (run, other)), strict=True)
     assert heads[0] == heads[1]
     np.testing.assert_allclose(*histories, rtol=3e-6, atol=1e-6)
 

@@ -61,10 +61,10 @@ def grad_cam(
     """
     require_functional(model)
     images = _checked_images(model, images)
-    found = _last_map(model) if layer is None else _find(model, layer)
-    if found is None:
+    call = _last_map(model) if layer is None else _find(model, layer)
+    if call is None:
         raise ValueError(f"`layer` must be named: {model.name!r} has no layer that gives a map.")
-    target, data_format = found
+    target, data_format = call
     watched, watch = _watched(model, target, images.shape[1:])
     classes = _checked_classes(class_index, len(images), watched)
     gradient = GRADIENTS[keras.backend.backend()]
@@ -139,21 +139,21 @@ def _last_map(model):
 
 
 def _find(model, layer):
-    """The one call of a layer, which gives a map; and its data format."""
-    found = []
+    """The only call of a layer, which gives a map; and its data format."""
+    calls = []
     for graph in graphs(model):
         ancestors = Ancestors(graph)
         for i, node in enumerate(ancestors.nodes):
             if node.operation is layer or node.operation.name == layer:
-                found.append((ancestors, i))
+                calls.append((ancestors, i))
     name = layer if isinstance(layer, str) else getattr(layer, "name", layer)
-    if len(found) != 1:
-        often = f"is called {len(found)} times" if found else "is not there"
+    if len(calls) != 1:
+        often = f"is called {len(calls)} times" if calls else "is not there"
         raise ValueError(
             f"`layer` must be a layer of {model.name!r} that is called once, or its name. "
             f"Received: {name!r}, which {often}"
         )
-    ancestors, i = found[0]
+    ancestors, i = calls[0]
     if len(ancestors.shape(i)) != 4 or is_graph(ancestors.nodes[i].operation):
         raise ValueError(
             f"`layer` must give one map, and be no model. Received: {name!r}, which gives the "

@@ -79,7 +79,7 @@ class Ancestors:
         return self.shape(i)[channel_axis(self.formats[i])]
 
     def own(self, calls):
-        """For each of `several`, what it depends on and not all of them do, as bits.
+        """For each of `calls`, what it depends on and not all of them do, as bits.
 
         Nothing at all, if there is nothing that all of them depend on.
         """

@@ -86,12 +86,12 @@ def tap_gates(
     ]
     start = inputs[0] if len(inputs) == 1 else inputs
     new = inline(model, start, start, taps.rule)
-    if not taps.found:
+    if not taps.gates:
         raise ValueError(
             "`model` must have SE blocks: SqueezeExcite layers, or maps multiplied by gates that "
             f"are computed from a pooled map. Received: {model.name!r}, which has none"
         )
-    return new, taps.found
+    return new, taps.gates
 
 
 class _Taps:
@@ -102,11 +102,11 @@ class _Taps:
         tap: As for `tap_gates`.
 
     Attributes:
-        found: The `Gates` so far.
+        gates: The `Gates` so far.
     """
 
     def __init__(self, model, tap):
-        self.tap, self.found = tap, []
+        self.tap, self.gates = tap, []
         self.products = {
             key: index for graph in graphs(model) for key, index in gate_products(graph).items()
         }
@@ -148,10 +148,10 @@ class _Taps:
 
     def _shown(self, name, tensor, x, layer):
         """What `tap` wants instead of the gates `tensor` of the map `x`."""
-        again = sum(gates.name.partition(":")[0] == name for gates in self.found)
+        again = sum(gates.name.partition(":")[0] == name for gates in self.gates)
         channels = math.prod(tensor.shape[1:])
         known = None not in x.shape[1:]
-        self.found.append(
+        self.gates.append(
             Gates(
                 name=f"{name}:{again}" if again else name,
                 tensor=tensor,
@@ -160,7 +160,7 @@ class _Taps:
                 layer=layer,
             )
         )
-        return self.tap(self.found[-1])
+        return self.tap(self.gates[-1])
 
 
 class Excitation(keras.layers.Layer):
@@ -189,31 +189,31 @@ def gate_products(model: keras.Model) -> dict[int, int]:
     Returns:
         A dictionary from the id of the call to which of its two tensors are the gates.
     """
-    made_by = {id(tensor): node for node in nodes(model) for tensor in node.outputs}
+    producers = {id(tensor): node for node in nodes(model) for tensor in node.outputs}
     products = {}
     for node in nodes(model):
         if type(node.operation).__name__ != "Multiply" or len(node.input_tensors) != 2:
             continue
-        pooled = [_pooled(tensor, made_by) for tensor in node.input_tensors]
+        pooled = [_pooled(tensor, producers) for tensor in node.input_tensors]
         # A classifier that gates its pooled vector has two.
         if sum(source is not None for source in pooled) != 1:
             continue
         index = 0 if pooled[0] is not None else 1
         gates, x = node.input_tensors[index], node.input_tensors[1 - index]
-        if _one_pixel(gates) and len(x.shape) > 2 and _feeds(pooled[index], x, made_by):
+        if _one_pixel(gates) and len(x.shape) > 2 and _feeds(pooled[index], x, producers):
             products[id(node)] = index
     return products
 
 
-def _pooled(tensor, made_by):
+def _pooled(tensor, producers):
     """The map that `tensor` is computed from by a global pooling and layers of one input."""
-    node = made_by[id(tensor)]
+    node = producers[id(tensor)]
     while len(node.input_tensors) == 1 and not is_graph(node.operation):
         kind, source = type(node.operation).__name__, node.input_tensors[0]
         reduces = kind in REDUCTIONS and len(source.shape) > 2 and _one_pixel(node.outputs[0])
         if reduces or (kind.startswith("Global") and "Pooling" in kind):
             return source
-        node = made_by[id(source)]
+        node = producers[id(source)]
     return None
 
 
@@ -222,7 +222,7 @@ def _one_pixel(tensor):
     return sum(side != 1 for side in tensor.shape[1:]) <= 1
 
 
-def _feeds(source, tensor, made_by):
+def _feeds(source, tensor, producers):
     """Whether `tensor` is `source` or computed from it."""
     pending, seen = [tensor], set()
     while pending:
@@ -231,7 +231,7 @@ def _feeds(source, tensor, made_by):
             return True
         if id(tensor) not in seen:
             seen.add(id(tensor))
-            pending += made_by[id(tensor)].input_tensors
+            pending += producers[id(tensor)].input_tensors
     return False
 
 

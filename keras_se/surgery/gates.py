@@ -30,14 +30,14 @@ def mean_gates(model, layers, images):
     _require_fit(images, inputs)
     new, gates = tap_gates(model)
     wanted = {id(layer) for layer in layers}
-    gates = [one for one in gates if id(one.layer) in wanted]
-    tapped = keras.Model(new.inputs, [one.tensor for one in gates])
+    gates = [block for block in gates if id(block.layer) in wanted]
+    tapped = keras.Model(new.inputs, [block.tensor for block in gates])
     sums = {layer: [] for layer in wanted}
     for start in range(0, len(images[0]), BATCH):
         batch = [image[start : start + BATCH] for image in images]
         values = keras.tree.flatten(tapped.predict_on_batch(batch))
-        for one, value in zip(gates, values, strict=True):
-            sums[id(one.layer)].append(value.reshape(len(value), -1).astype("float64"))
+        for block, value in zip(gates, values, strict=True):
+            sums[id(block.layer)].append(value.reshape(len(value), -1).astype("float64"))
     return {layer: np.concatenate(batches).mean(axis=0) for layer, batches in sums.items()}
 
 
