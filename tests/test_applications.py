@@ -132,6 +132,29 @@ def test_lists_of_places365_that_are_wrong_are_refused(places365):
         data.load(f"places365:{folder}", size=8)
 
 
+def test_each_list_of_places365_is_read_from_its_own_folder(places365):
+    folder, _ = places365
+    standard, challenge = (
+        folder / f"places365_train_{name}.txt" for name in ("standard", "challenge")
+    )
+    lines = standard.read_text().splitlines()
+    more = [line.replace("00000001", f"{number:08}") for number in range(2, 5) for line in lines]
+    challenge.write_text("\n".join([*lines, *more]))
+    # Most files of the Challenge set are not in what is the Standard set.
+    with pytest.raises(ValueError, match=r"files of .*_challenge\.txt"):
+        data.load(f"places365:{folder}", size=8)
+    (folder / "data_256").rename(folder / "data_256_standard")
+    assert len(data.load(f"places365:{folder}", size=8).train_images) == 365
+    for line in more:
+        file = folder / "data_256_challenge" / line.split()[0].lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(folder / "data_256_standard" / lines[0].split()[0].lstrip("/"))
+    for line in lines:
+        name = line.split()[0].lstrip("/")
+        (folder / "data_256_challenge" / name).symlink_to(folder / "data_256_standard" / name)
+    assert len(data.load(f"places365:{folder}", size=8).train_images) == 4 * 365
+
+
 @pytest.fixture
 def places365(tmp_path):
     """A set of the layout and names of Places365: an image of each class in both parts."""
