@@ -5,7 +5,7 @@ import numbers
 from typing import Any
 
 # What to install for a module that is not called as its package is, but for `-` for `_`.
-PACKAGES = {"sklearn": "scikit-learn"}
+PACKAGES = {"sklearn": "scikit-learn", "tree": "dm-tree"}
 
 
 def check_positive(argument: str, value: Any, *, integer: bool = False) -> float:

@@ -1,6 +1,7 @@
 """Which room may import which, how long its files are, and what importing the package costs."""
 
 import ast
+import importlib
 import io
 import os
 import subprocess
@@ -171,6 +172,20 @@ def test_only_the_hub_module_and_processes_that_meet_know_the_network():
         found = names & {"huggingface_hub", "urllib", "requests", "http", "socket", "httpx"}
         known = {"hub.py": found, "rendezvous.py": {"socket"}}.get(module.name, set())
         assert found <= known, f"{module}: {found}"
+
+
+@pytest.mark.parametrize(
+    "module, package, line",
+    [
+        ("kerashub", "keras_hub", "pip install keras-hub"),
+        ("kerascv", "keras_cv", "pip install keras-cv"),
+    ],
+)
+def test_what_installs_a_missing_package_is_said(monkeypatch, module, package, line):
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, f"keras_se.dense.{module}", raising=False)
+    with pytest.raises(ImportError, match=line):
+        importlib.import_module(f"keras_se.dense.{module}")
 
 
 SCRIPT = """

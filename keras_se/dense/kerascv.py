@@ -5,9 +5,13 @@ saves as `.keras` it cannot load; use `save_weights`.
 """
 
 import keras
-import keras_cv
 
 from keras_se.features import feature_pyramid, pyramid_levels
+from keras_se.validation import require_packages
+
+# KerasCV does not say that it needs dm-tree.
+require_packages("keras_se.dense.kerascv", "keras_cv", "tree")
+import keras_cv  # noqa: E402 (what installs it is said first)
 
 
 def retinanet(network: keras.Model, num_classes: int) -> keras.Model:

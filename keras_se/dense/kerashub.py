@@ -8,9 +8,12 @@ import math
 import os
 
 import keras
-import keras_hub
 
 from keras_se.features import feature_pyramid
+from keras_se.validation import require_packages
+
+require_packages("keras_se.dense.kerashub", "keras_hub")
+import keras_hub  # noqa: E402 (what installs it is said first)
 
 # Of RetinaNet's paper, https://arxiv.org/abs/1708.02002: the score of every anchor at the start,
 # the deviation of the last kernels, and the levels, of which the last two are made from the last of
