@@ -110,6 +110,12 @@ def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     return kinds[recipe.optimizer](rate, weight_decay=recipe.weight_decay, clipnorm=1.0, **options)
 
 
+def check_classes(names: tuple, expected: tuple) -> None:
+    """Requires the classes that a detector is trained on, for their positions are its labels."""
+    if names != expected:
+        raise ValueError(f"`data` must have the classes {expected} in val. Received: {names}")
+
+
 def measure(detector: keras.Model, pictures: list[Picture], recipe: Recipe, classes: int) -> dict:
     """Returns COCO's metrics of a detector by name."""
     detections = detect(detector, pictures, recipe.size, min(recipe.batch_size, len(pictures)))
@@ -120,7 +126,8 @@ def train(recipe: Recipe, data: Path, out: Path, every: int = 1) -> dict:
     """Trains a detector, and writes it, its recipe and its metrics into a new folder."""
     keras.utils.set_random_seed(recipe.seed)
     pictures, names, problems = read_coco(data, "train")
-    held_out, _, more = read_coco(data, "val")
+    held_out, theirs, more = read_coco(data, "val")
+    check_classes(theirs, names)
     out.mkdir(parents=True)
     write_text(out / "skipped.txt", "".join(f"{line}\n" for line in problems + more))
     detector = build(recipe, len(names))
@@ -154,8 +161,7 @@ def evaluate(folder: Path, data: Path) -> dict:
     """Measures the detector of a run on the pictures of `val`."""
     detector, recipe, names = load(folder)
     pictures, theirs, _ = read_coco(data, "val")
-    if theirs != names:
-        raise ValueError(f"`data` must have the classes {names}. Received: {theirs}")
+    check_classes(theirs, names)
     return measure(detector, pictures, recipe, len(names))
 
 

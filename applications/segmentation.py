@@ -64,9 +64,14 @@ def build(recipe: Recipe, classes: int) -> keras.Model:
 def train(recipe: Recipe, data: Path, names: list[str], out: Path) -> float:
     """Trains a segmenter, and writes it, its recipe and its mean IoU into a new folder."""
     keras.utils.set_random_seed(recipe.seed)
-    batches = MaskBatches(data, "train", recipe.size, recipe.batch_size, seed=recipe.seed)
+    classes = len(names)
+    batches = MaskBatches(
+        data, "train", recipe.size, recipe.batch_size, num_classes=classes, seed=recipe.seed
+    )
+    # Before the training, for what is wrong in them would lose its result.
+    held_out = val_batches(data, recipe, classes)
     out.mkdir(parents=True)
-    model = build(recipe, len(names))
+    model = build(recipe, classes)
     steps = recipe.epochs * len(batches)
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     model.compile(
@@ -80,15 +85,19 @@ def train(recipe: Recipe, data: Path, names: list[str], out: Path) -> float:
     # The optimizer's state would be two thirds of the file.
     model.compile()
     model.save(out / "model.keras")
-    value = evaluate_model(model, data, recipe, len(names))
+    value = evaluate_model(model, held_out, classes)
     about = {"recipe": dataclasses.asdict(recipe), "class_names": names, "mean_iou": value}
     write_text(out / "run.json", json.dumps(about, indent=1))
     return value
 
 
-def evaluate_model(model, data, recipe, classes):
-    """The mean IoU on the pictures of `val`."""
-    batches = MaskBatches(data, "val", recipe.size, 1, seed=None)
+def val_batches(data: Path, recipe: Recipe, classes: int) -> MaskBatches:
+    """Lists the pictures of `val`, each a batch."""
+    return MaskBatches(data, "val", recipe.size, 1, num_classes=classes, seed=None)
+
+
+def evaluate_model(model: keras.Model, batches: MaskBatches, classes: int) -> float:
+    """Returns the mean IoU on batches."""
     masks = [batches[step] for step in range(len(batches))]
     predictions = (np.asarray(model.predict(images, verbose=0)).argmax(-1) for images, _ in masks)
     return mean_iou([truth for _, truth in masks], predictions, classes)
@@ -157,7 +166,8 @@ def main(arguments=None):
         value = train(recipe, options.data, options.classes.split(","), options.out)
     elif options.command == "evaluate":
         model, recipe, names = load(options.run)
-        value = evaluate_model(model, options.data, recipe, len(names))
+        batches = val_batches(options.data, recipe, len(names))
+        value = evaluate_model(model, batches, len(names))
     else:
         data = write_scenes(options.out / "data", size=SMOKE.size)
         value = train(SMOKE, data, ["background", *CLASSES], options.out / "run")

@@ -14,8 +14,8 @@ from PIL import Image
 from test_applications import study
 
 import keras_se.applications
-from keras_se.dense import coco
-from keras_se.dense.coco import BoxBatches, draw_boxes, load_picture, read_coco
+from keras_se.dense.batches import PAD, load_picture
+from keras_se.dense.coco import BoxBatches, Picture, draw_boxes, read_coco
 from keras_se.dense.coco_metrics import coco_metrics
 from keras_se.dense.scenes import CLASSES, write_scenes
 
@@ -125,10 +125,10 @@ def test_boxes_go_with_the_picture(tmp_path):
     array[4:12, 10:30] = 255
     Image.fromarray(array).save(tmp_path / "1.png")
     box = np.array([[10, 4, 30, 12]], "float32")
-    picture = coco.Picture(1, tmp_path / "1.png", (40, 20), box, np.array([2]), np.array([False]))
+    picture = Picture(1, tmp_path / "1.png", (40, 20), box, np.array([2]), np.array([False]))
     image, scale = load_picture(picture.path, 80)
     assert scale == 2.0 and image.shape == (80, 80, 3)
-    assert image[9:23, 21:59].min() == 255 and (image[40:] == coco.PAD).all()
+    assert image[9:23, 21:59].min() == 255 and (image[40:] == PAD).all()
     seen = set()
     for epoch in range(8):
         batches = BoxBatches([picture], 80, 1, seed=3)
@@ -147,8 +147,21 @@ def test_flips_move_boxes_and_crowds_are_not_trained_on(scenes):
     lefts = {BoxBatches([picture], SIDE, 1, seed=seed)[0][1]["boxes"][0, 0, 0] for seed in range(9)}
     left, _, right, _ = picture.boxes[0]
     assert lefts == {left, SIDE - right}
-    object.__setattr__(picture, "crowd", np.ones(len(picture.boxes), bool))
+    picture = dataclasses.replace(picture, crowd=np.ones(len(picture.boxes), bool))
     assert (BoxBatches([picture], SIDE, 1)[0][1]["labels"] == -1).all()
+
+
+def test_other_classes_in_val_are_refused_before_a_training(scenes, tmp_path):
+    folder = tmp_path / "scenes"
+    shutil.copytree(scenes, folder)
+    path = folder / "annotations" / "instances_val.json"
+    content = json.loads(path.read_text())
+    content["categories"][0]["name"] = "cube"
+    path.write_text(json.dumps(content))
+    detection = study("detection")
+    with pytest.raises(ValueError, match="in val"):
+        detection.train(detection.SMOKE, folder, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def detections(pictures):

@@ -38,7 +38,10 @@ def test_mean_iou_by_hand():
 
 
 def test_masks_go_with_their_pictures(scenes):
-    batches = [MaskBatches(scenes, "train", SIDE, 4, seed=seed)[0] for seed in (None, 0, 1, 2)]
+    batches = [
+        MaskBatches(scenes, "train", SIDE, 4, num_classes=4, seed=seed)[0]
+        for seed in (None, 0, 1, 2)
+    ]
     # Shapes are of one color, which the noise of the background is not: red, green or blue.
     for images, masks in batches:
         assert images.shape == (4, SIDE, SIDE, 3) and masks.shape == (4, SIDE, SIDE)
@@ -59,11 +62,28 @@ def test_masks_fill_squares_with_what_does_not_count(tmp_path):
 def test_pictures_without_a_mask_are_left_out(tmp_path, caplog):
     folder = write_scenes(tmp_path, number=3, size=32)
     (folder / "masks" / "2.png").unlink()
-    batches = MaskBatches(folder, "train", 32, 2)
+    batches = MaskBatches(folder, "train", 32, 2, num_classes=4)
     assert [path.stem for path in batches.pictures] == ["1", "3"]
     assert "left out 1 pictures without a mask" in caplog.text
-    with pytest.raises(ValueError, match="`batch_size` must be from 1 to 2"):
-        MaskBatches(folder, "train", 32, 3)
+    with pytest.raises(ValueError, match="`batch_size` must be at most 2"):
+        MaskBatches(folder, "train", 32, 3, num_classes=4)
+
+
+@pytest.mark.parametrize(
+    "size, value, message",
+    [(16, 0, r"2\.png: .* size of its picture, 32x32"), (32, 4, r"2\.png: .* It has \[4\]")],
+)
+def test_masks_that_do_not_fit_are_refused_before_a_training(tmp_path, size, value, message):
+    folder = write_scenes(tmp_path / "data", number=8, size=32)
+    mask = np.full((size, size), value, "uint8")
+    mask[0] = IGNORED
+    Image.fromarray(mask).save(folder / "masks" / "2.png")
+    module = study("segmentation")
+    with pytest.raises(ValueError, match=message):
+        module.train(module.SMOKE, folder, ["background", "a", "b", "c"], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    if size == 32:
+        MaskBatches(folder, "train", 32, 2, num_classes=5)
 
 
 @pytest.mark.parametrize("name", ("resnet_aa", "cifar", "mobilenet_v3"))
@@ -117,7 +137,7 @@ def test_deeplab_trains_and_is_saved_and_reloaded_equal(scenes, tmp_path):
     # One step takes less time than to compile it.
     model.compile(optimizer="adam", loss=loss, metrics=[], run_eagerly=True)
     before = keras.ops.convert_to_numpy(network.get_layer("layer4_0_conv1").kernel)
-    batches = MaskBatches(scenes, "train", SIDE, 4)
+    batches = MaskBatches(scenes, "train", SIDE, 4, num_classes=4)
     assert np.isfinite(keras.Model.fit(model, batches, verbose=0).history["loss"][0])
     # All of the network is trained.
     assert not np.array_equal(network.get_layer("layer4_0_conv1").kernel, before)

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+from keras_se.dense.batches import PictureBatches, load_picture
 from keras_se.image_files import open_image, to_rgb
-from keras_se.validation import check_positive
 
 LOG = logging.getLogger("keras_se")
 # What fills up the boxes and labels of an image that has fewer than others of the batch.
 NO_BOX = -1
-# Gray, so that what fills up a picture is nothing to see.
-PAD = 114
 # Of the boxes that are drawn, one after the other; white letters can be read on them.
 COLORS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#c2185b")
 
@@ -165,33 +162,7 @@ def _row(number, path, size, rows):
     return Picture(number, path, size, boxes, np.array(labels, int), np.array(crowd, bool))
 
 
-def load_picture(path: str | os.PathLike, side: int) -> tuple[np.ndarray, float]:
-    """Reads a picture and fits it into a square, at its upper left corner.
-
-    Args:
-        path: The file.
-        side: Of the square, in pixels.
-
-    Returns:
-        A uint8 array `(side, side, 3)`, gray where the picture does not reach, and the pixels of it
-        for one of the picture: boxes are multiplied by this, and divided to go back.
-
-    Raises:
-        OSError: If the file cannot be read.
-        ValueError: If it is not an image.
-    """
-    from PIL import Image
-
-    with Path(path).open("rb") as stream:
-        picture = to_rgb(open_image(stream, path), path)
-    scale = side / max(picture.size)
-    width, height = (max(1, round(length * scale)) for length in picture.size)
-    square = np.full((side, side, 3), PAD, "uint8")
-    square[:height, :width] = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return square, scale
-
-
-class BoxBatches(keras.utils.PyDataset):
+class BoxBatches(PictureBatches):
     """Batches of pictures with their boxes, for the `fit` of a detector of KerasHub or KerasCV.
 
     Args:
@@ -214,35 +185,15 @@ class BoxBatches(keras.utils.PyDataset):
         seed: int | None = 0,
         label: str = "labels",
     ):
-        super().__init__()
-        if not 0 < check_positive("batch_size", batch_size, integer=True) <= len(pictures):
-            raise ValueError(
-                f"`batch_size` must be at most {len(pictures)}, the number of pictures. "
-                f"Received: batch_size={batch_size}"
-            )
-        self.pictures, self.side, self.batch_size, self.seed = pictures, side, batch_size, seed
+        super().__init__(pictures, side, batch_size, seed)
         self.label = label
         # The same for each batch, so that a step is compiled once. KerasHub 0.32 matches an anchor
         # to what is behind the last box; if that is none of an image's, training goes on.
         self.most = 1 + max(np.count_nonzero(~picture.crowd) for picture in pictures)
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.pictures) // self.batch_size
-
-    def on_epoch_end(self) -> None:
-        """Goes on to the order of the next epoch."""
-        self.epoch += 1
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, dict]:
         """Returns float32 images of pixels from 0 to 255, their boxes and labels."""
-        order, flips = np.arange(len(self.pictures)), np.zeros(len(self.pictures), bool)
-        if self.seed is not None:
-            random = np.random.default_rng((self.seed, self.epoch))
-            order, flips = random.permutation(order), random.random(len(order)) < 0.5
-        indices = order[step * self.batch_size : (step + 1) * self.batch_size]
-        rows = [self._example(self.pictures[index], flips[index]) for index in indices]
-        images, boxes, labels = map(np.stack, zip(*rows, strict=True))
+        images, boxes, labels = self._columns(step)
         return images, {"boxes": boxes, self.label: labels}
 
     def _example(self, picture, flip):
@@ -256,7 +207,7 @@ class BoxBatches(keras.utils.PyDataset):
         if flip:
             image = image[:, ::-1]
             boxes[:number, [0, 2]] = self.side - boxes[:number, [2, 0]]
-        return np.float32(image), boxes, labels
+        return image, boxes, labels
 
 
 def draw_boxes(path: str | os.PathLike, boxes: np.ndarray, texts: list[str]) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_se.dense.coco import load_picture
+from keras_se.dense.batches import PictureBatches, load_picture
 from keras_se.features import feature_pyramid, pyramid_levels
 from keras_se.image_files import open_image
 
@@ -59,20 +59,23 @@ def pyramid_head(network: keras.Model, num_classes: int, filters: int = 64) -> k
     return keras.Model(pyramid.input, enlarge(x), name=f"{network.name}_segmenter")
 
 
-class MaskBatches(keras.utils.PyDataset):
+class MaskBatches(PictureBatches):
     """Batches of pictures and the classes of their pixels.
 
     Args:
         folder: It has the pictures in `train` and `val`, and in `masks` for each a PNG of the same
             name, whose values are the classes. Pictures without one are left out, and logged.
+            All are read once at the start, for one that is wrong would end or spoil a training.
         split: `"train"` or `"val"`.
         side: Of the images, in pixels; pictures are fitted into squares, and what they do not fill
             does not count.
         batch_size: Images of a batch; the last ones of an epoch that fill none are left out.
+        num_classes: Number of classes, with the background.
         seed: Integer that fixes the order, and which images are flipped; `None` for neither.
 
     Raises:
-        ValueError: If there are fewer pictures with a mask than `batch_size`.
+        ValueError: If there are fewer pictures with a mask than `batch_size`, or a mask is not as
+            `check_mask` requires.
         OSError: If there is no such folder.
     """
 
@@ -83,44 +86,28 @@ class MaskBatches(keras.utils.PyDataset):
         side: int,
         batch_size: int,
         *,
+        num_classes: int,
         seed: int | None = 0,
     ):
-        super().__init__()
         self.masks = Path(folder) / "masks"
         files = sorted(
             path for path in (Path(folder) / split).iterdir() if not path.name.startswith(".")
         )
-        self.pictures = [path for path in files if self._mask(path).is_file()]
-        if len(self.pictures) < len(files):
-            left_out = len(files) - len(self.pictures)
+        pictures = [path for path in files if self._mask(path).is_file()]
+        if len(pictures) < len(files):
+            left_out = len(files) - len(pictures)
             LOG.warning("%s: left out %d pictures without a mask", folder, left_out)
-        if not 0 < batch_size <= len(self.pictures):
-            raise ValueError(
-                f"`batch_size` must be from 1 to {len(self.pictures)}, the number of pictures with "
-                f"a mask in {self.masks}. Received: batch_size={batch_size}"
-            )
-        self.side, self.batch_size, self.seed, self.epoch = side, batch_size, seed, 0
+        super().__init__(pictures, side, batch_size, seed)
+        for picture in pictures:
+            check_mask(self._mask(picture), picture, num_classes)
 
     def _mask(self, picture):
         return self.masks / f"{picture.stem}.png"
 
-    def __len__(self) -> int:
-        return len(self.pictures) // self.batch_size
-
-    def on_epoch_end(self) -> None:
-        """Goes on to the order of the next epoch."""
-        self.epoch += 1
-
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns float32 images of pixels from 0 to 255, and int32 classes."""
-        order, flips = np.arange(len(self.pictures)), np.zeros(len(self.pictures), bool)
-        if self.seed is not None:
-            random = np.random.default_rng((self.seed, self.epoch))
-            order, flips = random.permutation(order), random.random(len(order)) < 0.5
-        indices = order[step * self.batch_size : (step + 1) * self.batch_size]
-        rows = [self._example(self.pictures[index], flips[index]) for index in indices]
-        images, masks = map(np.stack, zip(*rows, strict=True))
-        return np.float32(images), np.int32(masks)
+        images, masks = self._columns(step)
+        return images, np.int32(masks)
 
     def _example(self, path, flip):
         image, scale = load_picture(path, self.side)
@@ -128,8 +115,50 @@ class MaskBatches(keras.utils.PyDataset):
         return (image[:, ::-1], mask[:, ::-1]) if flip else (image, mask)
 
 
+def check_mask(path: str | os.PathLike, picture: str | os.PathLike, num_classes: int) -> None:
+    """Requires a mask of the size of its picture, whose values are classes.
+
+    Args:
+        path: The mask.
+        picture: The picture's file.
+        num_classes: Number of classes, with the background.
+
+    Raises:
+        OSError: If a file cannot be read.
+        ValueError: If the sizes differ, a value is neither below `num_classes` nor `IGNORED`, or
+            the mask is not an image of one channel.
+    """
+    with Path(picture).open("rb") as stream:
+        size = open_image(stream, picture).size
+    mask = _open_mask(path)
+    if mask.size != size:
+        raise ValueError(
+            f"{path}: a mask must have the size of its picture, {size[0]}x{size[1]} pixels. It has "
+            f"{mask.size[0]}x{mask.size[1]}"
+        )
+    values = np.flatnonzero(mask.histogram())
+    wrong = values[(values >= num_classes) & (values != IGNORED)]
+    if len(wrong):
+        raise ValueError(
+            f"{path}: the values of a mask must be below `num_classes`, {num_classes}, or "
+            f"{IGNORED}. It has {wrong.tolist()}"
+        )
+
+
+def _open_mask(path):
+    with Path(path).open("rb") as stream:
+        mask = open_image(stream, path)
+        if mask.mode not in ("L", "P"):
+            raise ValueError(f"{path}: a mask must be gray or have a palette. It is {mask.mode}")
+        try:
+            mask.load()
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"{path}: cannot be decoded: {error}") from error
+    return mask
+
+
 def load_mask(path: str | os.PathLike, side: int, scale: float) -> np.ndarray:
-    """Reads a mask and fits it into a square, as `keras_se.dense.coco.load_picture` does.
+    """Reads a mask and fits it into a square, as `keras_se.dense.batches.load_picture` does.
 
     Args:
         path: A PNG of one channel, gray or with a palette.
@@ -145,12 +174,9 @@ def load_mask(path: str | os.PathLike, side: int, scale: float) -> np.ndarray:
     """
     from PIL import Image
 
-    with Path(path).open("rb") as stream:
-        mask = open_image(stream, path)
-        if mask.mode not in ("L", "P"):
-            raise ValueError(f"{path}: a mask must be gray or have a palette. It is {mask.mode}")
-        width, height = (max(1, round(length * scale)) for length in mask.size)
-        resized = np.asarray(mask.resize((width, height), Image.Resampling.NEAREST))
+    mask = _open_mask(path)
+    width, height = (max(1, round(length * scale)) for length in mask.size)
+    resized = np.asarray(mask.resize((width, height), Image.Resampling.NEAREST))
     square = np.full((side, side), IGNORED, "uint8")
     square[:height, :width] = resized
     return square
