@@ -156,10 +156,10 @@ def test_deeplab_trains_and_is_saved_and_reloaded_equal(scenes, tmp_path):
 def test_a_segmenter_is_exported_equal(tmp_path):
     import tensorflow as tf
 
-    network = NETWORKS["resnet_aa"][1](include_top=False, weights=None, input_shape=(64, 64, 3))
+    network = NETWORKS["cifar"][1](include_top=False, weights=None, input_shape=(32, 32, 3))
     model = pyramid_head(network, 3, filters=8)
     model.export(tmp_path / "exported", verbose=False)
-    images = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype("float32")
+    images = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype("float32")
     exported = tf.saved_model.load(tmp_path / "exported")
     expected = infer(model, images)
     np.testing.assert_allclose(exported.serve(images), expected, rtol=1e-5, atol=1e-5)
