@@ -1,13 +1,14 @@
 """Measures on a GPU, without a network, what no CPU can tell: one command, part by part.
 
 KERAS_BACKEND=jax python benchmarks/gpu.py --out runs/gpu --pack PACK
-    [--parts parity train speed profile] [--minutes train=6 speed=5] [--smoke]
+    [--parts parity train speed profile ablate] [--minutes train=6 speed=5] [--smoke]
 
 * `parity`: six networks against timm's logits.
 * `speed`: training and inference of SE-ResNet-50 and its twin at 224 pixels in bfloat16, in turns
   with timm in PyTorch (channels last, autocast, with and without torch.compile).
 * `profile`: where the time of a training step goes, and how much of it is SE's.
 * `train`: SE-ResNet-20, -56 and -110 and their twins on CIFAR-10, several at a time.
+* `ablate`: ratio, gate, squeeze and stages of SE-ResNet-20 on CIFAR-10, several axes at a time.
 
 Each part has a time budget; what is complete is not done again if the command is repeated, and
 trainings go on from their last epoch. A part that fails says so in the report and does not stop the
@@ -29,8 +30,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # Minutes of each part.
-BUDGETS = {"parity": 4, "speed": 8, "profile": 3, "train": 15}
+BUDGETS = {"parity": 4, "speed": 8, "profile": 3, "train": 15, "ablate": 60}
 LAYERS, SEEDS = (20, 56, 110), (0, 1, 2)
+AXES = ("ratio", "gate", "squeeze", "stages")
+# Of trainings, several run at a time, each in a folder of its own.
+FOLDERS = ("train", "ablate")
 
 
 @dataclasses.dataclass
@@ -147,11 +151,28 @@ def train_jobs(options):
                 yield Job(out.name, command, out / "results.json")
 
 
+def ablate_jobs(options):
+    """The grids of trainings, an axis in each process."""
+    settings = [f"epochs={options.epochs}", *options.set]
+    values = []
+    if options.smoke:
+        settings = ["epochs=1", "warmup_epochs=1", "learning_rate=0.01", "steps_per_epoch=1"]
+        values = ["--values", "4"]
+    for axis in ("ratio",) if options.smoke else AXES:
+        out = options.out / f"ablate_{axis}"
+        command = [sys.executable, "-m", "keras_se", "ablate", axis, *values, "--out", out]
+        command += ["--recipe", "cifar10-fast", "--data", options.data]
+        command += ["--seeds", 1 if options.smoke else len(options.seeds)]
+        command += [word for setting in settings for word in ("--set", setting)]
+        yield Job(out.name, command, out / "ablation.json")
+
+
 PARTS = {
     "parity": parity_jobs,
     "train": train_jobs,
     "speed": speed_jobs,
     "profile": profile_jobs,
+    "ablate": ablate_jobs,
 }
 
 
@@ -159,11 +180,11 @@ def run_part(part, options):
     """Runs the jobs of a part within its time, and returns how each of them ended."""
     deadline = time.monotonic() + 60 * options.minutes.get(part, BUDGETS[part])
     jobs = list(PARTS[part](options))
-    workers = options.processes if part == "train" else 1
+    workers = options.processes if part in FOLDERS else 1
 
     def run(job):
         started = time.monotonic()
-        log = options.out / f"{job.result.parent.name if part == 'train' else job.result.stem}.log"
+        log = options.out / f"{job.result.parent.name if part in FOLDERS else job.result.stem}.log"
         ended = job.run(deadline, log)
         print(f"{job.name}: {ended} after {time.monotonic() - started:.0f} s", flush=True)
         return ended
@@ -241,7 +262,7 @@ def main(arguments=None):
     if options.pack:
         paths.insert(0, str(install(options.pack, options.out)))
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    if options.pack and "train" in options.parts and not options.data:
+    if options.pack and set(FOLDERS) & set(options.parts) and not options.data:
         options.data = prepare_images(options.pack, options.out)
     options.data = options.data or "tfds:cifar10"
     ended_file = options.out / "ended.json"

@@ -16,6 +16,7 @@ from timing import processor
 
 from keras_se.files import write_text
 from keras_se.formatting import markdown_table
+from keras_se.training import ablation
 
 LAST_EPOCHS = 5
 
@@ -35,6 +36,7 @@ def write(out):
     report = {
         "about": about,
         "ended": results.pop("ended", {}),
+        "ablations": [json.loads(file.read_text()) for file in sorted(out.glob("*/ablation.json"))],
         "results": {name: value for name, value in results.items() if name != "report"},
         "trainings": {
             file.parent.name: training(file.parent) for file in out.glob("*/results.json")
@@ -81,6 +83,8 @@ def page(report):
             result = report["results"][name]
             size = f" at {result['size']} pixels" if "size" in result else ""
             yield f"\n### {title}{size}\n\n{table(result)}"
+    for result in report["ablations"]:
+        yield f"\n### {result['axis']} of SE-ResNet-20 on CIFAR-10\n\n{ablation.table(result)}"
     if report["trainings"]:
         yield f"\n### Trainings on CIFAR-10\n\n{trainings(report['trainings'])}"
 

@@ -22,7 +22,8 @@ def report_of(out, *arguments):
 
 
 def test_a_part_that_fails_is_reported_and_the_others_go_on(tmp_path):
-    report, page = report_of(tmp_path, "--data", "array:missing.npz")
+    first = ("parity", "train", "speed", "profile")
+    report, page = report_of(tmp_path, "--parts", *first, "--data", "array:missing.npz")
     failed = report["ended"]["train"]
     assert len(failed) == 2 and all("missing.npz" in status for status in failed.values())
     assert "missing.npz" in page
@@ -36,8 +37,9 @@ def test_a_part_that_fails_is_reported_and_the_others_go_on(tmp_path):
     assert 0 < profile["milliseconds"]["SE"] <= profile["kernels_with_se"] < profile["all_kernels"]
     # What is complete is not done again, and what failed is.
     before = (tmp_path / "parity.json").stat().st_mtime_ns
-    report, page = report_of(tmp_path, "--parts", "parity", "train", "--data", "fake")
+    report, page = report_of(tmp_path, "--parts", "parity", "train", "ablate", "--data", "fake")
     assert (tmp_path / "parity.json").stat().st_mtime_ns == before
     assert set(report["ended"]["train"].values()) == {"complete"}
     assert {run["network"] for run in report["trainings"].values()} == {"SEResNet20", "ResNet20"}
     assert "missing.npz" not in page
+    assert [result["axis"] for result in report["ablations"]] == ["ratio"]

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from keras_se.cli.command import DATA_HELP, OK
-from keras_se.cli.train import assignments
+from keras_se.cli.train import add_set_argument, assignments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of the runs; the same command goes on with what is there",
     )
-    parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="change a field of the recipe, such as epochs=3; may be given again",
-    )
+    add_set_argument(parser)
 
 
 def check(options: argparse.Namespace) -> None:

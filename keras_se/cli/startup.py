@@ -70,6 +70,9 @@ class _Stderr:
     def __getattr__(self, name):
         return getattr(self.stream or sys.stderr, name)
 
+    def close(self):
+        """Leaves `sys.stderr` open, which loggers do too, but only if they see that it is it."""
+
 
 def _is_native(stream):
     """Whether Python's stream writes to file descriptor 2, and not to a test's buffer."""

@@ -33,13 +33,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder of the results"
     )
-    parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="change a field of the recipe, such as epochs=3; may be given again",
-    )
+    add_set_argument(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the results of an earlier run in DIR"
     )
@@ -66,6 +60,17 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     several.add_argument(
         "--coordinator", metavar="HOST:PORT", help="where process 0 listens for the others"
+    )
+
+
+def add_set_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument that changes a recipe."""
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a field of the recipe, such as epochs=3; may be given again",
     )
 
 
