@@ -157,6 +157,7 @@ def ablate_jobs(options):
     values = []
     if options.smoke:
         settings = ["epochs=1", "warmup_epochs=1", "learning_rate=0.01", "steps_per_epoch=1"]
+        settings.append("batch_size=32")
         values = ["--values", "4"]
     for axis in ("ratio",) if options.smoke else AXES:
         out = options.out / f"ablate_{axis}"
