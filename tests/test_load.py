@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from keras_se.applications import LegacySEResNet18, MobileNetV3Small, SEResNet18, SEResNet20
 from keras_se.weights import export_state_dict, load_keras_weights, load_state_dict, sources
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
+from keras_se.weights.readers import find_reader
 
 every_ending = pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
 
@@ -83,6 +84,7 @@ def changed(state, **changes):
         ({"conv1_kernel": np.zeros((3, 3, 3, 16))}, ("left over", "'conv1_kernel'")),
         ({"bn1__weight": np.full(16, np.nan)}, ("not finite floats", "bn1_gamma")),
         ({"bn1__weight": np.full(16, 1e300)}, ("not finite floats", "bn1_gamma")),
+        ({"bn1__running_var": np.full(16, -1.0)}, ("negative variances", "bn1_moving_variance")),
         ({"bn1__weight": np.zeros(16, "int8")}, ("not finite floats", "int8")),
         ({"bn1__weight": np.zeros(16, "complex64")}, ("not finite floats", "complex64")),
         ({"bn1__weight": np.array(["x"] * 16)}, ("not finite floats", "bn1_gamma")),
@@ -195,6 +197,26 @@ def test_a_checkpoint_without_a_head_does_not_make_a_random_one(small, tmp_path)
         SEResNet20(weights=path, classes=None)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "bias"),
+    (
+        (np.zeros((10, 64)), np.zeros(())),
+        (np.zeros((10, 64)), np.zeros((10, 1))),
+        (np.zeros((0, 64)), np.zeros(0)),
+        (np.zeros((10, 64)), np.zeros(11)),
+        (np.zeros(10), np.zeros(10)),
+        (None, np.zeros(10)),
+        # Of 64 features, it would take 25 MB: of a damaged file, perhaps all the memory.
+        (np.zeros((100_001, 0)), np.zeros(100_001)),
+    ),
+)
+def test_classes_are_not_counted_in_a_damaged_head(small, tmp_path, kernel, bias):
+    path = tmp_path / "model.safetensors"
+    save_file(changed(small[1], fc__weight=kernel, fc__bias=bias), path)
+    with pytest.raises(ValueError, match=r"model\.safetensors.*classes"):
+        SEResNet20(weights=path, classes=None)
+
+
 @every_ending
 def test_damaged_files_are_refused(small, tmp_path, ending):
     path = save(small[0], tmp_path / f"model{ending}")
@@ -238,6 +260,74 @@ def test_links_in_keras_files_are_refused(small, tmp_path):
         file["layers/conv2d/vars/0"] = h5py.ExternalLink(str(secret), "0")
     with pytest.raises(ValueError, match="link"):
         SEResNet20(weights=path, classes=10)
+
+
+def doubled_groups(file):
+    """As many paths as 2 to the power of 40."""
+    group = file.create_group("layers")
+    for _ in range(40):
+        group["other"] = inner = group.create_group("one")
+        group = inner
+
+
+def shared_array(file):
+    """A megabyte that many layers have."""
+    array = file.create_dataset("array", data=np.zeros(250_000, "float32"))
+    for number in range(100):
+        file.create_group(f"layers/{number}/vars")["0"] = array
+
+
+def deep_groups(file):
+    file.create_group("/".join(["layers"] + 2000 * ["group"]))
+
+
+def large_chunk(file):
+    """Ten numbers to read, and a megabyte of zeros to unpack for that."""
+    group = file.create_group("layers/layer/vars")
+    zeros = {"chunks": (250_000,), "maxshape": (None,), "compression": "gzip"}
+    group.create_dataset("0", data=np.zeros(10, "float32"), **zeros)
+
+
+def many_names(file):
+    group = file.create_group("layers/layer/vars")
+    group["0"] = np.zeros(10, "float32")
+    group.attrs["name"] = 100 * ["layer"]
+
+
+def claimed_array(file):
+    file.create_group("layers/layer/vars").create_dataset("0", (2**40,), "float32")
+
+
+@pytest.mark.parametrize(
+    ("write", "word"),
+    (
+        (doubled_groups, "another name"),
+        (shared_array, "another name"),
+        (deep_groups, "in one another"),
+        (large_chunk, "compressed"),
+        (many_names, "'name'"),
+        (claimed_array, "not stored"),
+    ),
+)
+def test_a_small_keras_file_takes_no_time_and_memory(tmp_path, write, word):
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        write(file)
+    with pytest.raises(ValueError, match=rf"model\.weights\.h5.*{word}"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".pth"))
+def test_what_does_not_fit_in_memory_is_named(tmp_path, monkeypatch, ending):
+    path = tmp_path / f"model{ending}"
+    path.touch()
+
+    def read(path):
+        raise MemoryError
+
+    monkeypatch.setattr(find_reader(path), "read", read)
+    with pytest.raises(ValueError, match=rf"model\{ending}' do not fit in memory"):
+        read_checkpoint(path)
 
 
 def test_a_damaged_heap_does_not_stop_the_process(small, tmp_path):

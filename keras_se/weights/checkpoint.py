@@ -13,6 +13,9 @@ from keras_se.weights.load import load_keras_weights, load_state_dict
 from keras_se.weights.readers import find_reader
 from keras_se.weights.registry import Weights
 
+# Of a network that is built with as many as a file says: a damaged one may say anything.
+MOST_CLASSES = 100_000
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -40,12 +43,21 @@ class Checkpoint:
             The number of classes.
 
         Raises:
-            ValueError: If there is no head.
+            ValueError: If there is no head, or what is there is none of `MOST_CLASSES` or fewer.
         """
-        bias = f"{head[-1]}/bias" if self.keras_names else f"{torch_name(head[-1])}.bias"
-        if bias not in self.values:
+        layer, kernel, axis = f"{torch_name(head[-1])}.", "weight", 0
+        if self.keras_names:
+            layer, kernel, axis = f"{head[-1]}/", "kernel", -1
+        if f"{layer}bias" not in self.values:
             raise ValueError(f"{self.source} has no head, so `classes` must be set.")
-        return int(self.values[bias].shape[0])
+        shapes = [np.shape(self.values.get(layer + name)) for name in (kernel, "bias")]
+        counts = {shapes[0][axis] if len(shapes[0]) > 1 else None, *shapes[1]}
+        if len(shapes[1]) != 1 or len(counts) != 1 or not 0 < shapes[1][0] <= MOST_CLASSES:
+            raise ValueError(
+                f"{self.source} has no head of 1 to {MOST_CLASSES} classes, so `classes` must be "
+                f"set: the shapes of its kernel and bias are {shapes[0]} and {shapes[1]}."
+            )
+        return shapes[1][0]
 
     def load_into(self, model: keras.Model, head: Sequence[str] | None = None) -> None:
         """Loads the checkpoint into a model, but for a head of other classes.
@@ -77,12 +89,17 @@ def read_checkpoint(path: str | os.PathLike, *, source: str | None = None) -> Ch
         A `Checkpoint`.
 
     Raises:
-        ValueError: If the ending is another, or the file is not sound.
+        ValueError: If the ending is another, the file is not sound or its arrays do not fit in
+            memory.
         OSError: If it cannot be read.
     """
     path = Path(path)
     reader = find_reader(path)
-    return Checkpoint(source or str(path), reader.read(path), reader.KERAS_NAMES)
+    try:
+        values = reader.read(path)
+    except MemoryError as error:
+        raise ValueError(f"The arrays of {str(path)!r} do not fit in memory.") from error
+    return Checkpoint(source or str(path), values, reader.KERAS_NAMES)
 
 
 def _empty_head(model, classifier):

@@ -136,6 +136,11 @@ def _problems(variables, values):
         "not finite floats": [
             f"{name} ({values[name].dtype})" for name in shared if not _is_finite(values[name])
         ],
+        "negative variances": [
+            name
+            for name in shared
+            if name.endswith("moving_variance") and _has_negative(values[name])
+        ],
     }
     return "; ".join(
         f"{kind}: {first_few(names, MOST_NAMED)}" for kind, names in problems.items() if names
@@ -147,6 +152,10 @@ def _is_finite(value):
         return False
     with np.errstate(over="ignore"):
         return bool(np.isfinite(value.astype("float32")).all())
+
+
+def _has_negative(value):
+    return value.dtype.kind == "f" and bool((value < 0).any())
 
 
 def _hint(variables, values):

@@ -2,7 +2,8 @@
 
 A reader is a module with `ENDINGS`, the endings of its files' names; `KERAS_NAMES`, whether the
 arrays have Keras's names and layouts or PyTorch's; and `read(path)`, which gives arrays by name,
-raises `ValueError` for a file that is not sound, and runs nothing that is in it.
+raises `ValueError` for a file that is not sound, `MemoryError` for one that is too large, and runs
+nothing that is in it.
 """
 
 from pathlib import Path

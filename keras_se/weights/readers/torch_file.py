@@ -62,8 +62,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
             return _read(file, path.stat().st_size)
         except (*_DAMAGE, struct.error, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: not a sound PyTorch state dict: {error}") from error
-        except MemoryError as error:
-            raise ValueError(f"{path}: its tensors do not fit in memory") from error
 
 
 def _read(file: BinaryIO, file_bytes: int) -> dict[str, np.ndarray]:
