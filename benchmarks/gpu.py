@@ -165,7 +165,7 @@ def ablate_jobs(options):
         command += ["--recipe", "cifar10-fast", "--data", options.data]
         command += ["--seeds", 1 if options.smoke else len(options.seeds)]
         command += [word for setting in settings for word in ("--set", setting)]
-        yield Job(out.name, command, out / "ablation.json")
+        yield Job(out.name, command, out / f"ablation_{axis}.json")
 
 
 PARTS = {

@@ -36,7 +36,9 @@ def write(out):
     report = {
         "about": about,
         "ended": results.pop("ended", {}),
-        "ablations": [json.loads(file.read_text()) for file in sorted(out.glob("*/ablation.json"))],
+        "ablations": [
+            json.loads(path.read_text()) for path in sorted(out.glob("*/ablation_*.json"))
+        ],
         "results": {name: value for name, value in results.items() if name != "report"},
         "trainings": {
             file.parent.name: training(file.parent) for file in out.glob("*/results.json")

@@ -71,27 +71,27 @@ def test_a_grid_goes_on_and_compares(tmp_path, capsys):
     words += [word for field in (*fields, "xla=off") for word in ("--set", field)]
     assert main([*words, "--seeds", "1"]) == 0
     assert "One seed says nothing" in capsys.readouterr().out
-    first = json.loads((tmp_path / "ablation.json").read_text())["rows"]
+    first = json.loads((tmp_path / "ablation_ratio.json").read_text())["rows"]
     assert first["4"]["parameters"] > first["none"]["parameters"]
     assert first["4"]["published"] == 22.25
     # As if another seed were complete: it is not trained again.
-    for value in first:
-        other = tmp_path / f"ratio-{value}-seed1"
-        shutil.copytree(tmp_path / f"ratio-{value}-seed0", other)
+    for name in ("seresnet20-ratio=4", "resnet20"):
+        other = tmp_path / f"{name}-seed1"
+        shutil.copytree(tmp_path / f"{name}-seed0", other)
         recipe = json.loads((other / "recipe.json").read_text()) | {"seed": 1}
         (other / "recipe.json").write_text(json.dumps(recipe))
         numbers = json.loads((other / "results.json").read_text())
         next(iter(numbers["networks"].values()))["test_accuracy"] = 12.5
         (other / "results.json").write_text(json.dumps(numbers))
     assert main([*words, "--seeds", "2"]) == 0
-    result = json.loads((tmp_path / "ablation.json").read_text())
+    result = json.loads((tmp_path / "ablation_ratio.json").read_text())
     for value, row in result["rows"].items():
         errors = [first[value]["errors"][0], 87.5]
         assert row["errors"] == errors
         assert row["mean"] == pytest.approx(np.mean(errors))
         assert row["spread"] == pytest.approx(np.std(errors, ddof=1))
     assert f"{result['smallest_difference']:.2f} points" in capsys.readouterr().out
-    assert (tmp_path / "ablation.png").stat().st_size > 1000
+    assert (tmp_path / "ablation_ratio.png").stat().st_size > 1000
     # A complete run of other settings is not taken for one of these.
     assert main([*words, "--seeds", "2", "--set", "learning_rate=0.5"]) == 2
     assert "learning_rate" in capsys.readouterr().err
@@ -106,6 +106,14 @@ def test_nothing_is_trained_if_a_value_is_not_legal(tmp_path):
     with pytest.raises(ValueError, match="axis"):
         ablate(SMALL, "depth", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_network_as_it_is_is_the_same_run_of_every_axis():
+    as_it_is = {"ratio": "16", "squeeze": "avg", "gate": "sigmoid", "placement": "standard"}
+    as_it_is |= {"stages": "1+2+3", "block": "se"}
+    assert {variant(SMALL, axis, value) for axis, value in as_it_is.items()} == {
+        override(SMALL, ["twin=false"])
+    }
 
 
 @pytest.mark.parametrize("axis", AXES)

@@ -46,5 +46,6 @@ def run(options: argparse.Namespace) -> int:
 
     result = ablate(options.recipe, options.axis, options.out, options.values, options.seeds)
     print(table(result))
-    print(f"In {options.out}: ablation.md, ablation.json, ablation.png")
+    names = ", ".join(f"ablation_{options.axis}.{ending}" for ending in ("md", "json", "png"))
+    print(f"In {options.out}: {names}")
     return OK

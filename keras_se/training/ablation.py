@@ -40,8 +40,9 @@ def ablate(
     """Trains a recipe once for each value of an axis and each seed, and compares the accuracies.
 
     Runs that are complete are not repeated, and a run that was stopped goes on, so the same call
-    goes on with a grid. Writes into `out` a folder for each run, and at the end `ablation.json`,
-    `ablation.md` and `ablation.png`.
+    goes on with a grid. Several axes share one folder: the network as it is, is trained for the
+    first of them only. Writes into `out` a folder for each run, and at the end
+    `ablation_AXIS.json`, `ablation_AXIS.md` and `ablation_AXIS.png`.
 
     Args:
         recipe: The `Recipe` of all runs; its twin is not trained.
@@ -74,7 +75,7 @@ def ablate(
     rows = {}
     for value, changed in variants.items():
         runs = [
-            _run(override(changed, [f"seed={seed}"]), Path(out) / f"{axis}-{value}-seed{seed}")
+            _run(override(changed, [f"seed={seed}"]), Path(out) / f"{_name(changed)}-seed{seed}")
             for seed in range(recipe.seed, recipe.seed + seeds)
         ]
         rows[value] = _row(runs, AXES[axis].get(value))
@@ -104,7 +105,6 @@ def variant(recipe: Recipe, axis: str, value: str) -> Recipe:
     (('ratio=8',), 'ResNet20')
     """
     from keras_se.applications import get_model
-    from keras_se.training.excitation import with_se
 
     application = get_model(recipe.network)
     if application.is_twin:
@@ -114,11 +114,21 @@ def variant(recipe: Recipe, axis: str, value: str) -> Recipe:
     as_it_is = value == {"block": "se", "stages": ALL}.get(axis)
     if axis == "block" and not as_it_is:
         raise illegal("values", value, f"of {', '.join(AXES[axis])}")
-    settings = (*recipe.se, *([] if as_it_is else [f"{axis}={value}"]))
+    settings = recipe.se if as_it_is else (*recipe.se, f"{axis}={value}")
     # Raises an error now if the network cannot be built so.
-    network, se = with_se(application, settings)
-    network(weights=None, input_shape=image_shape(recipe.size, recipe.size), se=se)
+    if _layers(application, settings, recipe.size) == _layers(application, recipe.se, recipe.size):
+        settings = recipe.se
     return override(recipe, ["twin=false", f"se={','.join(settings)}"])
+
+
+def _layers(application, settings, size):
+    """What the layers of a network with these settings are made of."""
+    from keras_se.training.excitation import with_se
+
+    network, se = with_se(application, settings)
+    built = network(weights=None, input_shape=image_shape(size, size), se=se, name="network")
+    # The input is named anew each time.
+    return [layer.get_config() for layer in built.layers[1:]]
 
 
 def smallest_difference(errors: Sequence[Sequence[float]]) -> float | None:
@@ -141,6 +151,10 @@ def smallest_difference(errors: Sequence[Sequence[float]]) -> float | None:
         return None
     variance = statistics.mean(map(statistics.variance, errors))
     return round(4 * math.sqrt(variance / min(map(len, errors))), 4)
+
+
+def _name(recipe):
+    return "-".join((recipe.network.lower(), *recipe.se))
 
 
 def _run(recipe, folder):
@@ -185,10 +199,11 @@ def table(result: dict) -> str:
 
 
 def _write(result, out):
-    with atomic_path(out / "ablation.png") as path:
+    stem = f"ablation_{result['axis']}"
+    with atomic_path(out / f"{stem}.png") as path:
         _plot(result, path)
-    write_text(out / "ablation.md", table(result) + "\n")
-    write_text(out / "ablation.json", json.dumps(result, indent=2) + "\n")
+    write_text(out / f"{stem}.md", table(result) + "\n")
+    write_text(out / f"{stem}.json", json.dumps(result, indent=2) + "\n")
 
 
 def _plot(result, path):
