@@ -36,6 +36,7 @@ __all__ = [
 _LAZY = (
     "analysis",
     "augmentation",
+    "class_names",
     "data",
     "distribution",
     "evaluation",

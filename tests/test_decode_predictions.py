@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se.preprocessing import decode_predictions
+from keras_se.class_names import decode_predictions
 
 LABELS = {
     0: ("n01440764", "tench"),

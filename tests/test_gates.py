@@ -25,10 +25,10 @@ from keras_se.analysis.statistics import (
     selectivity,
 )
 from keras_se.applications import MobileNetV3Small, SEResNet20
+from keras_se.class_names import decode_predictions, imagenet_class_names
 from keras_se.data import Dataset, held_out_per_class
 from keras_se.evaluation.html import data_url
 from keras_se.graph.gates import tap_gates
-from keras_se.preprocessing import decode_predictions, imagenet_class_names
 
 
 def gates_of(model, inputs):

@@ -23,7 +23,7 @@ LATE |= {"onnx", "onnxruntime", "openvino", "ai_edge_litert", "pycocotools"}
 LATE |= {"keras_hub", "keras_cv"}
 ABOUT = {"dense/kerashub.py": {"keras_hub"}, "dense/kerascv.py": {"keras_cv"}}
 # Who may import whom, at the top or inside a function: a room is used by those below it only.
-SMALL = {"data_format", "files", "formatting", "validation", "version"}
+SMALL = {"class_names", "data_format", "files", "formatting", "validation", "version"}
 MAY = {room: set() for room in SMALL}
 MAY |= {
     "layers": set(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_se.analysis.gates import GateAnalysis
-from keras_se.preprocessing import decode_predictions, imagenet_class_names
+from keras_se.class_names import decode_predictions, imagenet_class_names
 from keras_se.validation import check_positive, require_packages
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from keras_se.applications.arguments import check_arguments, require_preprocessi
 from keras_se.applications.bricks import classifier
 from keras_se.applications.hints import describe, explain_options
 from keras_se.applications.image_input import image_input
+from keras_se.class_names import decode_predictions
 from keras_se.layers import SqueezeExcite
-from keras_se.preprocessing import Preprocessing, decode_predictions
+from keras_se.preprocessing import Preprocessing
 from keras_se.weights import WEIGHTS, Weights, find_weights
 
 # timm's rounding of the bottleneck; at the widths of ResNet-50 it is the paper's C / 16.
@@ -188,7 +189,7 @@ class Application:
     def decode_predictions(self, predictions: Any, top: int = 5, weights: str = DEFAULT) -> list:
         """Names the `top` classes of each prediction as `(synset, name, score)`.
 
-        See `keras_se.preprocessing.decode_predictions`; the synset is `None` for weights of
+        See `keras_se.class_names.decode_predictions`; the synset is `None` for weights of
         another dataset than ImageNet.
         """
         names = None
@@ -197,7 +198,7 @@ class Application:
             if checkpoint.labels is None:
                 raise ValueError(
                     f"The {checkpoint.classes} classes of {checkpoint.tag} of {self.name} have no "
-                    "names here: use keras_se.preprocessing.decode_predictions with class_names="
+                    "names here: use keras_se.class_names.decode_predictions with class_names="
                 )
             names = checkpoint.class_names
         return decode_predictions(predictions, top=top, class_names=names)

@@ -21,12 +21,8 @@ import importlib.resources
 import io
 from dataclasses import dataclass
 
-from keras_se.preprocessing import (
-    IMAGENET_CLASSES,
-    NORMALIZATIONS,
-    Preprocessing,
-    imagenet_class_names,
-)
+from keras_se.class_names import IMAGENET_CLASSES, imagenet_class_names
+from keras_se.preprocessing import NORMALIZATIONS, Preprocessing
 
 TABLE = "checkpoints.csv"
 # fmt: off
