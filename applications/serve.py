@@ -31,10 +31,9 @@ import keras_se_command
 keras_se_command.load_keras()
 
 from keras_se.export import load_exported, read_metadata  # noqa: E402
+from keras_se.image_files import FORMATS  # noqa: E402
 from keras_se.preprocessing import Preprocessing  # noqa: E402
 
-# Those of photographs; some of Pillow's other readers start programs.
-READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # What a file may be called; the last is what `curl --data-binary` says.
 RAW = ("image/", "application/octet-stream", "application/x-www-form-urlencoded")
 
@@ -42,12 +41,12 @@ RAW = ("image/", "application/octet-stream", "application/x-www-form-urlencoded"
 def decode(content, preprocessing):
     """Gives the square of an image file that the network is evaluated on."""
     try:
-        with Image.open(io.BytesIO(content), formats=READ) as picture:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             return preprocessing.load_image(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise HTTPException(413, f"The picture has too many pixels: {error}") from error
     except UnidentifiedImageError as error:
-        raise HTTPException(400, f"The body is no image file of {', '.join(READ)}.") from error
+        raise HTTPException(400, f"The body is no image file of {', '.join(FORMATS)}.") from error
     except Exception as error:  # On a damaged file Pillow's readers raise almost anything.
         raise HTTPException(400, f"The picture cannot be read: {error}") from error
 

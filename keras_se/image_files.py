@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+# Those of photographs and of pictures of data sets. Some of Pillow's other readers start programs,
+# such as Ghostscript for what begins with `%!PS`, whatever the file is called.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
 # Warning filters belong to the whole process, so two threads that change and restore them at
 # the same time could leave ours behind. Only reading a header is done under this lock; the
 # costly decoding is not.
@@ -49,9 +53,9 @@ def open_image(stream: Any, name: Any) -> Any:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            return Image.open(stream)
+            return Image.open(stream, formats=FORMATS)
         except UnidentifiedImageError as error:
-            raise ValueError(f"{name}: not an image in a format that Pillow reads") from error
+            raise ValueError(f"{name}: not an image file of {', '.join(FORMATS)}") from error
         except Exception as error:
             raise ValueError(f"{name}: cannot be read as an image: {error}") from error
 

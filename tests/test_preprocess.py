@@ -170,6 +170,27 @@ def test_a_file_that_is_no_image(tmp_path, content):
         ROW.load_image(path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    (
+        # Pillow would start Ghostscript for the first, and look for a library for the other.
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\nshowpage\n",
+        b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40),
+    ),
+)
+def test_a_file_of_a_format_that_is_none_of_pictures(tmp_path, content):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"photo\.jpg: not an image file of JPEG"):
+        Preprocessing().load_image(path)
+
+
+def test_cameras_write_several_pictures_into_a_jpeg(tmp_path):
+    path, pictures = tmp_path / "photo.jpg", [Image.new("RGB", (9, 9), c) for c in ("red", "blue")]
+    pictures[0].save(path, "MPO", save_all=True, append_images=pictures[1:])
+    assert Preprocessing(size=8).load_image(path)[4, 4].argmax() == 0
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpeg", "gif", "bmp", "tiff", "webp"])
 def test_a_truncated_file(tmp_path, suffix):
     whole = io.BytesIO()
