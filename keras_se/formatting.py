@@ -18,6 +18,19 @@ def first_few(names: Sequence[str], most: int = 5) -> str:
     return f"{text} and {len(names) - most} more" if len(names) > most else text
 
 
+def printable(text: str) -> str:
+    r"""Escapes what no file in UTF-8 can hold, such as bytes in the name of a file.
+
+    Args:
+        text: Text, of a path for example.
+
+    Example:
+    >>> printable("caf\udce9.jpg")
+    'caf\\udce9.jpg'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def text_table(rows: Sequence[Sequence[str]], align: str) -> str:
     """Lines up the columns of a table.
 

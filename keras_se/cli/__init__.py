@@ -6,6 +6,7 @@ it runs.
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -38,10 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `keras-se`; by default those of the process.
 
     Returns:
-        The exit status: 0 if all went well, 1 if some images were skipped, 2 if the command could
-        not be done, with one line on the standard error that says why, 141 if whoever reads the
-        output stopped.
+        The exit status: 0 if all went well; 1 if some images were skipped, or a run has all but its
+        report or SavedModel; 2 if the command could not be done, with one line on the standard
+        error that says why; 141 if whoever reads the output stopped.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The name of a file may be no text at all.
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     command = _module(options.command)
     try:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 
 OK, SOME_SKIPPED, WRONG_USE, INTERRUPTED, OUTPUT_CLOSED = 0, 1, 2, 130, 141
+NOT_ALL_WRITTEN = 1
 # What a command may raise because of what it was given or found.
 ERRORS = (ValueError, OSError, ImportError)
 DATA_HELP = "digits, fake, folder:PATH, places365:PATH, array:FILE or tfds:NAME"

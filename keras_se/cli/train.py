@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_se.cli.command import DATA_HELP, OK, explain
+from keras_se.cli.command import DATA_HELP, NOT_ALL_WRITTEN, OK, explain
 
 if TYPE_CHECKING:
     from keras_se.recipes import Recipe
@@ -124,8 +124,9 @@ def run_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
 
     share = initialize(options.processes, options.process_id, options.coordinator)
     with stop_all_on_failure(share, _stop):
-        train(recipe, options.out, options.overwrite, options.resume, options.tensorboard, share)
-    return OK
+        words = options.overwrite, options.resume, options.tensorboard
+        results = train(recipe, options.out, *words, share)
+    return NOT_ALL_WRITTEN if results and results["not_written"] else OK
 
 
 def _stop(error):

@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from keras_se.data.images import LazyImages
-from keras_se.formatting import first_few
+from keras_se.formatting import first_few, printable
 
 # Every fifth image of each class is held out: a fixed fifth of the data, whatever is trained.
 HELD_OUT_EVERY = 5
@@ -54,9 +54,12 @@ class Dataset:
         }
 
     def all_skipped(self) -> list:
-        """Returns the files left out so far, those included that were decoded late."""
+        """Returns the files left out so far and why, those included that were decoded late.
+
+        Names of files that are not in UTF-8 are escaped.
+        """
         lazy = [getattr(images, "skipped", ()) for images in (self.train_images, self.test_images)]
-        return sorted({*self.skipped, *lazy[0], *lazy[1]})
+        return sorted(map(printable, {*self.skipped, *lazy[0], *lazy[1]}))
 
 
 def split(images: np.ndarray, labels: np.ndarray, class_names: tuple) -> Dataset:

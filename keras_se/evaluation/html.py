@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_se.data import LazyImages
 from keras_se.data_format import channel_axis
+from keras_se.formatting import printable
 
 # Pixels; smaller pictures are shown enlarged.
 PICTURE_SIDE = 96
@@ -42,7 +43,8 @@ def html_page(title: str, parts: Sequence[str], style: str = "") -> str:
         f'initial-scale=1"><title>{escape(title)}</title><style>{STYLE}{style}</style>'
     )
     body = "\n".join(parts)
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+    text = f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+    return printable(text)
 
 
 def html_row(first: str, cells: Sequence, tag: str = "td") -> str:

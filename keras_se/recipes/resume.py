@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_se.recipes.recipe import Recipe, override
-from keras_se.recipes.run_files import RECIPE, RESULTS, recipe_beside
+from keras_se.recipes.run_files import NETWORKS, RECIPE, RESULTS, recipe_beside
 
 
 def resumed_recipe(
@@ -30,7 +30,8 @@ def resumed_recipe(
     recipe = recipe_beside(folder / RECIPE)
     if recipe is None:
         raise FileNotFoundError(f"There is no run in {str(folder)!r} to go on with.")
-    if (folder / RESULTS).is_file():
+    unfinished = any((folder / files.state).is_file() for files in NETWORKS)
+    if (folder / RESULTS).is_file() and not unfinished:
         raise FileExistsError(f"The run in {str(folder)!r} is complete.")
     if like is not None and like.about != recipe.about:
         first, other = (each.about.splitlines()[0] for each in (recipe, like))

@@ -9,7 +9,7 @@ from keras_se.recipes.recipe import Recipe, from_json
 RECIPE = "recipe.json"
 # A line for each class.
 CLASS_NAMES = "class_names.txt"
-# Written last: a run that has it is complete.
+# A run that has it is trained, and complete if it has no state any more.
 RESULTS = "results.json"
 REPORT = "report.html"
 CURVES = "curves.png"

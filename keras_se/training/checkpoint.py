@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_se.files import atomic_path, write_text
+from keras_se.formatting import first_few
 
 # The `.keras` files are for the user, not for going on, so writing them need not slow a run down.
 SAVE_SECONDS = 60
@@ -43,8 +44,11 @@ class State:
         self.record = {"epoch": 0, "history": {}, "best": None, "seconds": 0.0}
         self.record |= {"backend": keras.backend.backend(), "data": data}
 
-    def read(self) -> bool:
+    def read(self, epochs: float = math.inf) -> bool:
         """Reads the file; returns whether there is one.
+
+        Args:
+            epochs: How many the run has.
 
         Raises:
             ValueError: If it is damaged, of another backend or of other data.
@@ -55,14 +59,20 @@ class State:
             with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             record = json.loads(str(arrays.pop("record")))
-        except Exception as error:  # Whatever zipfile and json raise for a damaged file.
-            raise ValueError(f"{str(self.path)!r} cannot be read: {error}") from error
+            _check_record(record, epochs)
+            _check_arrays(arrays, record)
+        except Exception as error:  # Whatever zipfile, json and a text for a number raise.
+            raise ValueError(
+                f"{str(self.path)!r} cannot be read, so the run cannot go on from it: "
+                f"{type(error).__name__}: {error}. Start anew, with another folder or overwrite."
+            ) from error
         if record["backend"] != self.record["backend"]:
             raise ValueError(
                 f"The run was begun with KERAS_BACKEND={record['backend']} and goes on only with "
                 f"it. Received: {self.record['backend']}"
             )
         self._require_data(record["data"] or {})
+        record.pop("arrays", None)
         self.arrays, self.record = arrays, record
         return True
 
@@ -96,7 +106,8 @@ class State:
         """Writes the file, all of it or nothing."""
         if self.path:
             with atomic_path(self.path) as partial, partial.open("wb") as file:
-                np.savez(file, record=np.array(json.dumps(self.record)), **self.arrays)
+                record = self.record | {"arrays": sorted(self.arrays)}
+                np.savez(file, record=np.array(json.dumps(record)), **self.arrays)
                 file.flush()
                 # Or a power cut could leave the name without the content.
                 os.fsync(file.fileno())
@@ -130,6 +141,39 @@ class State:
                 f"Found: {'nothing' if value is None else value.shape}"
             )
         variable.assign(value)
+
+
+def _check_record(record, epochs):
+    """Raises an error for numbers that no run has."""
+    epoch, history, best = (record[name] for name in ("epoch", "history", "best"))
+    if type(epoch) is not int or not 0 <= epoch <= epochs:
+        raise ValueError(f"its epoch {epoch!r} is none of 0 to {epochs}")
+    if any(len(column) != epoch for column in history.values()) or (epoch and not history):
+        raise ValueError(f"its history is not of {epoch} epochs")
+    numbers = [record["seconds"], *([] if best is None else [best])]
+    if not all(map(math.isfinite, (number for c in (numbers, *history.values()) for number in c))):
+        raise ValueError("its history has what is no number")
+    if record["seconds"] < 0 or not 0 <= (best or 0) <= 1:
+        raise ValueError(f"its seconds or best accuracy are not possible: {numbers}")
+    if not isinstance(record["backend"], str) or not isinstance(record["data"] or {}, dict):
+        raise ValueError("its backend or data is none")
+
+
+def _check_arrays(arrays, record):
+    """Raises an error for arrays of which no run can be made."""
+    wanted = set(record.get("arrays", arrays))
+    if wanted != set(arrays):
+        raise ValueError(
+            f"its arrays are not those written: {first_few(sorted(wanted ^ {*arrays}))}"
+        )
+    parts = {"network": record["epoch"] > 0, "best": record["best"] is not None}
+    for part, needed in parts.items():
+        if needed and not any(name.startswith(f"{part}/") for name in arrays):
+            raise ValueError(f"it has no arrays {part}/...")
+    for name, array in arrays.items():
+        # The averages of an optimizer may be infinite, and the step is zero then.
+        if np.isnan(array).any() or not (np.isfinite(array).all() or name.startswith("optimizer/")):
+            raise ValueError(f"{name} has what is no number")
 
 
 def named(part: str, variables: Sequence) -> dict:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from keras_se.distribution.devices import ProcessShard
 from keras_se.evaluation import report
 from keras_se.evaluation.evaluate import outputs
 from keras_se.files import atomic_path, write_text
+from keras_se.formatting import printable
 from keras_se.recipes import run_files
 from keras_se.recipes.recipe import Recipe
 from keras_se.recipes.run_files import NETWORKS, NetworkFiles
@@ -28,6 +30,8 @@ from keras_se.training.phases import phase_ends, set_trainable
 from keras_se.training.resolve import Run, build, resolve
 from keras_se.training.run_folder import prepare, require_space
 from keras_se.validation import require_packages
+
+LOG = logging.getLogger("keras_se")
 
 
 def train(
@@ -48,10 +52,13 @@ def train(
       `history.csv`, `curves.png`, `report.html`;
     * `twin.keras`, `twin_best.keras` and `twin_history.csv` of the plain twin;
     * `saved_model`, a TensorFlow SavedModel compared with the network (TensorFlow backend only);
-    * `results.json`, the last, with what this function returns;
-    * until then `state.npz` and `twin_state.npz`, from which a run that was killed goes on.
+    * `results.json` with what this function returns, before the report and the SavedModel;
+    * until the end `state.npz` and `twin_state.npz`, from which a run that was killed goes on.
 
-    All but the histories, which grow by a line each epoch, are there only when complete.
+    All but the histories, which grow by a line each epoch, are there only when complete. If the
+    report or the SavedModel cannot be written, a warning says so and the states stay: `resume`
+    tries again. While a run is going on, it has locked `.lock` in its folder, so that another one
+    into it is refused; the system unlocks it when the process ends, however it does.
 
     Args:
         recipe: The `Recipe`; with `resume`, that of the run.
@@ -70,16 +77,17 @@ def train(
         `best_accuracy` of the best one in percent, `best_epoch` from 1, `parameters` that are
         trainable, `mflops` in millions of multiply-adds for one image, and `seconds` of training
         with compilation), `difference` (SE minus plain, or `None`), `saved_model_difference`
-        (largest absolute difference of the outputs, or `None`), `train_images` and `test_images`
-        (how many), `backend` and `keras` (its version). `None` in all processes but the first.
+        (largest absolute difference of the outputs, or `None`), `not_written` (why, by the name of
+        what could not be written), `train_images` and `test_images` (how many), `backend` and
+        `keras` (its version). `None` in all processes but the first.
 
     Raises:
         ValueError: If the recipe does not fit its data or network, or the run to go on with; or
             the loss became infinite or not a number: then only what there was after the last good
             epoch is saved.
         ImportError: If a package is missing.
-        OSError: If `out` is not a folder, cannot be written, has too little space, or holds a run;
-            or another process has stopped.
+        OSError: If `out` is not a folder, cannot be written, has too little space, holds a run, or
+            one that another process is training; or another process has stopped.
     """
     shard = shard or ProcessShard()
     require_packages("The report", "matplotlib")
@@ -92,7 +100,12 @@ def train(
         networks = {name: build(run, name) for name in run.applications}
     if shard.process_index:
         return _train_without_files(run, networks, Path(out), resume, shard)
-    folder = prepare(out, overwrite, recipe if resume else None)
+    with prepare(out, overwrite, recipe if resume else None) as folder:
+        return _train_into(run, networks, folder, tensorboard, shard)
+
+
+def _train_into(run, networks, folder, tensorboard, shard):
+    """What the first process does; `folder` is locked."""
     require_space(folder, sum(network.count_params() for network in networks.values()))
     states = _begin(run, folder)
     trained = {}
@@ -110,7 +123,7 @@ def _begin(run, folder):
     summary = run.dataset.summary()
     states = [State(folder / files.state, summary) for files in NETWORKS]
     for state in states:
-        state.read()
+        state.read(run.recipe.epochs)
     class_names = "".join(f"{name}\n" for name in run.dataset.class_names)
     write_text(folder / run_files.CLASS_NAMES, class_names)
     write_text(folder / run_files.RECIPE, run.recipe.to_json())
@@ -118,29 +131,53 @@ def _begin(run, folder):
 
 
 def _finish(run, folder, trained):
-    """Writes the reports of a run whose networks are trained; `results.json` is the last file."""
+    """Writes the results of a run whose networks are trained, and then what shows them."""
+    numbers = results.summarize(run, {name: result.row for name, result in trained.items()})
+    # Hours of training are not lost with a picture: first what cannot be had again.
+    _write_results(folder, numbers)
+    writers = {run_files.SAVED_MODEL: _export, run_files.REPORT: _write_report}
+    for name, write in writers.items():
+        try:
+            write(run, folder, trained, numbers)
+        except Exception as error:  # whatever TensorFlow, matplotlib or the disk have to say
+            numbers["not_written"][name] = printable(str(error) or type(error).__name__)
+            LOG.warning(
+                "The run in %s is complete, but for %s, which could not be written: %s. Train with "
+                "--resume to try again.",
+                *(folder, name, numbers["not_written"][name]),
+            )
+    _write_results(folder, numbers)
+    if not numbers["not_written"]:
+        for files in NETWORKS:
+            (folder / files.state).unlink(missing_ok=True)
+    report.print_skipped(run.dataset)
+    print(results.table(numbers["networks"]))
+    print(results.next_steps(folder, numbers), flush=True)
+    return numbers
+
+
+def _write_results(folder, numbers):
+    write_text(folder / run_files.RESULTS, json.dumps(numbers, indent=2) + "\n")
+
+
+def _export(run, folder, trained, numbers):
+    """Writes the SavedModel of the first network."""
+    network = next(iter(trained.values())).network
+    numbers["saved_model_difference"] = results.export_saved_model(
+        network, folder / run_files.SAVED_MODEL, run.dataset.class_names
+    )
+
+
+def _write_report(run, folder, trained, numbers):
+    """Draws the curves and writes the page."""
     curves = folder / run_files.CURVES
     with atomic_path(curves) as path:
         report.curves({name: result.history for name, result in trained.items()}, path)
-    saved_model = results.export_saved_model(
-        next(iter(trained.values())).network,
-        folder / run_files.SAVED_MODEL,
-        run.dataset.class_names,
-    )
-    numbers = results.summarize(
-        run, {name: result.row for name, result in trained.items()}, saved_model
-    )
     sections = {name: (result.outputs, result.labels) for name, result in trained.items()}
-    table = results.table(numbers["networks"])
-    page = report.page(curves, run.recipe, run.dataset, table, sections)
+    page = report.page(
+        curves, run.recipe, run.dataset, results.table(numbers["networks"]), sections
+    )
     write_text(folder / run_files.REPORT, page)
-    for files in NETWORKS:
-        (folder / files.state).unlink(missing_ok=True)
-    write_text(folder / run_files.RESULTS, json.dumps(numbers, indent=2) + "\n")
-    report.print_skipped(run.dataset)
-    print(table)
-    print(results.next_steps(folder, numbers), flush=True)
-    return numbers
 
 
 def _train_without_files(run, networks, folder, resume, shard):
@@ -148,7 +185,7 @@ def _train_without_files(run, networks, folder, resume, shard):
     for network, files in zip(networks.values(), NETWORKS, strict=False):
         state = State(folder / files.state, run.dataset.summary())
         if resume:
-            state.read()
+            state.read(run.recipe.epochs)
         state.path = None
         fit(run, network, None, [Checkpoint(state)], shard)
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_se.evaluation.metrics import accuracies
-from keras_se.formatting import text_table
+from keras_se.formatting import printable, text_table
 from keras_se.graph.complexity import multiply_adds, trainable_parameters
 from keras_se.recipes.run_files import NETWORK, REPORT
 from keras_se.training.resolve import Run
@@ -73,21 +73,21 @@ def measure(
     }
 
 
-def summarize(run: Run, rows: dict[str, dict], saved_model_difference: float | None) -> dict:
+def summarize(run: Run, rows: dict[str, dict]) -> dict:
     """Collects the numbers of a run, as `train` returns them.
 
     Args:
         run: The `Run`.
         rows: The measurements of each network by name.
-        saved_model_difference: What `export_saved_model` returned.
 
     Returns:
-        The dictionary that `results.json` holds.
+        The dictionary that `results.json` holds, as it is before anything is exported.
     """
     return {
         "networks": rows,
         "difference": difference(*rows.values()) if len(rows) == 2 else None,
-        "saved_model_difference": saved_model_difference,
+        "saved_model_difference": None,
+        "not_written": {},
         "train_images": len(run.dataset.train_labels),
         "test_images": len(run.dataset.test_labels),
         "backend": keras.backend.backend(),
@@ -179,7 +179,7 @@ def next_steps(folder: str | os.PathLike, results: dict) -> str:
         Some lines of text.
     """
     row = next(iter(results["networks"].values()))
-    folder = Path(folder)
+    folder = Path(printable(str(folder)))
     # In an environment that is not activated the command is not on the path.
     command = "keras-se" if shutil.which("keras-se") else f"{sys.executable} -m keras_se"
     best = f"epoch {row['best_epoch']}, {row['best_accuracy']:.2f} %"

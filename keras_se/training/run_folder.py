@@ -1,35 +1,43 @@
 """The folder of a run, in which every file is complete or not there."""
 
+import contextlib
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from keras_se.files import check_free_space
+from keras_se.files import PARTIAL, check_free_space
 from keras_se.recipes.recipe import Recipe
 from keras_se.recipes.resume import check_same, resumed_recipe
 from keras_se.recipes.run_files import FILES
 
+LOG = logging.getLogger("keras_se")
+LOCK = ".lock"
 # Of a network, per parameter: two models with their optimizers, the state and its successor.
 BYTES_PER_PARAMETER = 4 * 16
 # For histories, pictures and reports.
 BYTES_BESIDE = 2**24
 
 
-def prepare(out: str | os.PathLike, overwrite: bool = False, resumed: Recipe | None = None) -> Path:
-    """Makes the folder of a run, before any time is spent on training.
+@contextlib.contextmanager
+def prepare(
+    out: str | os.PathLike, overwrite: bool = False, resumed: Recipe | None = None
+) -> Iterator[Path]:
+    """Makes the folder of a run, before any time is spent on training, and locks it meanwhile.
 
     Args:
         out: Folder to write to.
         overwrite: Whether to delete the files of the run that is there.
         resumed: The `Recipe` whose run is to go on, in which case its files stay; or `None`.
 
-    Returns:
+    Yields:
         Its path.
 
     Raises:
         OSError: If `out` is not a folder, cannot be written, holds files of a run that are not to
-            be overwritten, or holds no unfinished run to go on with.
+            be overwritten, holds no unfinished run to go on with, or another process trains in it.
         ValueError: If the run to go on with has another recipe.
     """
     folder = Path(out)
@@ -40,8 +48,17 @@ def prepare(out: str | os.PathLike, overwrite: bool = False, resumed: Recipe | N
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise OSError(f"`out` must be a folder that can be written. Received: {error}") from error
-    if resumed is not None:
-        return folder
+    with _locked(folder):
+        # Of a process that was killed while it wrote; nobody else writes here.
+        for partial in folder.glob(f"{PARTIAL}*"):
+            shutil.rmtree(partial)
+        if resumed is None:
+            _make_room(folder, overwrite)
+        yield folder
+
+
+def _make_room(folder, overwrite):
+    """Deletes the files of an earlier run, if that is wanted."""
     present = [folder / name for name in FILES if (folder / name).exists()]
     if present and not overwrite:
         names = ", ".join(path.name for path in present)
@@ -50,7 +67,28 @@ def prepare(out: str | os.PathLike, overwrite: bool = False, resumed: Recipe | N
         )
     for path in present:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return folder
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """Holds the lock of a folder, which the system gives up for a process that ends."""
+    with (folder / LOCK).open("a") as file:
+        try:
+            # Not on Windows.
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(
+                f"Another process is training into {str(folder)!r}: use another folder, or wait."
+            ) from error
+        except (ImportError, OSError) as error:
+            # Some file systems of networks have no locks.
+            LOG.warning(
+                "%s cannot be locked (%s): do not train into it from two processes.", folder, error
+            )
+        # The file stays: were it deleted, two processes could lock two files of this name.
+        yield
 
 
 def require_space(folder: Path, parameters: int) -> None:

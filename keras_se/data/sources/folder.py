@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_se.data.dataset import check_none_empty
 from keras_se.data.loading import ImageList, ImageLists
-from keras_se.formatting import first_few
+from keras_se.formatting import first_few, printable
 
 LOG = logging.getLogger("keras_se")
 HELD_OUT_NAMES = ("val", "validation", "test")
@@ -75,7 +75,7 @@ def list_folder(path: str | os.PathLike) -> ImageLists:
     if part.name in HELD_OUT_NAMES and (part.parent / "train").is_dir():
         return _list_divided(part.parent / "train", part)
     names = class_names(root)
-    return ImageLists(_list_files(root, names), None, names)
+    return ImageLists(_list_files(root, names), None, tuple(map(printable, names)))
 
 
 def class_names(folder: Path) -> tuple:
@@ -110,7 +110,8 @@ def _held_out_folder(root):
 def _list_divided(train, held_out):
     names = class_names(train)
     _check_same(names, class_names(held_out), train.parent)
-    return ImageLists(_list_files(train, names), _list_files(held_out, names), names)
+    files = _list_files(train, names), _list_files(held_out, names)
+    return ImageLists(*files, tuple(map(printable, names)))
 
 
 def _check_same(train, held_out, folder):
