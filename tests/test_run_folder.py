@@ -42,6 +42,7 @@ def test_a_second_run_into_a_folder_is_refused_until_the_first_has_ended(tmp_pat
             pass
     with run_folder.prepare(tmp_path) as folder:
         assert folder == tmp_path
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_lock_of_a_process_that_is_killed_is_gone(tmp_path):

@@ -72,23 +72,38 @@ def _make_room(folder, overwrite):
 @contextlib.contextmanager
 def _locked(folder):
     """Holds the lock of a folder, which the system gives up for a process that ends."""
-    with (folder / LOCK).open("a") as file:
-        try:
-            # Not on Windows.
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(
-                f"Another process is training into {str(folder)!r}: use another folder, or wait."
-            ) from error
-        except (ImportError, OSError) as error:
-            # Some file systems of networks have no locks.
-            LOG.warning(
-                "%s cannot be locked (%s): do not train into it from two processes.", folder, error
-            )
-        # The file stays: were it deleted, two processes could lock two files of this name.
+    path = folder / LOCK
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("a"))
+        # Whoever held it may have deleted the file since it was opened.
+        while _lock(file, folder) and not _is_at(file, path):
+            file = stack.enter_context(path.open("a"))
         yield
+        path.unlink(missing_ok=True)
+
+
+def _lock(file, folder):
+    """Locks a file, or raises an `OSError` if another process has; returns whether it could."""
+    try:
+        # Not on Windows.
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(
+            f"Another process is training into {str(folder)!r}: use another folder, or wait."
+        ) from error
+    except (ImportError, OSError) as error:
+        # Some file systems of networks have no locks.
+        LOG.warning(
+            "%s cannot be locked (%s): do not train into it from two processes.", folder, error
+        )
+        return False
+    return True
+
+
+def _is_at(file, path):
+    return path.exists() and path.samefile(file.fileno())
 
 
 def require_space(folder: Path, parameters: int) -> None:
