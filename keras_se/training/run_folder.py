@@ -78,8 +78,10 @@ def _locked(folder):
         # Whoever held it may have deleted the file since it was opened.
         while _lock(file, folder) and not _is_at(file, path):
             file = stack.enter_context(path.open("a"))
-        yield
-        path.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _lock(file, folder):
@@ -103,7 +105,7 @@ def _lock(file, folder):
 
 
 def _is_at(file, path):
-    return path.exists() and path.samefile(file.fileno())
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
 
 
 def require_space(folder: Path, parameters: int) -> None:
