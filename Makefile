@@ -13,6 +13,8 @@ EVERYTHING := ".[tensorflow,train,export,serve,detection,keras-cv,dev,docs]"
 BESIDE_A_BACKEND := scikit-learn matplotlib onnx onnxruntime openvino pytest pytest-xdist sybil
 TESTS := -m pytest -n 2 --dist loadgroup
 FAST := $(TESTS) -m "not slow"
+# What the other backends could get wrong.
+ON_BACKENDS := $(TESTS) -m "not slow and not backend_neutral"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -37,10 +39,10 @@ test-jax: .venv-jax/installed
 	# Compiling takes longer than running here: as little as can be, and once for all processes.
 	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
 		JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" \
-		JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 .venv-jax/bin/python $(FAST)
+		JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 .venv-jax/bin/python $(ON_BACKENDS)
 
 test-torch: .venv-torch/installed
-	KERAS_BACKEND=torch .venv-torch/bin/python $(FAST)
+	KERAS_BACKEND=torch .venv-torch/bin/python $(ON_BACKENDS)
 
 # On a machine with a GPU: GPU="--pack PACK", or what else benchmarks/gpu.py takes.
 gpu-report:

@@ -8,6 +8,8 @@ from keras_se.cli import model_table
 from keras_se.graph.complexity import complexity, multiply_adds
 from keras_se.layers import SqueezeExcite
 
+pytestmark = pytest.mark.backend_neutral
+
 SIZES = model_table.sizes()
 
 

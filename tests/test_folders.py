@@ -20,7 +20,11 @@ from keras_se.preprocessing import Preprocessing
 from keras_se.training import loop, resolve, results
 from keras_se.training.checkpoint import Checkpoint
 
-pytestmark = [pytest.mark.usefixtures("tiny_network"), *WARNINGS_OF_KERAS]
+pytestmark = [
+    pytest.mark.backend_neutral,
+    pytest.mark.usefixtures("tiny_network"),
+    *WARNINGS_OF_KERAS,
+]
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 CROPPED = {"size": 16, "crop": 0.875, "augment": ("resized_crop(0.5)",), "batch_size": 8}
 

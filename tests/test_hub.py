@@ -23,6 +23,8 @@ from huggingface_hub import constants
 
 from keras_se.weights import hub
 
+pytestmark = pytest.mark.backend_neutral
+
 REPOSITORY = "timm/seresnet50.ra2_in1k"
 SAFETENSORS = f"/{REPOSITORY}/resolve/main/model.safetensors"
 # More than the sockets' buffers, so that a server that waits halfway makes the client wait.

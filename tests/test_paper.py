@@ -18,6 +18,8 @@ from keras_se.cli.model_table import sizes
 from keras_se.graph.complexity import complexity, trainable_parameters
 from keras_se.layers import SqueezeExcite
 
+pytestmark = pytest.mark.backend_neutral
+
 SIZES = sizes()
 # Original row, billions of multiply-adds of the plain network and of that with SE. The paper's
 # ResNets stride in the first 1x1 convolution, as the Legacy networks do.

@@ -9,6 +9,8 @@ import pytest
 from keras_se.cli import _parser
 from keras_se.cli.model_table import SHORT, markdown
 
+pytestmark = pytest.mark.backend_neutral
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 each_page = pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])

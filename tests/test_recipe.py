@@ -11,6 +11,8 @@ import pytest
 import keras_se
 from keras_se.recipes import DIGITS, RECIPES, from_json, get_recipe, override
 
+pytestmark = pytest.mark.backend_neutral
+
 
 @pytest.mark.parametrize(
     ("assignment", "key", "value"),

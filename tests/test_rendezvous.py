@@ -8,6 +8,8 @@ import pytest
 
 from keras_se.distribution import rendezvous
 
+pytestmark = pytest.mark.backend_neutral
+
 # What the second of three processes sends.
 GREETING = b"keras_se 1/3"
 

@@ -12,6 +12,8 @@ import pytest
 
 from keras_se.weights.readers import torch_file
 
+pytestmark = pytest.mark.backend_neutral
+
 MAGIC = 0x1950A86A20F9469CFC6C
 DTYPES = "Double <f8,Float <f4,Half <f2,Long <i8,Int <i4,Short <i2,Char i1,Byte u1,Bool ?"
 
