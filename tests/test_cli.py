@@ -161,7 +161,7 @@ def test_a_reader_of_the_output_may_stop():
 def test_weights_may_be_an_address(capsys, images, tmp_path, monkeypatch):
     path, address = tmp_path / "w.safetensors", "https://example.com/w-0123abcd.safetensors"
     export_state_dict(applications.SEResNet20(weights="cifar10"), path)
-    monkeypatch.setattr("keras_se.weights.hub.fetch", lambda source, sha256: path)
+    monkeypatch.setattr("keras_se.weights.hub.fetch", lambda source, **hashes: path)
     words = ("predict", "seresnet20", images[0], "--json", "--weights")
     assert run(*words, address) == 0
     by_address = json.loads(capsys.readouterr().out)

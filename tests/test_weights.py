@@ -23,13 +23,20 @@ from keras_se.weights import WEIGHTS, export_state_dict
 ROOT = Path(__file__).parent.parent
 # Those that come with the package are in test_packaged.py.
 EVERY = [(name, row) for name, rows in WEIGHTS.items() for row in rows if row.class_names is None]
-LICENSES = ("apache-2.0", "bsd-3-clause", "cc-by-nc-4.0", None)
+CHECKSUMS = r"md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}"
+LICENSES = ("apache-2.0", "bsd-3-clause", "cc-by-nc-4.0", "mit", None)
 
 
 @pytest.mark.parametrize(("name", "row"), EVERY, ids=[f"{name}.{row.tag}" for name, row in EVERY])
 def test_every_row_is_well_formed(name, row):
     assert applications.get_model(name).name == name
-    if row.source.startswith("https://"):
+    if row.origin != "timm":
+        assert row.source.startswith("https://")
+        assert row.tag.startswith(f"{row.origin}_")
+        assert row.checksum is None or re.fullmatch(
+            "md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}", row.checksum
+        )
+    elif row.source.startswith("https://"):
         file = row.source.rsplit("/", 1)[-1]
         # The digits that a download is checked against.
         assert re.fullmatch(r"[\w-]+-([0-9a-f]{8,})\.pth", file)
@@ -55,7 +62,7 @@ def test_tags_are_unique_and_no_published_row_is_lost():
         tags = [row.tag for row in rows]
         assert len(tags) == len(set(tags)), name
     # Counted in timm 1.0.31's configurations for these networks and their plain twins.
-    assert len(EVERY) == 131
+    assert sum(row.origin == "timm" for _, row in EVERY) == 131
 
 
 def test_what_imagenet_means():
@@ -81,7 +88,7 @@ def test_an_unknown_tag_lists_those_there_are():
 @pytest.mark.parametrize(
     ("network", "words"),
     (
-        ("SEResNet101", ("SEResNet101.", "weights=None", "LegacySEResNet101")),
+        ("SEResNet152", ("SEResNet152.", "weights=None", "SEResNet152D")),
         # Nobody has published it; its plain twin has four checkpoints.
         ("SEInceptionV3", ("SEInceptionV3", "weights=None", "insert_se(SEInceptionV3(se=False))")),
         ("SEShuffleNet", ("SEShuffleNet", "weights=None")),
@@ -221,7 +228,7 @@ def test_a_checkpoint_published_without_a_head(small, tmp_path, monkeypatch, cap
     file.write_bytes(save(trunk))
     (row,) = WEIGHTS["SEResNeXt26TS"]
     monkeypatch.setitem(WEIGHTS, "SEResNeXt26TS", (replace(row, classes=0),))
-    monkeypatch.setattr("keras_se.weights.hub.fetch", lambda source, sha256=None: file)
+    monkeypatch.setattr("keras_se.weights.hub.fetch", lambda source, **hashes: file)
     model = applications.SEResNeXt26TS(classes=5)
     assert "head_fc" in caplog.text
     np.testing.assert_array_equal(

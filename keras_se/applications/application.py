@@ -101,8 +101,14 @@ class Application:
 
     @property
     def default_weights(self) -> str:
-        """The `weights` that the network is built with if none are named."""
-        return self.weights[0].tag if len(self.weights) == 1 else "imagenet"
+        """The `weights` that the network is built with if none are named.
+
+        The tag of the only checkpoint; of several, `"imagenet"`, or the tag of the first if none
+        is of ImageNet.
+        """
+        rows = self.weights
+        of_others = rows and all(row.class_names for row in rows)
+        return rows[0].tag if len(rows) == 1 or of_others else "imagenet"
 
     @cached_property
     def twin(self) -> "Application":
@@ -228,7 +234,8 @@ class Application:
             weights: `None` (random), `"imagenet"` (the first published checkpoint), a tag of
                 `.weights`, `"hf://owner/repo"`, or the path of a `.safetensors`, `.pth`,
                 `.pth.tar`, `.weights.h5` or `.keras` file. By default the only checkpoint of a
-                network that has one, else `"imagenet"`.
+                network that has one, else `"imagenet"`, or the first checkpoint if none is of
+                ImageNet.
             input_tensor: Keras tensor to use as the image input.
             input_shape: Shape of one image, `(height, width, channels)` or, channels first,
                 `(channels, height, width)`, in pixels; sizes may be `None`. By default the

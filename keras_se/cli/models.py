@@ -26,7 +26,7 @@ MODEL_HELP = (
 )
 WEIGHTS_HELP = (
     "weights of a network of the zoo: a tag of `keras-se list --weights`, hf://owner/repo, an "
-    "https:// address or a file (default: the only checkpoint it has, or imagenet)"
+    "https:// address or a file (default: the only checkpoint it has, or imagenet, or the first)"
 )
 WEIGHTS_ENDINGS = (".h5", ".safetensors", ".pth", ".pt", ".tar", ".bin")
 

@@ -102,7 +102,7 @@ def from_state_dict(model: keras.Model, state: Mapping[str, np.ndarray]) -> dict
         layer, _, parameter = key.rpartition(".")
         if parameter == IGNORED:
             continue
-        layer = _rename_gate(layer, MOBILE_GATES).replace("_", "__").replace(".", "_")
+        layer = keras_name(_rename_gate(layer, MOBILE_GATES))
         names = (f"{layer}_{variable}" for variable in VARIABLES.get(parameter, ()))
         # Without a layer it is no name of PyTorch's, though it may look like one of Keras's.
         name = next((name for name in names if layer and name in variables), None)
@@ -125,6 +125,16 @@ def torch_name(name: str) -> str:
     'layer1.0.conv1'
     """
     return name.replace("__", "\0").replace("_", ".").replace("\0", "_")
+
+
+def keras_name(name: str) -> str:
+    """Gives the name of a layer of `keras_se.applications` by its name in PyTorch.
+
+    Example:
+    >>> keras_name("blocks.0.0.conv_dw")
+    'blocks_0_0_conv__dw'
+    """
+    return name.replace("_", "__").replace(".", "_")
 
 
 def unique(pairs: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -13,6 +13,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +37,13 @@ _RELEASE_SOURCE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _DIGEST = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)
+# What `checksum` may be: some publishers give another hash than sha256.
+_CHECKSUM = re.compile(r"(?P<algorithm>md5|sha1|sha256):(?P<digits>[0-9a-f]{8,64})")
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})(?:\.[^-]*)?$", re.IGNORECASE)
+
+# What zipfile raises for a damaged archive, and Python for one of more or fewer files than one.
+_ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_ZIP_DAMAGE += (TypeError, ValueError, AttributeError, KeyError)
 
 _ASK_FOR_ACCESS = (
     "Check the spelling; if the repository is private or asks to accept its terms, do so on its "
@@ -62,7 +70,21 @@ class _Refusal(OSError):
     """A failure whose text already says what the user can do about it."""
 
 
-def fetch(source: str, sha256: str | None = None) -> Path:
+@dataclass(frozen=True)
+class _Digest:
+    """The first hexadecimal digits of a hash of a file."""
+
+    digits: str
+    algorithm: str = "sha256"
+
+
+def fetch(
+    source: str,
+    sha256: str | None = None,
+    *,
+    checksum: str | None = None,
+    unchecked: bool = False,
+) -> Path:
     """Gives the local path of a checkpoint file, and downloads the file if it is not cached.
 
     Hub files live in the cache of `huggingface_hub`, which `HF_HOME`, `HF_ENDPOINT` and `HF_TOKEN`
@@ -79,6 +101,9 @@ def fetch(source: str, sha256: str | None = None) -> Path:
         sha256: The expected sha256 in hexadecimal, whole or its first 8 or more digits. By
             default a release file is checked against the digits after the last `-` of its name.
             A few digits tell a damaged file, only the whole sha256 tells a forged one.
+        checksum: The same by another hash, such as `"md5:0123..."`; of a `.zip` that of the one
+            file in it.
+        unchecked: Whether to take a release file of which no hash is known.
 
     Returns:
         The path.
@@ -92,9 +117,14 @@ def fetch(source: str, sha256: str | None = None) -> Path:
     """
     if sha256 is not None and not (isinstance(sha256, str) and _DIGEST.fullmatch(sha256)):
         raise ValueError(f"sha256 must be 8 to 64 hexadecimal digits, not {sha256!r}.")
-    digest = sha256.lower() if sha256 else None
+    digest = _Digest(sha256.lower()) if sha256 else None
+    if checksum is not None:
+        match = _CHECKSUM.fullmatch(checksum)
+        if not match:
+            raise ValueError(f"checksum must be md5:, sha1: or sha256: and digits: {checksum!r}.")
+        digest = _Digest(match["digits"], match["algorithm"])
     is_release = isinstance(source, str) and source.lower().startswith(("https://", "http://"))
-    file = _parse_release(source, digest) if is_release else _parse_hub(source, digest)
+    file = _parse_release(source, digest, unchecked) if is_release else _parse_hub(source, digest)
     try:
         path = file.cached()
         if path and not _delete_if_wrong(path, file.digest):
@@ -113,7 +143,7 @@ class _ReleaseFile:
 
     address: str
     name: str
-    digest: str
+    digest: _Digest | None
 
     def server(self):
         return self.address
@@ -149,7 +179,7 @@ class _HubFile:
     repository: str
     revision: str | None
     names: tuple[str, ...]
-    digest: str | None
+    digest: _Digest | None
 
     @property
     def address(self):
@@ -202,21 +232,23 @@ class _HubFile:
         raise _Refusal(f"the repository has no {names} (HTTP 404)") from missing
 
 
-def _parse_release(source, digest):
+def _parse_release(source, digest, unchecked):
     match = _RELEASE_SOURCE.fullmatch(source)
     if not match or not source.isascii():
         raise ValueError(f"{source!r} is not the address of a file: https://host/path/file.")
     name = match["name"]
     named = _DIGEST_IN_NAME.search(name)
-    if digest is None and named is None:
+    if digest is None and named is None and not unchecked:
         raise ValueError(
             f"{source!r} cannot be verified: its file name does not end in digits of its sha256. "
             "Give sha256=, or download the file by hand and pass its local path as weights=."
         )
-    digest = digest or named[1].lower()
+    if digest is None and named is not None:
+        digest = _Digest(named[1].lower())
     # Two releases may use one file name: each needs a cached file of its own.
-    if digest[:8] not in name.lower():
-        name = f"{digest[:8]}-{name}"
+    own = digest.digits[:8] if digest else hashlib.sha256(source.encode()).hexdigest()[:8]
+    if own not in name.lower():
+        name = f"{own}-{name}"
     return _ReleaseFile(source, name, digest)
 
 
@@ -299,23 +331,37 @@ def _connect(host, port, outcome):
 def _refuse_if_wrong(path, digest):
     if actual := _delete_if_wrong(path, digest):
         raise _Refusal(
-            f"its sha256 should start with {digest} but is {actual}, so it was deleted. Try again, "
-            "and check the expected sha256 if that does not help"
+            f"its {digest.algorithm} should start with {digest.digits} but is {actual}, so it was "
+            f"deleted. Try again, and check the expected {digest.algorithm} if that does not help"
         )
 
 
 def _delete_if_wrong(path, digest):
-    """Deletes a file of another sha256 than `digest`, and gives that one."""
+    """Deletes a file of another hash than `digest`, and gives that one."""
     if digest is None:
         return None
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual.startswith(digest):
+    actual = _hash_of(path, digest.algorithm)
+    if actual.startswith(digest.digits):
         return None
     # In the hub's cache the path is a link: were its target left, the link would be made again.
     path.resolve().unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     return actual
+
+
+def _hash_of(path, algorithm):
+    """The hash of a file or, as publishers count, of the one file in a `.zip`."""
+    if path.suffix != ".zip":
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest()
+    digest = hashlib.new(algorithm)
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(*archive.namelist()) as member:
+            while block := member.read(2**20):
+                digest.update(block)
+    except _ZIP_DAMAGE:
+        return "that of no sound .zip of one file"
+    return digest.hexdigest()
 
 
 def _explain(source, address, error):

@@ -1,7 +1,7 @@
 """Every public checkpoint of these networks and of their plain twins, a line of checkpoints.csv each.
 
-The first line of a network is its "imagenet": a head of ImageNet-1k, a license for any use if there
-is one, and then the best top-1. An empty field means that there is no such thing or that nobody
+The first line of a network is its "imagenet": a head of ImageNet-1k, timm's if there is one, a
+license for any use if there is one, and then the best top-1. An empty field means that there is no such thing or that nobody
 knows; `normalization` is a name of `keras_se.preprocessing.NORMALIZATIONS`.
 
 Sources: tags, sizes, crops, statistics and licenses from the pretrained configurations of timm
@@ -48,12 +48,15 @@ class Weights:
         top5: The same for the five likeliest classes.
         classes: Number of classes of the head; 0 for a checkpoint without a head.
         license: SPDX identifier, or `None` where the authors name none.
-        origin: Whose code and names the file is of, such as `"timm"`.
+        origin: Whose code and names the file is of: `"timm"`, `"keras_se"`, or the `name` of an
+            `Origin` of `keras_se.weights.origins`.
         unused: What the names of tensors begin with that only training needs, and that are left out.
         sha256: Hexadecimal sha256 of the file, or its first digits, if known and not part of its
             name.
         class_names: The names of the classes, if they are not those of ImageNet; the accuracies
             are then those on that dataset's held-out images.
+        checksum: Where the publisher gives another hash than sha256, `"md5:..."` or `"sha1:..."`
+            of the file, or of the one file in a `.zip`.
     """
 
     tag: str
@@ -67,6 +70,7 @@ class Weights:
     unused: str | None = None
     sha256: str | None = None
     class_names: tuple | None = None
+    checksum: str | None = None
 
     @property
     def labels(self) -> tuple | None:
@@ -101,6 +105,30 @@ def find_weights(weights: str, rows: tuple, *, network: str) -> Weights:
         f"one of {', '.join(map(repr, near))}" if near else "a file: it has no published weights"
     )
     raise ValueError(f"`weights` of {network} must be {legal}. Received: weights={weights!r}")
+
+
+def find_published(name: str) -> dict[str, Weights]:
+    """Finds what a checkpoint is by its repository on the hub, its address or its file's name.
+
+    Args:
+        name: The repository, the address or the name of a file; what `.zip` it came in may be
+            left out.
+
+    Returns:
+        Its `Weights` by the network's name; empty if it is not published.
+    """
+    return {
+        network: row
+        for network, rows in WEIGHTS.items()
+        for row in rows
+        if name in _names_of(row.source)
+    }
+
+
+def _names_of(source):
+    """The names by which a published source may be called."""
+    names = {source} if ":" not in source else {source, source.rpartition("/")[2]}
+    return names | {name.removesuffix(".zip") for name in names}
 
 
 def read_table() -> dict[str, tuple[Weights, ...]]:
@@ -139,6 +167,8 @@ def _weights(line):
         unused=line["unused"] or None,
         sha256=line["sha256"] or None,
         class_names=CLASS_NAMES[line["class_names"]] if line["class_names"] else None,
+        # The last column: most lines end before it.
+        checksum=line["checksum"] or None,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
 from keras_se.weights.readers import ENDINGS
 from keras_se.weights.registry import WEIGHTS, Weights, find_weights
+from keras_se.weights.translate import translate
 
 # What the `source` of a file that comes with keras_se begins with.
 PACKAGED = "package:"
@@ -26,13 +27,13 @@ class Request:
         weights: Its text.
         rows: The published checkpoints of the network.
         network: The network's name, for messages.
-        sha256: The expected sha256 of the file or its first digits, if known.
+        row: The published checkpoint that a tag stands for, if it is one.
     """
 
     weights: str
     rows: Sequence[Weights] = ()
     network: str = "the network"
-    sha256: str | None = None
+    row: Weights | None = None
 
 
 class PublishedTag:
@@ -47,8 +48,7 @@ class PublishedTag:
         row = find_weights(request.weights, request.rows, network=request.network)
         # The registry names repositories of the hub as timm does.
         address = row.source if ":" in row.source else f"hf://{row.source}"
-        checkpoint = _open(Request(address, network=request.network, sha256=row.sha256))
-        return replace(checkpoint, source=f"{row.tag} of {request.network}", row=row)
+        return _open(Request(address, network=request.network, row=row))
 
 
 class PackagedFile:
@@ -63,9 +63,9 @@ class PackagedFile:
         name = request.weights.removeprefix(PACKAGED)
         path = Path(str(importlib.resources.files("keras_se.weights").joinpath("files", name)))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if not digest.startswith(request.sha256 or ""):
+        if request.row and not digest.startswith(request.row.sha256 or ""):
             raise OSError(f"{str(path)!r} is damaged: install keras_se again.")
-        return read_checkpoint(path)
+        return _read(path, request)
 
 
 class Download:
@@ -79,11 +79,15 @@ class Download:
         """Downloads the file, if it is not cached, and reads it."""
         from keras_se.weights.hub import Unreachable, fetch
 
+        hashes = {"sha256": None}
+        if row := request.row:
+            # Of some published files nobody has written down a hash.
+            hashes = {"sha256": row.sha256, "checksum": row.checksum, "unchecked": True}
         try:
-            path = fetch(request.weights, sha256=request.sha256)
+            path = fetch(request.weights, **hashes)
         except Unreachable as error:
             raise OSError(f"{error} {_without_download()}") from error
-        return read_checkpoint(path, source=request.weights)
+        return _read(path, request, source=request.weights)
 
 
 class LocalFile:
@@ -108,7 +112,7 @@ class LocalFile:
                 f"`weights` of {request.network}: there is no file {str(path)!r}."
                 f"{_hint(request.weights)}"
             )
-        return read_checkpoint(path)
+        return _read(path, request)
 
 
 # The first that matches opens; another source is another class here.
@@ -151,6 +155,14 @@ def _open(request):
             return source.open(request)
     # Raises: it lists the tags that there are.
     return find_weights(request.weights, request.rows, network=request.network)
+
+
+def _read(path, request, source=None):
+    """The checkpoint in a file, with the names that the loader knows."""
+    row = request.row
+    source = f"{row.tag} of {request.network}" if row else source
+    checkpoint = replace(read_checkpoint(path, source=source), row=row)
+    return translate(checkpoint, request.network, request.weights)
 
 
 def _without_download():

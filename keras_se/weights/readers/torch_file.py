@@ -25,7 +25,7 @@ from keras_se.weights.readers.torch_pickle import (
     require,
 )
 
-ENDINGS = (".pth", ".pth.tar", ".pt", ".bin")
+ENDINGS = (".pth", ".pth.tar", ".pt", ".bin", ".pkl")
 KERAS_NAMES = False
 _LEGACY_HEAD = [0x1950A86A20F9469CFC6C, 1001]  # Magic number and version.
 # Tied weights store one buffer for several tensors; unbounded sharing would be a memory bomb.

@@ -1,0 +1,132 @@
+"""Checkpoints of other projects: their names become timm's, and no graph takes another's."""
+
+import re
+
+import numpy as np
+import pytest
+from conftest import GOLDENS, run
+from generated import image, state_dict, tensor
+from test_torch_file import Writer
+
+from keras_se.applications import get_model
+from keras_se.weights import WEIGHTS
+from keras_se.weights.checkpoint import Checkpoint
+from keras_se.weights.translate import translate
+
+# What each project calls the parameters, by expressions for timm's names.
+NVIDIA = ((r"\.se\.fc1\.", ".squeeze.squeeze."), (r"\.se\.fc2\.", ".squeeze.expand."))
+MMPRETRAIN = ((r"^", "backbone."), (r"\.se\.fc(.)\.", r".se_layer.conv\1.conv."))
+MMPRETRAIN += ((r"^backbone\.fc\.", "head.fc."),)
+MOSKOMULE = ((r"\.se\.fc1\.", ".se.fc.0."), (r"\.se\.fc2\.", ".se.fc.2."))
+FACES = ((r"^layer0\.", ""), (r"^last_linear\.", "fc."))
+FACES += ((r"\.se_module\.fc1\.", ".conv4."), (r"\.se_module\.fc2\.", ".conv5."))
+PROJECTS = {
+    "nvidia": ("seresnext101_32x4d", NVIDIA),
+    "mmpretrain": ("seresnet50", MMPRETRAIN),
+    "moskomule": ("seresnet101", MOSKOMULE),
+    "vggface2": ("legacy_seresnet50", FACES),
+}
+each_project = pytest.mark.parametrize("project", PROJECTS)
+
+
+def as_written_by(project, state):
+    """A state dict of timm's with the names, layouts and lacks of a project."""
+    written = {}
+    for key, value in state.items():
+        if project in ("nvidia", "moskomule") and ".se." in key and value.ndim == 4:
+            value = value[:, :, 0, 0]
+        if project == "moskomule" and re.search(r"\.se\.fc.\.bias", key):
+            continue
+        if project == "vggface2" and key == "layer0.conv1.weight":
+            value = value[:, ::-1]
+        for expression, name in PROJECTS[project][1]:
+            key = re.sub(expression, name, key)
+        written[key] = value
+    return written
+
+
+def small_state(golden):
+    """Every key of a checkpoint, with tensors of three numbers a side at most."""
+    return {key: tensor(key, [min(side, 3) for side in shape]) for key, shape in golden["state"]}
+
+
+@each_project
+def test_names_become_those_of_timm(project):
+    name = PROJECTS[project][0]
+    state = small_state(GOLDENS[name])
+    written = as_written_by(project, state)
+    assert not written.keys() >= state.keys()
+    result = translate(Checkpoint("FILE", written), get_model(name).name, "FILE").values
+    assert result.keys() == state.keys()
+    for key, value in state.items():
+        if project == "moskomule" and re.search(r"\.se\.fc.\.bias", key):
+            value = np.zeros_like(value)
+        np.testing.assert_array_equal(np.ravel(result[key]), np.ravel(value), err_msg=key)
+
+
+@pytest.mark.parametrize(
+    ("project", "other"),
+    (
+        ("nvidia", "LegacySEResNeXt101_32x4d"),
+        ("mmpretrain", "LegacySEResNet50"),
+        ("moskomule", "LegacySEResNet101"),
+        ("vggface2", "SEResNet50"),
+    ),
+)
+def test_another_graph_is_refused(project, other):
+    """Though all the shapes agree."""
+    name = PROJECTS[project][0]
+    checkpoint = Checkpoint("FILE", as_written_by(project, small_state(GOLDENS[name])))
+    with pytest.raises(ValueError, match=rf"FILE.*{get_model(name).name}.*not that of {other}"):
+        translate(checkpoint, other, "FILE")
+
+
+def test_a_tag_must_lead_to_the_project_that_it_names():
+    (row,) = (row for row in WEIGHTS["SEResNet50"] if row.origin == "mmpretrain")
+    checkpoint = Checkpoint("mmpretrain_in1k", small_state(GOLDENS["seresnet50"]), row=row)
+    with pytest.raises(ValueError, match="mmpretrain"):
+        translate(checkpoint, "SEResNet50", row.source)
+
+
+@pytest.mark.parametrize(
+    "name",
+    (
+        "hf://timm/seresnet50.a1_in1k",
+        "hf://timm/seresnet50.a1_in1k@main",
+        "/home/me/se_resnet50-ce0d4300.pth",
+        "C:\\me\\se-resnet101_batch256_imagenet_20200804-ba5b51d4.pth",
+    ),
+)
+def test_what_is_published_for_another_network_is_refused(name):
+    """By its repository and by the name of its file, before its names are looked at."""
+    with pytest.raises(ValueError, match=re.escape(repr(name))):
+        translate(Checkpoint(name, {}), "SEResNeXt50_32x4d", name)
+
+
+def test_a_network_takes_its_own_repository_and_what_nobody_published():
+    for name in ("hf://timm/seresnet50.a1_in1k", "hf://me/seresnet50", "model.safetensors"):
+        assert not translate(Checkpoint(name, {}), "SEResNet50", name).values
+
+
+def test_two_arrays_for_one_name_are_refused():
+    values = {"backbone.conv1.weight": 1, "backbone.layer1.0.se_layer.conv1.conv.weight": 2}
+    checkpoint = Checkpoint("FILE", values | {"conv1.weight": 3})
+    with pytest.raises(ValueError, match=r"FILE.*conv1"):
+        translate(checkpoint, "SEResNet50", "FILE")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project", ("mmpretrain", pytest.param("nvidia", marks=pytest.mark.large)))
+def test_logits_are_those_of_the_golden(project, tmp_path):
+    """The whole way: a file in PyTorch's format, read, renamed, loaded and run."""
+    name = PROJECTS[project][0]
+    golden, writer = GOLDENS[name], Writer("zip")
+    written = as_written_by(project, state_dict(golden))
+    path = tmp_path / "model.pth"
+    tensors = {key: writer.tensor(value) for key, value in written.items()}
+    path.write_bytes(writer.data({"state_dict": tensors, "meta": {"epoch": 100}}))
+    model = get_model(name)(weights=path, input_shape=(None, None, 3), classifier_activation=None)
+    for size, expected in golden["logits"].items():
+        result = run(model, image(*map(int, size.split("x"))))[0]
+        difference = np.abs(result[: len(expected["first"])] - expected["first"]).max()
+        assert difference < 1e-5 * expected["largest"]
