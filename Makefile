@@ -18,8 +18,8 @@ ON_BACKENDS := $(TESTS) -m "not slow and not backend_neutral"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast test-large test-jax test-torch test-nightly gpu-report lint docs \
-	package clean
+.PHONY: demo test test-fast test-large test-browser test-jax test-torch test-nightly gpu-report \
+	lint docs package clean
 
 demo: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/keras-se train digits --out runs/digits --overwrite $(DEMO)
@@ -33,6 +33,12 @@ test-fast: $(INSTALLED)
 # By hand, before a release: what `test` shows with a few networks, with all.
 test-large: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python $(TESTS) -m large
+
+# By hand, as the page of keras-se explore changes; needs Chromium: apt-get install chromium, or its
+# path as CHROMIUM. OUT gets the screenshots.
+test-browser: .venv-browser/installed
+	KERAS_BACKEND=tensorflow .venv-browser/bin/python -m pytest -n 0 -m browser \
+		tests/test_explore_browser.py
 
 # The other backends have environments of their own, without tensorflow.
 test-jax: .venv-jax/installed
@@ -91,5 +97,12 @@ $(INSTALLED): $(NEEDS)
 	.venv-torch/bin/python $(PIP) --editable . $(BESIDE_A_BACKEND)
 	touch $@
 
+.venv-browser/installed: $(NEEDS)
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/python $(PIP) --editable ".[tensorflow,explore]" playwright pytest \
+		pytest-xdist sybil
+	touch $@
+
 clean:
-	rm -rf .venv .venv-jax .venv-torch .venv-nightly .venv-package build dist docs/_build runs
+	rm -rf .venv .venv-jax .venv-torch .venv-nightly .venv-browser .venv-package build dist \
+		docs/_build runs

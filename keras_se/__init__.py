@@ -40,6 +40,7 @@ _LAZY = (
     "data",
     "distribution",
     "evaluation",
+    "explore",
     "export",
     "features",
     "graph",

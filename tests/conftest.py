@@ -145,11 +145,12 @@ def each(names, fast, large=()):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what needs the hub or repeats for long, unless -m asks for it."""
-    if "large" not in config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker("large")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+    """Leaves out what needs the hub or a browser or repeats for long, unless -m asks for it."""
+    for tier in ("large", "browser"):
+        if tier not in config.option.markexpr:
+            left_out = [item for item in items if item.get_closest_marker(tier)]
+            items[:] = [item for item in items if item not in left_out]
+            config.hook.pytest_deselected(items=left_out)
     if "network" not in config.option.markexpr:
         skip = pytest.mark.skip(reason="needs the Hugging Face hub: pytest -m network")
         for item in items:

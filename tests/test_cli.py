@@ -40,6 +40,7 @@ COMMANDS = (
     "evaluate",
     "gates",
     "importance",
+    "explore",
     "export",
     "data",
 )

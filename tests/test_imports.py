@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "keras_se"
 # Imported inside the one function that needs them, never when a module is.
 LATE = {"tensorflow", "jax", "torch", "PIL", "h5py", "safetensors", "huggingface_hub", "sklearn"}
 LATE |= {"matplotlib", "tensorflow_datasets", "timm"}
+LATE |= {"gradio", "fastapi", "starlette", "uvicorn"}
 LATE |= {"onnx", "onnxruntime", "openvino", "ai_edge_litert", "pycocotools"}
 # Modules that are about one of these packages, whose classes they extend; nothing imports them.
 LATE |= {"keras_hub", "keras_cv"}
@@ -59,6 +60,7 @@ MAY |= {
     "__init__": {"applications", "graph", "layers", "surgery"},
     "__main__": {"cli"},
 }
+MAY["explore"] = set(MAY) - {"__init__", "__main__"}
 MAY["cli"] = set(MAY) - {"__init__", "__main__"}
 # Lines of code: no docstrings, comments and blank lines, no signatures of functions. Tables may be
 # as long as they are.

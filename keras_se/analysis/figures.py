@@ -1,13 +1,14 @@
 """The paper's figures of gates, and how the numbers change with depth, by Matplotlib."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_se.analysis.gates import GateAnalysis
 from keras_se.class_names import decode_predictions, imagenet_class_names
+from keras_se.evaluation.html import data_url
 from keras_se.validation import check_positive, require_packages
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 PAPER_SYNSETS = ("n01443537", "n02110958", "n02690373", "n09246464")
 CLASSES, CHANNELS = 4, 50
 PANEL = (4.8, 3.0)  # inches
+# CSS rules of a page with `plots_html`.
+PLOTS_STYLE = """
+.plots { display: flex; flex-wrap: wrap; gap: 12px; }
+.plots img { width: 480px; max-width: 100%; height: auto; }
+"""
 
 
 def paper_blocks(analysis: GateAnalysis) -> tuple[str, ...]:
@@ -28,11 +34,22 @@ def paper_blocks(analysis: GateAnalysis) -> tuple[str, ...]:
     Returns:
         Their names, in the order of the network.
     """
-    blocks = analysis.blocks
-    last = {block.stage: block.name for block in blocks}
-    of_last_stage = {block.name for block in blocks if block.stage == blocks[-1].stage}
-    shown = {*last.values(), *of_last_stage}
-    return tuple(block.name for block in blocks if block.name in shown)
+    return blocks_to_show({block.name: block.stage for block in analysis.blocks})
+
+
+def blocks_to_show(stages: dict[str, int]) -> tuple[str, ...]:
+    """Returns those of some blocks that the paper shows; see `paper_blocks`.
+
+    Args:
+        stages: The number of the stage of each block by its name, in the order of the network.
+
+    Example:
+    >>> blocks_to_show({"layer1_0_se": 1, "layer1_1_se": 1, "layer2_0_se": 2, "layer2_1_se": 2})
+    ('layer1_1_se', 'layer2_0_se', 'layer2_1_se')
+    """
+    last = {stage: name for name, stage in stages.items()}
+    final = next(reversed(stages.values()), None)
+    return tuple(name for name, stage in stages.items() if stage == final or last[stage] == name)
 
 
 def paper_classes(class_names: Sequence[str]) -> tuple[str, ...]:
@@ -85,7 +102,7 @@ def class_means_figure(
     numbers = _numbers(analysis, classes)
     figure, panels = _panels(_chosen(analysis, blocks))
     for block, axes in panels:
-        x, shown = _sampled(block, channels)
+        x, shown = _sampled(block.channels, channels)
         for number in numbers:
             means = block.moments.means[number, shown]
             axes.plot(x, means, linewidth=1, label=analysis.class_names[number])
@@ -124,7 +141,7 @@ def class_spread_figure(
     numbers = _numbers(analysis, classes)
     figure, panels = _panels(_chosen(analysis, blocks))
     for block, axes in panels:
-        x, shown = _sampled(block, channels)
+        x, shown = _sampled(block.channels, channels)
         for color, number in enumerate(numbers):
             mean = block.moments.means[number, shown]
             deviation = block.moments.deviations[number, shown]
@@ -133,6 +150,33 @@ def class_spread_figure(
             axes.fill_between(
                 x, mean - deviation, mean + deviation, color=f"C{color}", alpha=0.25, linewidth=0
             )
+    _finish(panels)
+    return figure
+
+
+def image_gates_figure(
+    name: str, gates: np.ndarray, others: dict[str, np.ndarray], channels: int = CHANNELS
+) -> "Figure":
+    """Draws the gates of one image in one block, and other gates to compare them with.
+
+    Args:
+        name: The block's name.
+        gates: The gates, `(channel,)`.
+        others: What else to draw by its label: gates `(channel,)`, such as the means of a class.
+        channels: As for `class_means_figure`.
+
+    Returns:
+        A Matplotlib figure of one panel.
+
+    Raises:
+        ImportError: If Matplotlib is not installed.
+    """
+    figure, panels = _panels([name])
+    axes = panels[0][1]
+    x, shown = _sampled(len(gates), channels)
+    for number, (label, values) in enumerate(others.items()):
+        axes.plot(x, values[shown], ("C1-", "k--")[number % 2], linewidth=1.2, label=label)
+    axes.plot(x, gates[shown], "C0o", markersize=4, label="this image")
     _finish(panels)
     return figure
 
@@ -201,10 +245,23 @@ def _panels(blocks):
     return figure, list(zip(blocks, grid, strict=False))
 
 
+def plots_html(figures: Iterable["Figure"]) -> str:
+    """Lays out figures in a page, as many side by side as there is room for.
+
+    Args:
+        figures: Matplotlib figures.
+
+    Returns:
+        HTML with the pictures inside.
+    """
+    images = (f'<img alt="plot" src="{data_url(figure_png(figure))}">' for figure in figures)
+    return f'<div class="plots">{"".join(images)}</div>'
+
+
 def _finish(panels):
     """Titles, and axes on which blocks can be compared."""
     for block, axes in panels:
-        axes.set_title(block.name, fontsize=10)
+        axes.set_title(getattr(block, "name", block), fontsize=10)
         axes.set_xlabel("channel", fontsize=8)
         axes.tick_params(labelsize=8)
         low, high = axes.get_ylim()
@@ -235,8 +292,8 @@ def _numbers(analysis, classes):
     return [names.index(name) for name in classes]
 
 
-def _sampled(block, most):
-    """Where on the axis evenly sampled channels are, and their numbers."""
-    count = min(check_positive("channels", most, integer=True), block.channels)
-    shown = np.linspace(0, block.channels - 1, count).round().astype(int)
+def _sampled(channels, most):
+    """Where on the axis evenly sampled ones of some channels are, and their numbers."""
+    count = min(check_positive("channels", most, integer=True), channels)
+    shown = np.linspace(0, channels - 1, count).round().astype(int)
     return np.arange(count), shown

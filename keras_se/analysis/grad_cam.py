@@ -59,23 +59,50 @@ def grad_cam(
         Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
         Localization", https://arxiv.org/abs/1610.02391, section 3.
     """
-    require_functional(model)
-    images = _checked_images(model, images)
-    call = _last_map(model) if layer is None else _find(model, layer)
-    if call is None:
-        raise ValueError(f"`layer` must be named: {model.name!r} has no layer that gives a map.")
-    target, data_format = call
-    watched, watch = _watched(model, target, images.shape[1:])
-    classes = _checked_classes(class_index, len(images), watched)
-    gradient = GRADIENTS[keras.backend.backend()]
-    maps = []
-    for start in range(0, len(images), BATCH):
-        part = slice(start, start + BATCH)
-        batch = ops.convert_to_tensor(images[part], dtype=model.inputs[0].dtype)
-        chosen = None if classes is None else classes[part]
-        values, gradients = gradient(watched, watch, batch, lambda y, c=chosen: _score(y, c))
-        maps.append(_weighed(_float32(values), _float32(gradients), data_format))
-    return np.concatenate(maps)
+    return GradCam(model, layer)(images, class_index)
+
+
+class GradCam:
+    """Grad-CAM of one layer of a network that is prepared once, for many calls; see `grad_cam`.
+
+    Args:
+        model: As for `grad_cam`.
+        layer: As for `grad_cam`.
+
+    Raises:
+        ValueError: If `model` is not functional, or the layer gives no map or is called more than
+            once.
+    """
+
+    def __init__(self, model: keras.Model, layer: str | keras.Layer | None = None):
+        require_functional(model)
+        call = _last_map(model) if layer is None else _find(model, layer)
+        if call is None:
+            raise ValueError(
+                f"`layer` must be named: {model.name!r} has no layer that gives a map."
+            )
+        self.model = model
+        self._target, self._data_format = call
+        # By the shape of an image.
+        self._watched = {}
+
+    def __call__(self, images: Any, class_index: Any = None) -> np.ndarray:
+        """Returns the maps of images, as `grad_cam` does."""
+        images = checked_images(self.model, images)
+        classes = checked_classes(class_index, len(images), self.model)
+        shape = images.shape[1:]
+        if shape not in self._watched:
+            self._watched[shape] = _watched(self.model, self._target, shape)
+        watched, watch = self._watched[shape]
+        gradient = GRADIENTS[keras.backend.backend()]
+        maps = []
+        for start in range(0, len(images), BATCH):
+            part = slice(start, start + BATCH)
+            batch = ops.convert_to_tensor(images[part], dtype=self.model.inputs[0].dtype)
+            chosen = None if classes is None else classes[part]
+            values, gradients = gradient(watched, watch, batch, lambda y, c=chosen: _score(y, c))
+            maps.append(_weighed(_float32(values), _float32(gradients), self._data_format))
+        return np.concatenate(maps)
 
 
 def _weighed(values, gradients, data_format):
@@ -93,8 +120,12 @@ def _score(outputs, classes):
     return ops.sum(ops.take_along_axis(outputs, ops.convert_to_tensor(classes[:, None]), axis=1))
 
 
-def _checked_images(model, images):
-    """The images as an array, if they are those of the model's one input."""
+def checked_images(model: keras.Model, images: Any) -> np.ndarray:
+    """Returns images as an array, if they are a batch for the model's one input.
+
+    Raises:
+        ValueError: If they are not.
+    """
     images = ops.convert_to_numpy(images)
     shape = tuple(tensor.shape for tensor in model.inputs)
     fits = len(shape) == 1 and len(shape[0]) == images.ndim == 4 and len(images)
@@ -106,8 +137,12 @@ def _checked_images(model, images):
     return images
 
 
-def _checked_classes(class_index, count, model):
-    """The class of each image as an array, or `None`."""
+def checked_classes(class_index: Any, count: int, model: keras.Model) -> np.ndarray | None:
+    """Returns the class of each of `count` images as an array, or `None` for `None`.
+
+    Raises:
+        ValueError: If a class is not one of the model's, or its output is not `(image, class)`.
+    """
     outputs = keras.tree.flatten(model.outputs)
     if len(outputs) != 1 or len(outputs[0].shape) != 2:
         shapes = [tuple(tensor.shape) for tensor in outputs]

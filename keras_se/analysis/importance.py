@@ -5,18 +5,14 @@ import dataclasses
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_se.analysis.gates import stage_numbers
+from keras_se.analysis.gate_switches import MEAN, ONE, SWAPPED, GateSwitches
 from keras_se.data import Dataset, select_held_out
 from keras_se.evaluation.evaluate import held_out_batches
 from keras_se.formatting import text_table
-from keras_se.graph.gates import tap_gates
 from keras_se.preprocessing import Preprocessing
 from keras_se.validation import check_choice, check_positive
 
-# What gates are replaced by: themselves, those of another image, their mean, one.
-OWN, SWAPPED, MEAN, ONE = range(4)
 KINDS = ("swapped", "mean", "one")
 NORMAL_95 = 1.959964
 
@@ -195,20 +191,17 @@ class ReplacedGates:
                 f"another image. Received: batch_size={batch_size} for {count} images"
             )
         self.dataset, self.preprocessing = dataset, preprocessing
-        self.controls = {}
-        new, gates = tap_gates(model, self._controlled, dataset.image_shape)
-        scores = keras.tree.flatten(new.outputs)
+        self.switches = GateSwitches(model, dataset.image_shape)
+        scores = self.switches.outputs
         classes = len(dataset.class_names)
         if len(scores) != 1 or tuple(scores[0].shape[1:]) != (classes,):
             raise ValueError(
                 f"`model` must have one output with a score for each of the {classes} classes. "
                 f"Received: outputs of {[tuple(tensor.shape) for tensor in scores]}"
             )
-        self.scores = keras.Model(new.input, scores[0])
-        self.tapped = keras.Model(new.input, [scores[0], *(block.tensor for block in gates)])
-        names = [block.name for block in gates]
-        self.stages = dict(zip(names, stage_numbers(gates), strict=True))
-        self.layers = {block.name: block.layer for block in gates}
+        self.scores = keras.Model(self.switches.input, scores[0])
+        self.stages = self.switches.stages
+        self.layers = {block.name: block.layer for block in self.switches.gates}
         self._has_means = False
 
     def right(self, kinds: dict | None = None, order: int = 0) -> np.ndarray:
@@ -225,35 +218,24 @@ class ReplacedGates:
         kinds = kinds or {}
         if MEAN in kinds.values() and not self._has_means:
             self._measure_means()
-        for name, control in self.controls.items():
-            control.mixture.assign(np.eye(4)[kinds.get(name, OWN)])
+        self.switches.replace(kinds)
         right = np.full(len(self.dataset.test_labels), np.nan)
         for indices, images, labels, used in self._batches(order):
             scores = self.scores.predict_on_batch(images)
             right[indices[used]] = (scores.argmax(axis=1) == labels)[used]
         return right[~np.isnan(right)]
 
-    def _controlled(self, gates):
-        """The gates of a block behind what can replace them."""
-        control = _Control(dtype=gates.tensor.dtype, name=f"control_{len(self.controls)}")
-        self.controls[gates.name] = control
-        return control(gates.tensor)
-
     def _measure_means(self):
-        """Gives each control the mean gates over all images."""
+        """Gives each block the mean gates over all images."""
         self._has_means = True
-        sums, count = [0.0] * len(self.controls), 0
-        for control in self.controls.values():
-            control.mixture.assign(np.eye(4)[OWN])
+        sums, count = dict.fromkeys(self.stages, 0.0), 0
+        self.switches.replace({})
         for _, images, _, used in self._batches(0):
-            _, *gates = self.tapped.predict_on_batch(images)
-            sums = [
-                total + values[used].sum(axis=0, dtype="float64")
-                for total, values in zip(sums, gates, strict=True)
-            ]
+            _, gates = self.switches.run(images)
+            for name, values in gates.items():
+                sums[name] = sums[name] + values[used].sum(axis=0, dtype="float64")
             count += used.sum()
-        for control, total in zip(self.controls.values(), sums, strict=True):
-            control.mean.assign(total / count)
+        self.switches.set_means({name: total / count for name, total in sums.items()})
 
     def _batches(self, order):
         """Indices, images, labels and which are not filled in, in an order that a seed draws.
@@ -271,28 +253,3 @@ class ReplacedGates:
                 rows = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
                 pixels, labels, weights = batches[number]
                 yield filled[rows], pixels, labels, (weights > 0) & (rows < count)
-
-
-class _Control(keras.layers.Layer):
-    """Gives a mixture of gates, those of the image before in the batch, their mean, and one.
-
-    Attributes:
-        mixture: Variable `(4,)`, the weights of the four.
-        mean: Variable of the shape of one image's gates.
-    """
-
-    def build(self, input_shape):
-        """Creates the variables; gates are their own at first."""
-        start = keras.initializers.Constant(np.eye(4)[OWN])
-        self.mixture = self.add_weight(
-            shape=(4,), initializer=start, trainable=False, name="mixture"
-        )
-        self.mean = self.add_weight(
-            shape=tuple(input_shape[1:]), initializer="zeros", trainable=False, name="mean"
-        )
-
-    def call(self, gates):
-        """Returns the mixture."""
-        own, swapped, mean, one = ops.unstack(ops.cast(self.mixture, gates.dtype))
-        constant = mean * ops.cast(self.mean, gates.dtype) + one
-        return own * gates + swapped * ops.roll(gates, 1, axis=0) + constant

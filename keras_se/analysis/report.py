@@ -8,11 +8,12 @@ import keras
 import numpy as np
 
 from keras_se.analysis.figures import (
+    PLOTS_STYLE,
     class_means_figure,
     class_spread_figure,
     depth_figure,
-    figure_png,
     paper_blocks,
+    plots_html,
 )
 from keras_se.analysis.gates import GateAnalysis
 from keras_se.analysis.grad_cam import grad_cam
@@ -20,7 +21,6 @@ from keras_se.data import Dataset
 from keras_se.data_format import image_axis
 from keras_se.evaluation.evaluate import held_out_batches
 from keras_se.evaluation.html import (
-    data_url,
     html_page,
     html_row,
     html_table,
@@ -32,8 +32,6 @@ from keras_se.preprocessing import Preprocessing, scale_to_unit
 MOST_OVERLAYS = 10
 CHANNELS_OF_STAGE = 3
 STYLE = """
-.plots { display: flex; flex-wrap: wrap; gap: 12px; }
-.plots img { width: 480px; max-width: 100%; height: auto; }
 .channel { display: flex; flex-wrap: wrap; gap: 4px 32px; }
 .channel p, h4 { margin: 0.5em 0 0; }
 .small .pictures { gap: 8px; }
@@ -104,14 +102,18 @@ def gate_report(
         html_table([html_row(head[0], head[1:], "th"), *(html_row(r[0], r[1:]) for r in rows)]),
         WORDS,
         "<h2>Along the network</h2>",
-        _plots(depth_figure(analysis, *number) for number in NUMBERS),
+        plots_html(depth_figure(analysis, *number) for number in NUMBERS),
         "<h2>Mean gates of classes</h2>",
         "<p>The last block of each stage and all of the last stage, as in figure 6 of the paper; "
         "of many channels an even sample.</p>",
-        _plots(class_means_figure(analysis, [name], classes) for name in paper_blocks(analysis)),
+        plots_html(
+            class_means_figure(analysis, [name], classes) for name in paper_blocks(analysis)
+        ),
         "<h2>Images of a class</h2>",
         "<p>Mean and standard deviation within classes, as in figure 7.</p>",
-        _plots(class_spread_figure(analysis, [name], classes) for name in paper_blocks(analysis)),
+        plots_html(
+            class_spread_figure(analysis, [name], classes) for name in paper_blocks(analysis)
+        ),
         "<h2>Channels that separate classes best</h2>",
         *_channels(analysis, dataset),
     ]
@@ -120,7 +122,7 @@ def gate_report(
         parts.append("<p>Grad-CAM of the predicted class in the last map.</p>")
         grid = picture_grid(_overlays(model, dataset, preprocessing))
         parts.append(f'<div class="small">{grid}</div>')
-    return html_page(title, parts, STYLE)
+    return html_page(title, parts, PLOTS_STYLE + STYLE)
 
 
 def _in_words(analysis):
@@ -141,11 +143,6 @@ def _in_words(analysis):
         f"{100 * mean(last, 'saturated_low'):.1f} % below 0.05, and constants in their place would "
         f"be off by {100 * mean(last, 'distance_to_constant'):.0f} % of their size."
     )
-
-
-def _plots(figures):
-    images = (f'<img alt="plot" src="{data_url(figure_png(figure))}">' for figure in figures)
-    return f'<div class="plots">{"".join(images)}</div>'
 
 
 def _channels(analysis, dataset):

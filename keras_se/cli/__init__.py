@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "measure a network on held-out images",
     "gates": "measure what SE blocks do with held-out images",
     "importance": "measure what accuracy each SE block is worth",
+    "explore": "show on a page what a network sees in an image and what its SE blocks do",
     "ablate": "train with one choice of SE varied, over several seeds",
     "export": "write a model for another runtime and verify it",
     "data": "prepare data",

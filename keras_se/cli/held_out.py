@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from keras_se.preprocessing import Preprocessing
 
 
-def add_model_and_data(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say which network and which images."""
+def add_model_and_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Adds the arguments that say which network and which images, these perhaps not required."""
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
         "--data",
         metavar="DATA",
-        required=True,
+        required=required,
         help=f"{DATA_HELP}; folder:PATH/test measures on the test part beside val",
     )
     parser.add_argument("--weights", metavar="TAG", help=WEIGHTS_HELP)
@@ -51,21 +51,31 @@ def add_out_and_per_class(parser: argparse.ArgumentParser, files: str) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help=f"folder to write {files} into"
     )
+    add_per_class(parser)
+
+
+def add_per_class(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    """Adds the argument that says how many images are enough."""
     parser.add_argument(
         "--per-class",
         metavar="N",
         type=int,
-        default=None,
-        help="images of a class at most, such as the paper's 50 (default: all)",
+        default=default,
+        help=f"images of a class at most, such as the paper's 50 (default: {default or 'all'})",
     )
 
 
 def check_out_and_per_class(options: argparse.Namespace) -> None:
     """Raises an error for a folder that is a file, and for too few images."""
-    if options.per_class is not None and options.per_class < 2:
-        raise ValueError(f"--per-class must be at least 2. Received: {options.per_class}")
+    check_per_class(options)
     if options.out.exists() and not options.out.is_dir():
         raise ValueError(f"--out must be a folder. Received: the file {str(options.out)!r}")
+
+
+def check_per_class(options: argparse.Namespace) -> None:
+    """Raises an error for too few images."""
+    if options.per_class is not None and options.per_class < 2:
+        raise ValueError(f"--per-class must be at least 2. Received: {options.per_class}")
 
 
 def load_held_out(
@@ -88,6 +98,25 @@ def load_held_out(
     from keras_se.data import held_out_per_class
     from keras_se.evaluation.evaluate import load_for
 
+    preprocessing = known_preprocessing(options, model)
+    # The classes of the zoo's weights have words where folders may have numbers.
+    names = model.class_names if find_path(options.model) else None
+    dataset = load_for(options.data, preprocessing, names)
+    if getattr(options, "per_class", None) is not None:
+        dataset = held_out_per_class(dataset, options.per_class)
+    return dataset, preprocessing
+
+
+def known_preprocessing(options: argparse.Namespace, model: ResolvedModel) -> "Preprocessing":
+    """Returns how the images of a network are prepared, with the size of `--size` if there is one.
+
+    Args:
+        options: The arguments.
+        model: The `ResolvedModel`. If it does not know, its pixels are from 0 to 1, which is said.
+
+    Raises:
+        ValueError: If it does not know and is an export for another runtime.
+    """
     preprocessing = model.preprocessing
     if preprocessing is None:
         unknown = "it must say how its images are prepared: keras-se export --preprocessing"
@@ -97,14 +126,7 @@ def load_held_out(
             "are from 0 to 1",
             file=sys.stderr,
         )
-    if options.size is not None:
-        preprocessing = preprocessing.replace(size=options.size)
-    # The classes of the zoo's weights have words where folders may have numbers.
-    names = model.class_names if find_path(options.model) else None
-    dataset = load_for(options.data, preprocessing, names)
-    if getattr(options, "per_class", None) is not None:
-        dataset = held_out_per_class(dataset, options.per_class)
-    return dataset, preprocessing
+    return preprocessing if options.size is None else preprocessing.replace(size=options.size)
 
 
 def sized_network(options: argparse.Namespace, model: ResolvedModel, problem: str) -> "keras.Model":

@@ -26,8 +26,10 @@ MODEL_HELP = (
 )
 WEIGHTS_HELP = (
     "weights of a network of the zoo: a tag of `keras-se list --weights`, hf://owner/repo, an "
-    "https:// address or a file (default: the only checkpoint it has, or imagenet, or the first)"
+    "https:// address, a file, or none for an untrained network (default: the only checkpoint it "
+    "has, or imagenet, or the first)"
 )
+UNTRAINED = "none"
 WEIGHTS_ENDINGS = (".h5", ".safetensors", ".pth", ".pt", ".tar", ".bin")
 
 
@@ -150,8 +152,8 @@ def resolve_model(
 
     Args:
         text: A run folder, a `.keras` file, an export, or the name of a network.
-        weights: Of a network: a tag, `hf://owner/repo`, an `https://` address or a file; by
-            default its own.
+        weights: Of a network: a tag, `hf://owner/repo`, an `https://` address, a file, or
+            `UNTRAINED`; by default its own.
         preprocessing: `NETWORK.TAG`, the checkpoint whose preprocessing to use; by default the
             model's own.
 
@@ -201,6 +203,8 @@ def _resolve_network(application, weights, override):
     from keras_se.data_format import image_shape
     from keras_se.recipes.transfer import known_preprocessing
 
+    if weights == UNTRAINED:
+        return _untrained(application, override)
     rows = application.weights
     weights = weights or application.default_weights
     preprocessing = known_preprocessing(application, weights)
@@ -216,6 +220,20 @@ def _resolve_network(application, weights, override):
     if names is None and rows and rows[0].classes == network.output_shape[-1]:
         names = rows[0].labels
     return _of_keras(application.name, network, preprocessing, names)
+
+
+def _untrained(application, override):
+    """A network of the zoo with random weights, for the images and classes of its checkpoints."""
+    from keras_se.data_format import image_shape
+    from keras_se.preprocessing import Preprocessing
+
+    row = next(iter(application.weights), None)
+    preprocessing = row.preprocessing if row else Preprocessing(size=application.size)
+    if override:
+        preprocessing = _preprocessing_of(override, application)
+    shape = image_shape(preprocessing.size, preprocessing.size)
+    network = application(weights=None, input_shape=shape, classes=row and row.classes)
+    return _of_keras(application.name, network, preprocessing, row and row.labels)
 
 
 def _usual_preprocessing(application):

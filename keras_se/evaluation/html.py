@@ -84,18 +84,19 @@ def picture_grid(pictures: Sequence[tuple[np.ndarray, str]]) -> str:
     return f'<div class="pictures">{"".join(figures)}</div>' if figures else "<p>None.</p>"
 
 
-def picture_png(image: np.ndarray) -> bytes:
-    """Returns the PNG file of a picture, at most 96 pixels wide and high.
+def picture_png(image: np.ndarray, side: int = PICTURE_SIDE) -> bytes:
+    """Returns the PNG file of a picture.
 
     Args:
         image: uint8 pixels, or floats from 0 to 1, with the axes of Keras's data format.
+        side: Pixels that it is at most wide and high.
     """
     from PIL import Image
 
     pixels = image if image.dtype == np.uint8 else np.uint8(np.rint(255 * image.clip(0, 1)))
     pixels = np.moveaxis(pixels, channel_axis() % 4 - 1, -1)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    picture.thumbnail((side, side))
     file = io.BytesIO()
     picture.save(file, format="PNG")
     return file.getvalue()
