@@ -22,7 +22,6 @@ from keras_se.surgery import fold
 from keras_se.weights import WEIGHTS
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-ON_JAX = keras.backend.backend() == "jax"
 needs_tensorflow = pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow writes it")
 ROW = WEIGHTS["ResNet34"][0].preprocessing  # its mean and deviation are 0.5, which no default is
 LABELS = [f"label {index}" for index in range(10)]
@@ -247,12 +246,6 @@ def test_a_network_of_one_size_keeps_it(tmp_path):
         assert read_metadata(path)["input_shape"] == [None, 8, 8, 1]
 
 
-def lambda_model():
-    images = keras.Input((8, 8, 3))
-    x = keras.layers.Lambda(lambda x: x * 2, name="twice")(images)
-    return keras.Model(images, keras.layers.Conv2D(2, 1, name="conv")(x))
-
-
 def double_precision():
     images = keras.Input((8, 8, 3))
     return keras.Model(images, keras.layers.Conv2D(2, 1, name="c", dtype="float64")(images))
@@ -267,11 +260,6 @@ def vector():
     ("network", "name", "options", "message"),
     (
         (vector, "onnx", {}, "one input"),
-        (lambda_model, "onnx", {}, "twice"),
-        pytest.param(
-            *(double_precision, "onnx", {}, "float64"),
-            marks=pytest.mark.skipif(ON_JAX, reason="JAX has no float64 unless told so"),
-        ),
         (None, "onxx", {}, "openvino"),
         (None, "state_dict", {"preprocessing": ROW}, "weights only"),
         (None, "keras", {"calibration": image(16, 16)}, "calibration"),

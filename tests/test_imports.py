@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent / "keras_se"
 LATE = {"tensorflow", "jax", "torch", "PIL", "h5py", "safetensors", "huggingface_hub", "sklearn"}
 LATE |= {"matplotlib", "tensorflow_datasets", "timm"}
 LATE |= {"gradio", "fastapi", "starlette", "uvicorn"}
-LATE |= {"onnx", "onnxruntime", "openvino", "ai_edge_litert", "pycocotools"}
+LATE |= {"onnx", "onnxruntime", "openvino", "ai_edge_litert", "pycocotools", "nncf", "tf2onnx"}
 # Modules that are about one of these packages, whose classes they extend; nothing imports them.
 LATE |= {"keras_hub", "keras_cv"}
 ABOUT = {"dense/kerashub.py": {"keras_hub"}, "dense/kerascv.py": {"keras_cv"}}

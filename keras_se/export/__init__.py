@@ -143,6 +143,7 @@ def export_model(
         calibration=calibration,
         fixed_size=format.fixed_size,
     )
+    inference_model = format.prepare(inference_model)
     metadata = describe(inference_model, format.name, class_names, described)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, format.beside) as written:

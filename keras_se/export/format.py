@@ -33,6 +33,17 @@ class Format:
     calibrated: bool = False
     fixed_size: bool = False
 
+    def prepare(self, inference_model):
+        """Makes what is written of the `InferenceModel`.
+
+        Args:
+            inference_model: The `InferenceModel`.
+
+        Returns:
+            An `InferenceModel`, which is described, written and compared in its place.
+        """
+        return inference_model
+
     def write(self, inference_model, path: Path, metadata: dict, calibration=None) -> None:
         """Writes the files of an export.
 

@@ -43,6 +43,7 @@ class InferenceModel:
         preprocessing: The `Preprocessing` whose normalization `network` has, or `None`.
         folded: Whether `network` is folded.
         fixed_size: Whether `network` is for images of the size of `model` only.
+        translated: `network` as an `onnx.ModelProto`, for formats that are made of one.
     """
 
     model: keras.Model
@@ -51,6 +52,7 @@ class InferenceModel:
     preprocessing: object
     folded: bool
     fixed_size: bool = False
+    translated: object = None
 
 
 def make_inference_model(
@@ -86,7 +88,7 @@ def make_inference_model(
         )
     if any(layer.compute_dtype in SHORT for layer in layers_within(model)):
         model = _in_float32(model)
-    any_size = _of_own_size(model) if fixed_size else _of_any_size(model)
+    any_size = of_own_size(model) if fixed_size else _of_any_size(model)
     _warn_of_left_out(model)
     network = folded(any_size) if fold else any_size
     if calibration is not None:
@@ -107,13 +109,13 @@ def _of_any_size(model):
         outputs(network, random_images(network, *SIZES[1]))
     except Exception as error:  # code of any layer runs here and may fail in any way
         LOG.info("%s is exported for images of its own size: %s", model.name, error)
-        return _of_own_size(model)
+        return of_own_size(model)
     return network
 
 
-def _of_own_size(model):
-    """`model` behind an input `images` of its own size."""
-    return _behind(model, tuple(model.inputs[0].shape[1:]))
+def of_own_size(model: keras.Model, shape: tuple | None = None) -> keras.Model:
+    """Puts a model behind an input `images` of its own shape, or another, without the batch."""
+    return _behind(model, tuple(shape or model.inputs[0].shape[1:]))
 
 
 def _behind(model, shape):

@@ -6,21 +6,29 @@ from pathlib import Path
 
 from keras_se.export.format import Format
 from keras_se.export.metadata import KEY, dump
-from keras_se.export.onnx.model import onnx_model
+from keras_se.export.onnx.translate import translate
 
 # Some processors compute in bfloat16 unless they are told not to.
 FULL_PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
-class Onnx(Format):
+class OfOnnx(Format):
+    """What is made of an ONNX graph."""
+
+    def prepare(self, inference_model):
+        """Translates the graph."""
+        return translate(inference_model)
+
+
+class Onnx(OfOnnx):
     """An ONNX file; for one size of images as ONNX Runtime is fastest with."""
 
     def write(self, inference_model, path, metadata, calibration=None):
-        """Translates the graph."""
+        """Saves the graph."""
         import onnx
 
-        blocked = inference_model.fixed_size
-        onnx.save(onnx_model(inference_model.network, metadata, blocked=blocked), path)
+        onnx.helper.set_model_props(inference_model.translated, {KEY: dump(metadata)})
+        onnx.save(inference_model.translated, path)
 
     def load(self, path, inference_model=None):
         """Loads the file into ONNX Runtime, on the processor."""
@@ -37,7 +45,7 @@ class Onnx(Format):
         return {entry.key: entry.value for entry in model.metadata_props}[KEY]
 
 
-class OpenVino(Format):
+class OpenVino(OfOnnx):
     """OpenVINO's `.xml` and `.bin`, in float32."""
 
     def write(self, inference_model, path, metadata, calibration=None):
@@ -47,7 +55,7 @@ class OpenVino(Format):
         openvino = import_openvino()
         with tempfile.TemporaryDirectory() as folder:
             onnx_file = Path(folder) / "model.onnx"
-            onnx.save(onnx_model(inference_model.network, metadata), onnx_file)
+            onnx.save(inference_model.translated, onnx_file)
             model = openvino.Core().read_model(onnx_file)
             model.set_rt_info(dump(metadata), [KEY])
             openvino.save_model(model, path, compress_to_fp16=False)

@@ -9,7 +9,6 @@ fastest with: channels first, grouped convolutions as such, and one transpose in
 import keras
 import numpy as np
 
-from keras_se.export.metadata import KEY, dump
 from keras_se.export.onnx.graph import INWARD, OUTWARD, Graph, declaration
 from keras_se.export.onnx.layers import LAYERS
 from keras_se.graph.walk import calls_for_training, graph_of, nodes
@@ -19,12 +18,11 @@ OPSET = 18
 IR_VERSION = 10
 
 
-def onnx_model(model: keras.Model, metadata: dict, blocked: bool = False):
+def onnx_model(model: keras.Model, blocked: bool = False):
     """Translates a functional model.
 
     Args:
         model: Functional `keras.Model` with one input of images, in float32, without models in it.
-        metadata: Dictionary to store in the file.
         blocked: Whether to write gates as ONNX Runtime is fastest with; the sizes of all maps must
             be known. See `keras_se.export.onnx.blocked`.
 
@@ -51,15 +49,14 @@ def onnx_model(model: keras.Model, metadata: dict, blocked: bool = False):
     onnx_graph = helper.make_graph(
         graph.nodes,
         model.name,
-        [_value("images", images, "height", "width")],
-        [_value(*output) for output in zip(outputs, model.outputs, strict=True)],
+        [value("images", images, "height", "width")],
+        [value(*output) for output in zip(outputs, model.outputs, strict=True)],
         graph.constants,
         value_info=graph.declared,
     )
     opset = [helper.make_opsetid("", OPSET)]
     translated = helper.make_model(onnx_graph, opset_imports=opset, ir_version=IR_VERSION)
     translated.producer_name = "keras_se"
-    helper.set_model_props(translated, {KEY: dump(metadata)})
     return translated
 
 
@@ -75,8 +72,8 @@ def _walk(graph, model, tensors):
     return [values[id(tensor)] for tensor in functional.outputs]
 
 
-def _value(name, tensor, *sides):
-    """The declaration of an input or output; unknown sizes get the names `sides`."""
+def value(name: str, tensor: keras.KerasTensor, *sides: str):
+    """Declares an input or output; unknown sizes get the names `sides`."""
     sides = iter(sides)
     shape = [next(sides, None) if size is None else size for size in tensor.shape[1:]]
     return declaration(name, tensor.dtype, shape)
@@ -100,4 +97,4 @@ def _require_known(model):
             problems[kind] = f"has its {layer.data_format.replace('_', ' ')}, unlike the images"
     if problems:
         some = "; ".join(f"{kind} {why}" for kind, why in list(problems.items())[:8])
-        raise ValueError(f"ONNX cannot hold {model.name}: the layer {some}. Nothing was written.")
+        raise ValueError(f"ONNX cannot hold {model.name}: the layer {some}.")
