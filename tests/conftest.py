@@ -40,7 +40,20 @@ FAST = (
     "inception_v3",
     "mobilenetv3_small_050",
     "densenet121",
+    "resnetrs50",
+    "regnety_002",
+    "tf_mobilenetv3_small_075",
 )
+# Deeper or wider than one of the others.
+LARGE = (
+    *(f"resnetrs{depth}" for depth in (101, 152, 200, 270, 350, 420)),
+    *(name for name in GOLDENS if name.startswith("regnety_") and name not in FAST),
+    *("regnetv_040", "regnetv_064", "regnetz_040", "regnetz_040_h"),
+    *("mobilenetv3_large_150d", "mobilenetv3_rw", "tf_mobilenetv3_large_100"),
+    *("tf_mobilenetv3_large_075", "tf_mobilenetv3_small_100"),
+)
+# Too large to run: timm's names and shapes are all that is known of them.
+ABSTRACT = tuple(name for name, golden in GOLDENS.items() if not golden["logits"])
 
 # The rows whose network with SE has a golden.
 IN_GOLDENS = {row.name for row in map(get_model, GOLDENS) if not row.is_twin}

@@ -1,8 +1,9 @@
 """Every network with timm's weights names gives timm's logits, through the ordinary loader."""
 
+import keras
 import numpy as np
 import pytest
-from conftest import FAST, GOLDENS, assert_costs, each, run
+from conftest import ABSTRACT, FAST, GOLDENS, LARGE, assert_costs, each, run
 from generated import image, state_dict
 from safetensors.numpy import save_file
 
@@ -11,9 +12,12 @@ from keras_se.cli.model_table import sizes
 from keras_se.graph.complexity import trainable_parameters
 from keras_se.layers import SqueezeExcite
 from keras_se.weights import export_state_dict
+from keras_se.weights.convert import from_state_dict, keras_variables
+
+RUN = [name for name in GOLDENS if name not in ABSTRACT]
 
 
-@pytest.fixture(scope="module", params=each(GOLDENS, FAST))
+@pytest.fixture(scope="module", params=each(RUN, FAST, LARGE))
 def network(request, tmp_path_factory):
     """A golden, its checkpoint, and the network that the builder made of it."""
     golden = GOLDENS[request.param]
@@ -32,8 +36,12 @@ def logits(model, height, width):
 
 def test_logits_are_those_of_timm(network):
     golden, _, model = network
-    # 2e-6 is what float32 costs, and 2e-5 in MobileNet v2 and v3; more is another network.
-    tolerance = 1e-4 if model.name.startswith(("mobilenetv2", "mobilenetv3")) else 1e-5
+    # What float32 costs timm is in newer goldens. It is 2e-6, and 2e-5 in MobileNet v2 and v3; ten
+    # times that is another network.
+    if "float32_error" in golden:
+        tolerance = max(1e-5, 10 * golden["float32_error"])
+    else:
+        tolerance = 1e-4 if model.name.startswith(("mobilenetv2", "mobilenetv3")) else 1e-5
     for size, expected in golden["logits"].items():
         result = logits(model, *map(int, size.split("x")))
         assert np.abs(result).max() == pytest.approx(expected["largest"], rel=tolerance)
@@ -49,6 +57,19 @@ def test_costs_are_those_of_timm_and_of_the_package_file(network):
         assert trainable_parameters(model) == sizes()[row.twin.name]["twin_parameters"]
     else:
         assert_costs(model, sizes()[row.name], row.size)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("name", ABSTRACT)
+def test_networks_too_large_to_run_have_the_names_and_shapes_of_timm(name):
+    golden, row = GOLDENS[name], get_model(name)
+    with keras.StatelessScope(initialize_variables=False):
+        model = row(weights=None)
+    state = {key: np.broadcast_to(np.float32(0), shape) for key, shape in golden["state"]}
+    shapes = {key: value.shape for key, value in from_state_dict(model, state).items()}
+    assert shapes == {key: tuple(one.shape) for key, one in keras_variables(model).items()}
+    assert trainable_parameters(model) == golden["parameters"]
+    assert_costs(model, sizes()[row.name], row.size)
 
 
 def test_state_dict_comes_back_equal(network):
@@ -69,8 +90,9 @@ def test_a_bias_of_one_gate_moves_the_logits(network):
     before = bias.numpy().copy()
     try:
         bias.assign(np.zeros_like(before))
-        expected = golden["logits"]["128x128"]
-        moved = np.abs(logits(model, 128, 128)[: len(expected["first"])] - expected["first"]).max()
+        size, expected = next(iter(golden["logits"].items()))
+        result = logits(model, *map(int, size.split("x")))[: len(expected["first"])]
+        moved = np.abs(result - expected["first"]).max()
     finally:
         bias.assign(before)
     assert moved > 1e-4 * expected["largest"]

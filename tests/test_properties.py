@@ -25,6 +25,10 @@ COMBINED = (
     "SEResNeXt101D_32x8d",
     "SEResNeXtAA101D_32x8d",
     "SEResNeXtAA201D_32x8d",
+    # Wider than RegNetY002, RegNetV040 and RegNetZ040H, or with less.
+    *(name for name in ROWS if name.startswith("RegNetY") and name != "RegNetY002"),
+    *("RegNetV064", "RegNetZ040", "ResNetRS350", "ResNetRS420"),
+    *("TFMobileNetV3Large_075", "TFMobileNetV3Small_075"),
 )
 # Longer, wider or narrower than one of the others, or with no option that others together lack.
 LARGE = (
@@ -34,6 +38,8 @@ LARGE = (
     *("SEPreResNet56", "SEPreResNet110", "SEPreResNet272", "SEWideResNet28_10"),
     *("SEResNeXt50_32x4d", "SEResNeXt101_32x8d", "MobileNetV3Small", "MobileNetV3Small_075"),
     *("SEVGG13", "SEVGG16", "SEVGG19", "SEDenseNet169", "SEDenseNet201"),
+    *("ResNetRS50", "RegNetV040", "RegNetZ040H"),
+    *("MobileNetV3Large_150D", "MobileNetV3RW", "TFMobileNetV3Large", "TFMobileNetV3Small"),
 )
 # Published counts of trainable parameters: imgclsmob's with 10 classes, those of Zagoruyko and
 # Komodakis's and of Gastaldi's plain networks as ports of them have it. Those of the networks with

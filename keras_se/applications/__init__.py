@@ -13,21 +13,25 @@ from typing import NoReturn
 from keras_se.applications import cifar
 from keras_se.applications import legacy_senet as legacy
 from keras_se.applications.application import Application
+from keras_se.applications.bricks import TENSORFLOW, TENSORFLOW_EPSILON, Flavor
 from keras_se.applications.densenet import densenet
 from keras_se.applications.hints import OF_BUILDERS, explain_missing_in, explain_name
 from keras_se.applications.inception import bn_inception, inception_resnet_v2, inception_v3
 from keras_se.applications.legacy_senet import legacy_senet
 from keras_se.applications.mobilenet import (
     LARGE,
+    LARGE_D,
     SMALL,
     V1_STAGES,
     V2_STAGES,
+    mobilenet_rw_se,
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
     mobilenet_v3_head,
 )
-from keras_se.applications.resnet import basic, bottleneck, resnet
+from keras_se.applications.regnet import regnet_se, regnet_silu_se, regnet_v, regnet_y, regnet_z
+from keras_se.applications.resnet import basic, bottleneck, resnet, strided_conv
 from keras_se.applications.resnet_ts import resnet_ts
 from keras_se.applications.shufflenet import shufflenet
 from keras_se.applications.vgg import VGG11, VGG13, VGG16, VGG19, vgg, vgg_head
@@ -45,6 +49,10 @@ X8 = {"groups": 32, "width": 8}
 S154 = {"depths": (3, 8, 36, 3), "stem": (64, 64, 128), "down_kernel": 3, "dropout": 0.2}
 GATES = {"options": ("placement", "stages")}
 RESNET = {**GATES, "trunk": resnet}
+RS = {**RESNET, **D, "block": bottleneck, "stem_pool": strided_conv, "dropout": 0.25}
+RS |= {"se": partial(SqueezeExcite, ratio=4, divisor=8)}
+REGNET = {"se": regnet_se, "head_layers": ("head_fc",)}
+REGNET_SILU = {**REGNET, "se": regnet_silu_se}
 TINY = {"se": PAPER_SE, "size": 32, "min_size": 4}
 CIFAR = {**TINY, **GATES, "trunk": cifar.cifar_resnet}
 PRE = {**CIFAR, "trunk": cifar.cifar_preresnet}
@@ -60,6 +68,11 @@ V3 = {
     "head_layers": ("conv__head", "classifier"),
     "dropout": 0.2,
 }
+V3_LARGE = {**V3, "stages": LARGE, "head": partial(mobilenet_v3_head, filters=1280)}
+V3_SMALL = {**V3, "stages": SMALL, "head": partial(mobilenet_v3_head, filters=1024)}
+V3_RW = {**V3_LARGE, "se": mobilenet_rw_se, "flavor": Flavor(epsilon=TENSORFLOW_EPSILON)}
+V3_RW |= {"head": partial(mobilenet_v3_head, filters=1280, use_bias=False), "first_skip": False}
+V3_150D = {**V3_LARGE, "stages": LARGE_D, "last_depth": 2, "alpha": 1.5, "size": 256}
 VGG = {
     "se": PAPER_SE,
     "trunk": vgg,
@@ -100,8 +113,38 @@ SEResNeXtAA101D_32x8d = Application("SEResNeXtAA101D_32x8d", **RESNET, depths=(3
 SEResNeXtAA201D_32x8d = Application("SEResNeXtAA201D_32x8d", **RESNET, depths=(3, 24, 36, 4), block=bottleneck, **X8, **AA | {"stem": (64, 64, 128)}, size=320)
 SENet154              = Application("SENet154", **RESNET, **S154, block=bottleneck, groups=64, width=4, reduce_first=2)
 
+ResNetRS50  = Application("ResNetRS50",  **RS, depths=(3, 4, 6, 3),   size=160)
+ResNetRS101 = Application("ResNetRS101", **RS, depths=(3, 4, 23, 3),  size=192)
+ResNetRS152 = Application("ResNetRS152", **RS, depths=(3, 8, 36, 3),  size=256)
+ResNetRS200 = Application("ResNetRS200", **RS, depths=(3, 24, 36, 3), size=256)
+ResNetRS270 = Application("ResNetRS270", **RS, depths=(4, 29, 53, 4), size=256)
+ResNetRS350 = Application("ResNetRS350", **RS | {"dropout": 0.4}, depths=(4, 36, 72, 4), size=288)
+ResNetRS420 = Application("ResNetRS420", **RS | {"dropout": 0.4}, depths=(4, 44, 87, 4), size=320)
+
 SEResNet33TS  = Application("SEResNet33TS",  **TS, depths=(2, 3, 3, 2), filters=(256, 512, 1536, 1536), pooled=False, last=1280)
 SEResNeXt26TS = Application("SEResNeXt26TS", **TS, depths=(2, 2, 2, 2), filters=(256, 512, 1024, 2048), pooled=True, group_width=32)
+
+RegNetY002   = Application("RegNetY002",   regnet_y, **REGNET, depths=(1, 1, 4, 7),   filters=(24, 56, 152, 368),       group_width=8)
+RegNetY004   = Application("RegNetY004",   regnet_y, **REGNET, depths=(1, 3, 6, 6),   filters=(48, 104, 208, 440),      group_width=8)
+RegNetY006   = Application("RegNetY006",   regnet_y, **REGNET, depths=(1, 3, 7, 4),   filters=(48, 112, 256, 608),      group_width=16)
+RegNetY008   = Application("RegNetY008",   regnet_y, **REGNET, depths=(1, 3, 8, 2),   filters=(64, 128, 320, 768),      group_width=16)
+RegNetY008TV = Application("RegNetY008TV", regnet_y, **REGNET, depths=(1, 3, 8, 2),   filters=(64, 144, 320, 784),      group_width=16)
+RegNetY016   = Application("RegNetY016",   regnet_y, **REGNET, depths=(2, 6, 17, 2),  filters=(48, 120, 336, 888),      group_width=24)
+RegNetY032   = Application("RegNetY032",   regnet_y, **REGNET, depths=(2, 5, 13, 1),  filters=(72, 216, 576, 1512),     group_width=24)
+RegNetY040   = Application("RegNetY040",   regnet_y, **REGNET, depths=(2, 6, 12, 2),  filters=(128, 192, 512, 1088),    group_width=64)
+RegNetY064   = Application("RegNetY064",   regnet_y, **REGNET, depths=(2, 7, 14, 2),  filters=(144, 288, 576, 1296),    group_width=72)
+RegNetY080   = Application("RegNetY080",   regnet_y, **REGNET, depths=(2, 4, 10, 1),  filters=(168, 448, 896, 2016),    group_width=56)
+RegNetY080TV = Application("RegNetY080TV", regnet_y, **REGNET, depths=(2, 4, 10, 1),  filters=(224, 448, 896, 2016),    group_width=56)
+RegNetY120   = Application("RegNetY120",   regnet_y, **REGNET, depths=(2, 5, 11, 1),  filters=(224, 448, 896, 2240),    group_width=112)
+RegNetY160   = Application("RegNetY160",   regnet_y, **REGNET, depths=(2, 4, 11, 1),  filters=(224, 448, 1232, 3024),   group_width=112)
+RegNetY320   = Application("RegNetY320",   regnet_y, **REGNET, depths=(2, 5, 12, 1),  filters=(232, 696, 1392, 3712),   group_width=232)
+RegNetY640   = Application("RegNetY640",   regnet_y, **REGNET, depths=(2, 5, 12, 1),  filters=(328, 984, 1968, 4920),   group_width=328)
+RegNetY1280  = Application("RegNetY1280",  regnet_y, **REGNET, depths=(2, 7, 17, 1),  filters=(528, 1056, 2904, 7392),  group_width=264)
+RegNetY2560  = Application("RegNetY2560",  regnet_y, **REGNET, depths=(2, 7, 17, 1),  filters=(746, 1492, 4103, 10444), group_width=373)
+RegNetV040   = Application("RegNetV040",   regnet_v, **REGNET_SILU, depths=(2, 6, 12, 2), filters=(128, 192, 512, 1088), group_width=64)
+RegNetV064   = Application("RegNetV064",   regnet_v, **REGNET_SILU, depths=(2, 7, 14, 2), filters=(144, 288, 576, 1296), group_width=72, avg_down=True)
+RegNetZ040   = Application("RegNetZ040",   regnet_z, **REGNET_SILU, depths=(2, 6, 14, 6), filters=(48, 104, 240, 528), group_width=8, size=256)
+RegNetZ040H  = Application("RegNetZ040H",  regnet_z, **REGNET_SILU, depths=(2, 6, 14, 6), filters=(48, 104, 240, 528), group_width=8, size=256, last=1536)
 
 LegacySEResNet18         = Application("LegacySEResNet18",         **LEGACY, depths=(2, 2, 2, 2),  block=legacy.legacy_basic)
 LegacySEResNet34         = Application("LegacySEResNet34",         **LEGACY, depths=(3, 4, 6, 3),  block=legacy.legacy_basic)
@@ -138,10 +181,16 @@ SEBNInception       = Application("SEBNInception",       bn_inception,        se
 
 SEMobileNet          = Application("SEMobileNet",      **MOBILE, trunk=mobilenet_v1, stages=V1_STAGES)
 SEMobileNetV2        = Application("SEMobileNetV2",    **MOBILE, trunk=mobilenet_v2, stages=V2_STAGES)
-MobileNetV3Large     = Application("MobileNetV3Large", **V3, stages=LARGE, head=partial(mobilenet_v3_head, filters=1280), twin_name="PlainMobileNetV3Large")
-MobileNetV3Small     = Application("MobileNetV3Small", **V3, stages=SMALL, head=partial(mobilenet_v3_head, filters=1024), twin_name="PlainMobileNetV3Small")
-MobileNetV3Small_075 = MobileNetV3Small.replace(alpha=0.75)
-MobileNetV3Small_050 = MobileNetV3Small.replace(alpha=0.5)
+MobileNetV3Large       = Application("MobileNetV3Large",      **V3_LARGE, lookalike="TFMobileNetV3Large")
+MobileNetV3Small       = Application("MobileNetV3Small",      **V3_SMALL, lookalike="TFMobileNetV3Small")
+MobileNetV3Small_075   = MobileNetV3Small.replace(alpha=0.75)
+MobileNetV3Small_050   = MobileNetV3Small.replace(alpha=0.5)
+MobileNetV3Large_150D  = Application("MobileNetV3Large_150D", **V3_150D)
+MobileNetV3RW          = Application("MobileNetV3RW",         **V3_RW)
+TFMobileNetV3Large     = Application("TFMobileNetV3Large",    **V3_LARGE, flavor=TENSORFLOW, lookalike="MobileNetV3Large")
+TFMobileNetV3Small     = Application("TFMobileNetV3Small",    **V3_SMALL, flavor=TENSORFLOW, lookalike="MobileNetV3Small")
+TFMobileNetV3Large_075 = TFMobileNetV3Large.replace(alpha=0.75)
+TFMobileNetV3Small_075 = TFMobileNetV3Small.replace(alpha=0.75)
 
 SEShuffleNet = Application("SEShuffleNet", shufflenet, se=PAPER_SE, depths=(4, 8, 4), options=("groups", "scale"))
 
@@ -161,6 +210,8 @@ ALIASES = {
     "mobilenetv2_100": "mobilenetv2",
     "mobilenetv3_large_100": "mobilenetv3large",
     "mobilenetv3_small_100": "mobilenetv3small",
+    "tf_mobilenetv3_large_100": "tfmobilenetv3large",
+    "tf_mobilenetv3_small_100": "tfmobilenetv3small",
     **{f"vgg{depth}_bn": f"vgg{depth}" for depth in (11, 13, 16, 19)},
 }
 

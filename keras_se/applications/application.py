@@ -33,11 +33,13 @@ class Application:
     Args:
         name: The network's name, as the papers write it in Keras's case.
         trunk: A function of a Keras tensor and the SE factory that gives the last feature map.
-        twin_name: The plain twin's name; by default the same without `SE`.
+        twin_name: The plain twin's name; by default the same without `SE`, or with `Plain` in front
+            if there is no `SE` in it.
         se: The SE factory as published: a callable with a `name` argument that makes a layer.
         head: A function of the feature map, the classes and the activation, and of `name` and
             `dropout`, that gives the predictions.
         head_layers: Names of the head's layers with weights, the classifier last.
+        lookalike: Name of another network whose weights have the same names and shapes.
         dropout: Fraction of the features that the head drops in training.
         size: Default side of the square input, in pixels.
         min_size: Least legal side of the input, in pixels.
@@ -59,6 +61,7 @@ class Application:
         se: Callable = TIMM_SE,
         head: Callable = classifier,
         head_layers: tuple = ("fc",),
+        lookalike: str | None = None,
         dropout: float = 0.0,
         size: int = 224,
         min_size: int = 32,
@@ -72,7 +75,8 @@ class Application:
         self.size, self.min_size, self.options = size, min_size, options
         self.is_twin = is_twin
         self._arguments = arguments
-        self._twin_name = twin_name or name.replace("SE", "", 1)
+        without = name.replace("SE", "", 1)
+        self._twin_name = twin_name or (without if without != name else f"Plain{name}")
         # What this network is a variant of, and the options that make it that.
         self._base, self._changed = self, {}
         self.__signature__ = self._signature()
@@ -103,12 +107,13 @@ class Application:
     def default_weights(self) -> str:
         """The `weights` that the network is built with if none are named.
 
-        The tag of the only checkpoint; of several, `"imagenet"`, or the tag of the first if none
-        is of ImageNet.
+        The tag of the only checkpoint, if its license allows any use; of several, `"imagenet"`, or
+        the tag of the first if none is of ImageNet.
         """
         rows = self.weights
         of_others = rows and all(row.class_names for row in rows)
-        return rows[0].tag if len(rows) == 1 or of_others else "imagenet"
+        only = len(rows) == 1 and rows[0].is_commercial
+        return rows[0].tag if only or of_others else "imagenet"
 
     @cached_property
     def twin(self) -> "Application":
@@ -155,6 +160,8 @@ class Application:
             "name": base.name + "".join(map(_label, changed.values())),
             "twin_name": base._twin_name + "".join(map(_label, of_twin)),
         }
+        if base.fields["lookalike"]:
+            names["lookalike"] = base.fields["lookalike"] + "".join(map(_label, changed.values()))
         variant = Application(**base.fields | changed | names)
         variant._base, variant._changed = base, changed
         return variant
@@ -311,6 +318,7 @@ class Application:
         """The row of the registry that `weights` names, and the checkpoint, or `None`."""
         if weights is None:
             return None, None
+        from keras_se.weights.lookalike import refuse_lookalike
         from keras_se.weights.sources import open_weights
 
         weights = self.default_weights if weights is DEFAULT else weights
@@ -318,6 +326,9 @@ class Application:
             raise ValueError(self._no_weights())
         # Before the network is built, so that a wrong name or file costs no time.
         source = open_weights(weights, self.weights, network=self.name)
+        lookalike = self.fields["lookalike"]
+        if lookalike and source.row is None:
+            refuse_lookalike(source, network=self.name, lookalike=lookalike)
         return source.row, source
 
     def _published(self, weights):
@@ -336,9 +347,11 @@ class Application:
             # An option that is not legal has no weights either, but that is not what is wrong.
             self._trunk()(image_input(None, None, None, self.min_size, self.name), None)
         trained = [name for name, rows in WEIGHTS.items() if not rows[0].class_names]
-        near = difflib.get_close_matches(self.name, trained, 3, 0.5)
+        # LegacySEResNet101 is nearer to SEResNet101 than ResNetRS101 is.
+        near = [name for name in trained if self.name in name]
+        near += [n for n in difflib.get_close_matches(self.name, trained, 3, 0.5) if n not in near]
         hints = [f"weights={row.tag!r}" for row in self.weights]
-        hints += [f"or a network that has some, such as {', '.join(near)}"] if near else []
+        hints += [f"or a network that has some, such as {', '.join(near[:3])}"] if near else []
         if not self.is_twin and not self._changed and self.twin.weights:
             hints.append(
                 f"or put gates into the trained plain twin: "

@@ -40,7 +40,7 @@ def require_preprocessing(preprocessing: Preprocessing | None, weights: Any) -> 
 
 
 def se_factory(se: Any, published: Callable) -> Callable:
-    """Returns what makes the gates: a function of their layer's name and, in some families, width.
+    """Returns what makes the gates: a function of their layer's name and what the block is like.
 
     Args:
         se: As for the builder, but not `False`.
@@ -50,7 +50,7 @@ def se_factory(se: Any, published: Callable) -> Callable:
         ValueError: If it is no factory.
     """
     if se in (None, True):
-        return published
+        return partial(_checked_layer, published)
     if isinstance(se, keras.layers.Layer) or not callable(se):
         hint = ""
         if isinstance(se, keras.layers.Layer):
@@ -63,13 +63,13 @@ def se_factory(se: Any, published: Callable) -> Callable:
     return partial(_checked_layer, se)
 
 
-def _checked_layer(factory, name, units=None):
-    """What `factory` makes, if it is a layer: a forgotten `return` must not remove SE silently."""
-    if units is not None and inspect.isfunction(factory):
-        takes = "units" in inspect.signature(factory).parameters
-        layer = factory(name=name, units=units) if takes else factory(name=name)
-    else:
-        layer = factory(name=name)
+def _checked_layer(factory, name, **block):
+    """What `factory` makes, if it is a layer: a forgotten `return` must not remove SE silently.
+
+    A function is also told what it takes of `block`, the units and the activation of the block.
+    """
+    takes = inspect.signature(factory).parameters if inspect.isfunction(factory) else ()
+    layer = factory(name=name, **{key: block[key] for key in block if key in takes})
     if not isinstance(layer, keras.layers.Layer):
         raise ValueError(
             f"`se` must be a callable that makes a Keras layer. It made {layer!r} for {name!r}"

@@ -6,21 +6,40 @@ and `__` for `_`, so that the name can be translated both ways; layers without w
 name of the layer before them and a suffix.
 """
 
+from typing import NamedTuple
+
 import keras
 from keras import layers
 
 from keras_se.data_format import channel_axis
 
 EPSILON = 1e-5
-# Inception-v3 and Inception-ResNet-v2 came from TensorFlow, where this was the default.
-INCEPTION_EPSILON = 1e-3
+# Of networks that came from TensorFlow, where this was the default.
+TENSORFLOW_EPSILON = 1e-3
 # The fraction of the old statistics that is kept; PyTorch's `momentum=0.1` is the other fraction.
 MOMENTUM = 0.9
+
+
+class Flavor(NamedTuple):
+    """What two networks may differ in whose names and shapes are the same.
+
+    Attributes:
+        padding: As for `conv`.
+        epsilon: That of the batch normalizations.
+    """
+
+    padding: str = "same"
+    epsilon: float = EPSILON
+
+
+PYTORCH = Flavor()
+TENSORFLOW = Flavor("same_upper", TENSORFLOW_EPSILON)
 
 
 def conv(x, filters, kernel_size, *, strides=1, groups=1, padding="same", use_bias=False, name):
     """A convolution padded as PyTorch's `padding=kernel_size // 2`, or, for "valid", not at all.
 
+    "same_upper" (ONNX's word) pads as Keras's "same" does, which puts the odd pixel at the end.
     `kernel_size` is a number of pixels, or those of height and width.
     """
     x, padding = _padded(x, kernel_size, strides, padding, name)
@@ -36,9 +55,9 @@ def conv(x, filters, kernel_size, *, strides=1, groups=1, padding="same", use_bi
     )(x)
 
 
-def depthwise(x, kernel_size, *, strides=1, name):
+def depthwise(x, kernel_size, *, strides=1, padding="same", name):
     """A convolution of every channel on its own, without bias, padded as `conv`."""
-    x, padding = _padded(x, kernel_size, strides, "same", name)
+    x, padding = _padded(x, kernel_size, strides, padding, name)
     return layers.DepthwiseConv2D(
         kernel_size,
         strides=strides,
@@ -51,6 +70,8 @@ def depthwise(x, kernel_size, *, strides=1, name):
 
 def _padded(x, kernel_size, strides, padding, name):
     """The input of a convolution and what remains for the convolution itself to pad."""
+    if padding == "same_upper":
+        return x, "same"
     if padding == "valid" or kernel_size == 1 or strides == 1:
         return x, padding
     # Keras's "same" pads a strided convolution at the end only, if the size is even.

@@ -28,7 +28,7 @@ ELSEWHERE = {
     "ecaresnet": "timm has the networks with ECA, in PyTorch",
     "efficientnetv2": "keras.applications has EfficientNetV2",
     "efficientnet": "keras.applications has EfficientNet",
-    "regnet": "timm has RegNetY, in PyTorch",
+    "regnetx": "timm has RegNetX, which has no gates, in PyTorch",
     "vit": "KerasHub has vision transformers",
 }
 # What Keras's own modules of applications have beside their networks.

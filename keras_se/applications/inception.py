@@ -13,7 +13,7 @@ from functools import partial
 from keras import layers
 
 from keras_se.applications.bricks import (
-    INCEPTION_EPSILON,
+    TENSORFLOW_EPSILON,
     add,
     average_window,
     concat,
@@ -202,7 +202,7 @@ def _chain(x, steps, names):
 def _conv_norm_relu(x, filters, kernel_size, strides=1, padding="same", *, name):
     """A convolution of v3 or Inception-ResNet-v2, its normalization and ReLU."""
     x = conv(x, filters, kernel_size, strides=strides, padding=padding, name=f"{name}_conv")
-    return norm(x, "relu", epsilon=INCEPTION_EPSILON, name=f"{name}_bn")
+    return norm(x, "relu", epsilon=TENSORFLOW_EPSILON, name=f"{name}_bn")
 
 
 # Where a module strides, Caffe's ceil mode gives an odd map one pixel less than the strided

@@ -1,11 +1,12 @@
-"""SE-ResNet, SE-ResNeXt and SENet-154 as timm has them, with the stride on the 3x3 convolution.
+"""SE-ResNet, SE-ResNeXt, SENet-154 and ResNet-RS as timm has them, strides on the 3x3 convolutions.
 
 He et al., https://arxiv.org/abs/1512.03385; Xie et al., https://arxiv.org/abs/1611.05431; Hu et
 al., https://arxiv.org/abs/1709.01507. `stem` is the width of a 7x7 convolution or the widths of
 three 3x3 ones: (32, 32, 64) and `avg_down` make variant D of https://arxiv.org/abs/1812.01187,
 (24, 32, 64) the tiered variant T; `antialias` averages before each subsampling (AA). SENet-154 has
 a deep stem, halves the first 1x1 convolutions (`reduce_first`) and projects with 3x3 kernels
-(`down_kernel`).
+(`down_kernel`). ResNet-RS (Bello et al., https://arxiv.org/abs/2103.07579) is variant D with a 3x3
+convolution in place of the maximum pooling (`stem_pool`) and gates of `C / 4` units.
 
 `placement` puts the gates elsewhere, as the paper tries in its tables 14 and 16: `"standard"` at
 the end of the residual branch, `"pre"` at its beginning, `"post"` after the sum and its activation,
@@ -40,13 +41,14 @@ def resnet(  # noqa: PLR0913 (the columns of the table)
     avg_down=False,
     antialias=False,
     down_kernel=1,
+    stem_pool=max_pool_positive,
     placement="standard",
     stages=None,
     **arguments,
 ):
     """The four stages of a residual network after its stem."""
     x = residual_stem(x, stem)
-    x = average_pool(x, name="maxpool") if antialias else max_pool_positive(x, name="maxpool")
+    x = average_pool(x, name="maxpool") if antialias else stem_pool(x, name="maxpool")
     return residual_stages(
         x,
         gates(se, placement, stages, count=len(depths)),
@@ -65,6 +67,12 @@ def residual_stem(x, stem):
     x = norm(conv(x, first, 3, strides=2, name="conv1_0"), "relu", name="conv1_1")
     x = norm(conv(x, second, 3, name="conv1_3"), "relu", name="conv1_4")
     return norm(conv(x, third, 3, name="conv1_6"), "relu", name="bn1")
+
+
+def strided_conv(x, *, name):
+    """A 3x3 convolution that halves the map, in place of a pooling."""
+    x = conv(x, x.shape[channel_axis()], 3, strides=2, name=f"{name}_0")
+    return norm(x, "relu", name=f"{name}_1")
 
 
 def gates(se, placement="standard", stages=None, *, count, suffix="se"):

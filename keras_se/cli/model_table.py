@@ -57,12 +57,16 @@ def measure(application: Application) -> dict[str, Any]:
         A line of the file: a mapping from `FIELDS` to a name and integers. Multiply-adds are of
         one image of the network's default size.
     """
+    import keras
+
     from keras_se.graph.complexity import multiply_adds, trainable_parameters
 
     line = {"network": application.name}
     size, classes = application.size, 10 if application.size == 32 else 1000
     for prefix, network in (("", application), ("twin_", application.twin)):
-        model = network(weights=None, classes=classes)
+        # Without the values of the weights, which take the time and the memory.
+        with keras.StatelessScope(initialize_variables=False):
+            model = network(weights=None, classes=classes)
         line[f"{prefix}parameters"] = trainable_parameters(model)
         line[f"{prefix}multiply_adds"] = multiply_adds(model, (size, size, 3))
     return line

@@ -3,10 +3,11 @@
 import re
 
 # The first group are those that count from 1; `layer0_` is the stem of some networks.
-STAGE = re.compile(r"(?:(layer|stage)(?!0)|stages_|blocks_)(\d+)_")
+STAGE = re.compile(r"(?:(layer|stage|s(?=\d+_b\d))(?!0)|stages_|blocks_)(\d+)_")
 # What the names of the layers of one block begin with, in each family.
 BLOCK = re.compile(
     r"""layer\d+_\d+_                          # ResNets, also those for small images
+    | s\d+_b\d+_                              # RegNets
     | stages_\d+_\d+_                          # SE-ResNet-33-TS and its kind
     | blocks_\d+_\d+_                          # MobileNets
     | stage\d+_\d+_                            # ShuffleNet

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_se.weights.convert import torch_name
 from keras_se.weights.load import load_keras_weights, load_state_dict
-from keras_se.weights.readers import find_reader
+from keras_se.weights.readers import find_reader, safetensors_file
 from keras_se.weights.registry import Weights
 
 # Of a network that is built with as many as a file says: a damaged one may say anything.
@@ -26,12 +26,14 @@ class Checkpoint:
         values: Arrays by name.
         keras_names: Whether the names and layouts are Keras's rather than PyTorch's.
         row: Its row in the registry, if it is published.
+        header: What the header of its file says of it, if it has one.
     """
 
     source: str
     values: dict[str, np.ndarray]
     keras_names: bool = False
     row: Weights | None = None
+    header: str = ""
 
     def classes(self, head: Sequence[str]) -> int:
         """Counts the classes of the head.
@@ -49,7 +51,10 @@ class Checkpoint:
         if self.keras_names:
             layer, kernel, axis = f"{head[-1]}/", "kernel", -1
         if f"{layer}bias" not in self.values:
-            raise ValueError(f"{self.source} has no head, so `classes` must be set.")
+            raise ValueError(
+                f"{self.source} has no head: use include_top=False for the trunk, or set `classes` "
+                "for a new head."
+            )
         shapes = [np.shape(self.values.get(layer + name)) for name in (kernel, "bias")]
         counts = {shapes[0][axis] if len(shapes[0]) > 1 else None, *shapes[1]}
         if len(shapes[1]) != 1 or len(counts) != 1 or not 0 < shapes[1][0] <= MOST_CLASSES:
@@ -99,7 +104,8 @@ def read_checkpoint(path: str | os.PathLike, *, source: str | None = None) -> Ch
         values = reader.read(path)
     except MemoryError as error:
         raise ValueError(f"The arrays of {str(path)!r} do not fit in memory.") from error
-    return Checkpoint(source or str(path), values, reader.KERAS_NAMES)
+    header = safetensors_file.header(path) if reader is safetensors_file else ""
+    return Checkpoint(source or str(path), values, reader.KERAS_NAMES, header=header)
 
 
 def _empty_head(model, classifier):

@@ -42,7 +42,7 @@ def export_state_dict(
         model: A model of `keras_se.applications`, or one that calls it.
         path: Where to write a `.safetensors` file, or `None` to write none. A file there is
             replaced when the new one is complete.
-        metadata: Text by key for the header of the file, or `None`.
+        metadata: Text by key for the header of the file, which names the model too, or `None`.
 
     Returns:
         The state dict: NumPy arrays by timm's names, which `load_state_dict` of the same network,
@@ -79,7 +79,7 @@ def export_state_dict(
             value = value.transpose(0, 1, 3, 2)
         state[f"{layer}.{PARAMETERS[name]}"] = _torch_layout(value)
     if path is not None:
-        _write_safetensors(state, Path(path), metadata)
+        _write_safetensors(state, Path(path), {"network": model.name, **(metadata or {})})
     return state
 
 
@@ -199,4 +199,4 @@ def _write_safetensors(state, path, metadata):
     from safetensors.numpy import save_file
 
     with atomic_path(path) as partial:
-        save_file(state, partial, metadata={"format": "pt", **(metadata or {})})
+        save_file(state, partial, metadata={"format": "pt", **metadata})

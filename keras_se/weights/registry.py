@@ -1,7 +1,8 @@
 """Every public checkpoint of these networks and of their plain twins, a line of checkpoints.csv each.
 
-The first line of a network is its "imagenet": a head of ImageNet-1k, timm's if there is one, a
-license for any use if there is one, and then the best top-1. An empty field means that there is no such thing or that nobody
+The first line of a network is its "imagenet", unless its license forbids commercial use: a head of
+ImageNet-1k, timm's if there is one, a license for any use if there is one, and then the best top-1.
+An empty field means that there is no such thing or that nobody
 knows; `normalization` is a name of `keras_se.preprocessing.NORMALIZATIONS`.
 
 Sources: tags, sizes, crops, statistics and licenses from the pretrained configurations of timm
@@ -25,6 +26,8 @@ from keras_se.class_names import IMAGENET_CLASSES, imagenet_class_names
 from keras_se.preprocessing import NORMALIZATIONS, Preprocessing
 
 TABLE = "checkpoints.csv"
+# Licenses for research only: "imagenet" stands for none of these.
+NON_COMMERCIAL = ("cc-by-nc-4.0", "seer-license")
 # fmt: off
 # The names of the classes of other datasets than ImageNet.
 CLASS_NAMES = {
@@ -79,12 +82,18 @@ class Weights:
             return self.class_names
         return imagenet_class_names() if self.classes == IMAGENET_CLASSES else None
 
+    @property
+    def is_commercial(self) -> bool:
+        """Whether the license does not forbid commercial use."""
+        return self.license not in NON_COMMERCIAL
+
 
 def find_weights(weights: str, rows: tuple, *, network: str) -> Weights:
     """Returns the checkpoint of a tag.
 
     Args:
-        weights: `"imagenet"`, which is the first of `rows` that was trained on it, or a tag.
+        weights: `"imagenet"`, which is the first of `rows` that was trained on it and has a license
+            for any use, or a tag.
         rows: The published `Weights` of the network.
         network: The network's name, for the message.
 
@@ -92,12 +101,20 @@ def find_weights(weights: str, rows: tuple, *, network: str) -> Weights:
         One of `rows`.
 
     Raises:
-        ValueError: If none has this tag; the message lists those there are, the nearest first.
+        ValueError: If none has this tag, or "imagenet" stands for none; the message lists those
+            there are, the nearest first.
     """
     tags = {checkpoint.tag: checkpoint for checkpoint in rows}
     on_imagenet = [checkpoint for checkpoint in rows if checkpoint.class_names is None]
     if weights == "imagenet" and on_imagenet:
-        return on_imagenet[0]
+        free = [checkpoint for checkpoint in on_imagenet if checkpoint.is_commercial]
+        if not free:
+            choices = ", ".join(f"{one.tag!r} ({one.license})" for one in on_imagenet)
+            raise ValueError(
+                f"`weights` of {network} must be chosen by tag, since no license of them allows "
+                f"commercial use: {choices}. Received: weights='imagenet'"
+            )
+        return free[0]
     if weights in tags:
         return tags[weights]
     near = difflib.get_close_matches(str(weights), tags, len(tags) or 1, 0.0)

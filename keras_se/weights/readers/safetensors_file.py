@@ -46,6 +46,21 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{str(path)!r} is not a sound .safetensors file: {error}") from error
 
 
+def header(path: Path) -> str:
+    """Reads what the header of a `.safetensors` file says, such as the network that it is for.
+
+    Args:
+        path: Path of a file that `read` reads.
+
+    Returns:
+        The texts of the header in one, or an empty one if there are none.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        return " ".join((file.metadata() or {}).values())
+
+
 def _array(dtype, shape, data):
     if dtype not in DTYPES:
         raise ValueError(f"it has a tensor of dtype {dtype}")
