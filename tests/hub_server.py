@@ -29,6 +29,8 @@ class HubServer:
         tokens: The token that opens a repository, for the repositories that need one.
         statuses: HTTP statuses to fail with, by path.
         requests: How often each `(method, path)` was asked for.
+        announced: The sha256 to say that a file of a repository has, by file name, if another.
+        first: Called with the path before anything is answered.
         halfway: Called with the path when half of a body is sent. Waits make a slow download, a
             `ConnectionError` cuts the connection.
     """
@@ -37,7 +39,8 @@ class HubServer:
         self.repositories, self.releases, self.tokens, self.statuses = {}, {}, {}, {}
         self.requests = collections.Counter()
         self.counting = threading.Lock()
-        self.halfway = lambda path: None
+        self.announced = {}
+        self.first = self.halfway = lambda path: None
         self._server = _QuietServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -85,6 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = urllib.parse.urlsplit(self.path).path
         with self.hub.counting:
             self.hub.requests[self.command, path] += 1
+        self.hub.first(path)
         resolve = _RESOLVE.fullmatch(path)
         if path in self.hub.statuses:
             self._fail(self.hub.statuses[path])
@@ -110,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif file not in files:
             self._fail(404, "EntryNotFound", {"X-Repo-Commit": self.hub.commit(repository)})
         else:
-            etag = hashlib.sha256(files[file]).hexdigest()
+            etag = self.hub.announced.get(file) or hashlib.sha256(files[file]).hexdigest()
             headers = {"X-Repo-Commit": self.hub.commit(repository), "ETag": f'"{etag}"'}
             self._send(200, headers, files[file], body_wanted)
 

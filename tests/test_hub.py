@@ -13,10 +13,10 @@ import socket
 import threading
 import time
 import types
+import urllib.request
 from pathlib import Path
 
 import huggingface_hub
-import keras
 import pytest
 from hub_server import HubServer, fetch_in_another_process
 from huggingface_hub import constants
@@ -169,7 +169,7 @@ def test_full_disk(server, caches, monkeypatch, kind):
     def no_space(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(keras.utils, "get_file", no_space)
+    monkeypatch.setattr(urllib.request, "urlopen", no_space)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_space)
     message = failure(sources(server)[kind])
     assert "No space left" in message
@@ -203,6 +203,36 @@ def test_other_content_than_expected(server, caches, kind):
     server.repositories[REPOSITORY] = {"model.safetensors": CONTENT}
     server.releases[RELEASE] = CONTENT
     assert hub.fetch(source, DIGEST).read_bytes() == CONTENT
+
+
+@both
+def test_other_content_than_the_server_announced(server, caches, kind):
+    """Without a hash in the registry."""
+    source = sources(server)[kind]
+    server.releases[RELEASE] = server.repositories[REPOSITORY]["model.safetensors"] = OTHER
+    server.announced["model.safetensors"] = DIGEST
+    message = failure(source)
+    assert hashlib.sha256(OTHER).hexdigest() in message
+    assert not files_in(caches.releases)
+    assert OTHER not in [path.read_bytes() for path in caches.hub.rglob("*") if path.is_file()]
+    server.releases[RELEASE] = server.repositories[REPOSITORY]["model.safetensors"] = CONTENT
+    assert hub.fetch(source).read_bytes() == CONTENT
+
+
+@both
+@pytest.mark.parametrize("when", ["at once", "halfway"])
+def test_a_server_that_falls_silent(server, caches, no_waiting, monkeypatch, kind, when):
+    seconds = 0.2
+    monkeypatch.setattr(hub, "_SILENCE_SECONDS", seconds)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", seconds)
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", seconds)
+    answering = threading.Event()
+    setattr(server, {"at once": "first", "halfway": "halfway"}[when], lambda _: answering.wait(60))
+    try:
+        assert "timed out" in failure(sources(server)[kind])
+    finally:
+        answering.set()
+    assert not files_in(caches.releases)
 
 
 @both

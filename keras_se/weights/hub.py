@@ -25,6 +25,9 @@ _LEFTOVER_SECONDS = 24 * 60 * 60
 # A host answers within milliseconds or, where packets get lost, never. A host has an address of
 # each kind, and one may be out of reach.
 _CONNECT_SECONDS, _CONNECT_SECONDS_OF_ADDRESS = 4.0, 1.9
+# A server that says nothing for so long has forgotten the download.
+_SILENCE_SECONDS = 30
+_BLOCK = 2**20
 
 _NAME = r"\w[\w.-]*"
 _HUB_SOURCE = re.compile(
@@ -88,10 +91,12 @@ def fetch(
     """Gives the local path of a checkpoint file, and downloads the file if it is not cached.
 
     Hub files live in the cache of `huggingface_hub`, which `HF_HOME`, `HF_ENDPOINT` and `HF_TOKEN`
-    configure. Cached ones are used without asking the server, and verified only if `sha256` is
-    given. Release files live in `<KERAS_HOME>/keras_se` and are verified on every call. With
-    `HF_HUB_OFFLINE=1` neither is downloaded. Where there is no connection, a download fails within
-    five seconds; one that is cut is continued.
+    configure. What is downloaded is verified by the sha256 that the hub announced; cached ones are
+    used without asking the server, and verified only if `sha256` is given. Release files live in
+    `<KERAS_HOME>/keras_se` and are verified on every call. With `HF_HUB_OFFLINE=1` neither is
+    downloaded. Where there is no connection, a download fails within five seconds; one of a server
+    that falls silent fails after half a minute, or, of the hub in the middle of a file, when its
+    client has tried some more times. One from the hub that is cut is continued.
 
     Args:
         source: Either a Hugging Face hub repository, as `"owner/name"` or
@@ -161,13 +166,11 @@ class _ReleaseFile:
         return path if path.is_file() else None
 
     def download(self):
-        import keras
-
         path = self.place()
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path.parent)
         with atomic_path(path) as partial:
-            keras.utils.get_file(self.name, self.address, cache_subdir=str(partial.parent))
+            _download(self.address, partial)
             _refuse_if_wrong(partial, self.digest)
         return path
 
@@ -215,6 +218,7 @@ class _HubFile:
         import huggingface_hub
         from huggingface_hub import errors
 
+        _check_answer(self.server())
         for name in self.names:
             try:
                 path = huggingface_hub.hf_hub_download(
@@ -226,8 +230,9 @@ class _HubFile:
             except errors.EntryNotFoundError as error:
                 missing = error
             else:
-                _refuse_if_wrong(Path(path), self.digest)
-                return Path(path)
+                path = Path(path)
+                _refuse_if_wrong(path, self.digest or _announced_sha256(path))
+                return path
         names = " or ".join(self.names)
         raise _Refusal(f"the repository has no {names} (HTTP 404)") from missing
 
@@ -279,6 +284,32 @@ def _remove_leftovers(folder):
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _download(address, path):
+    """Writes what an address gives into a file; `keras.utils.get_file` would wait for ever."""
+    import keras
+
+    with (
+        urllib.request.urlopen(address, timeout=_SILENCE_SECONDS) as response,
+        path.open("wb") as file,
+    ):
+        announced = response.headers.get("Content-Length")
+        announced = int(announced) if announced else None
+        print(f"Downloading {address}", flush=True)
+        progress = keras.utils.Progbar(announced)
+        while block := response.read(_BLOCK):
+            file.write(block)
+            progress.add(len(block))
+        size = file.tell()
+    if announced not in (None, size):
+        raise ConnectionError(f"only {size} of {announced} bytes came")
+
+
+def _announced_sha256(path):
+    """The hub's sha256 of a large file: in its cache, the name of what is linked to."""
+    name = path.resolve().name
+    return name if len(name) == 64 and _DIGEST.fullmatch(name) else None
+
+
 def _refuse_if_offline(place):
     # The same words that huggingface_hub takes for yes, read at each call.
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
@@ -300,6 +331,17 @@ def _check_connection(url):
             f"{host[0]} (port {host[1]}) cannot be reached: {error}. Check the connection, the "
             "proxy and, for the hub, HF_ENDPOINT, which can name a mirror"
         ) from error
+
+
+def _check_answer(url):
+    """Fails for a server that takes connections and says nothing: the hub's client waits longer."""
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=_SILENCE_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except TimeoutError as error:
+        raise Unreachable(f"{url} says nothing: {error}. HF_ENDPOINT can name a mirror") from error
 
 
 def _first_host(url):
