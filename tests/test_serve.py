@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from keras_se.export import export_model, load_exported
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the server needs nothing of the backend", allow_module_level=True)
+generate_latest = pytest.importorskip("prometheus_client").generate_latest
 
 # One process makes the exports.
 pytestmark = pytest.mark.xdist_group("serve")
@@ -104,6 +106,11 @@ class Server:
             response = connection.getresponse()
             return response.status, json.loads(response.read()), response.headers
 
+    def text(self, path):
+        with contextlib.closing(self.connect()) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+
     def connect(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=HEARTBEAT_TIMEOUT)
 
@@ -151,7 +158,7 @@ def strict(exports):
     with Server(exports[0] / "served.onnx", "--megabytes", 0.1, "--megapixels", 0.1) as server:
         yield server
         assert server.ask("/predict", FILES[0])[0] == 200  # after all that was refused
-        assert server.ask("/health")[1] == {"accepted": 0}
+        assert server.ask("/health")[1] == {"accepted": 0, "receiving": 0}
 
 
 @pytest.mark.parametrize(
@@ -196,14 +203,29 @@ def refuses(server):
         return False
 
 
-def test_a_full_queue_refuses_and_the_last_are_answered_before_the_end(exports):
+def test_half_open_connections_are_cut_and_the_last_are_answered_before_the_end(exports):
     folder, expected = exports
-    with Server(folder / "served.onnx", "--queue", 2, "--seconds", HEARTBEAT_TIMEOUT) as server:
+    options = "--queue", 1, "--seconds", HEARTBEAT_TIMEOUT, "--connections", 8
+    with Server(folder / "served.onnx", *options) as server, contextlib.ExitStack() as stack:
+        connect = socket.create_connection
+        address = "127.0.0.1", server.port
+        half_open = [stack.enter_context(connect(address)) for _ in range(20)]
+        half_open[-1].sendall(b"POST /predict HTTP/1.1\r\nHos")
+        assert server.ask("/health")[0] == 200
+        # The oldest have been cut off.
+        assert half_open[0].recv(1) == b""
+        for connection in half_open:
+            connection.close()
+        # Who sends takes no place from others, even if there is but one.
         begun = [begin(server, content) for content in FILES[:2]]
-        wait_until(lambda: server.ask("/health")[1]["accepted"] == 2)
-        status, answer, headers = server.ask("/predict", FILES[2])
-        assert (status, headers["Retry-After"]) == (503, "1")
-        assert "wait" in answer["error"]
+        wait_until(lambda: server.ask("/health")[1]["receiving"] == 2)
+        assert server.ask("/ready")[:2] == (200, {"ready": True})
+        status, answer, _ = server.ask("/predict?top=10", FILES[2], Content_Type="Image/PNG")
+        assert status == 200
+        assert_right(answer, expected[2])
+        metrics = server.text("/metrics")
+        assert 'keras_se_requests_total{status="200"} 1.0' in metrics
+        assert "keras_se_receiving 2.0" in metrics and "process_open_fds" in metrics
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: refuses(server))
         for connection, content, probabilities in zip(begun, FILES[:2], expected[:2], strict=True):
@@ -277,7 +299,88 @@ def test_pixels_are_normalized_once(tmp_path, included):
 
 def service(serve, run, **options):
     metadata = {"preprocessing": {}, "class_names": None}
-    return serve.Service(run, metadata, SimpleNamespace(wait=50, batch=4, **options))
+    options = {"wait": 50, "batch": 4, "decoders": 1, "seconds": 60, "megabytes": 1} | options
+    return serve.Service(run, metadata, SimpleNamespace(**options))
+
+
+class Request:
+    """A request whose body is there, and after it what `more` waits for."""
+
+    def __init__(self, content, more=None):
+        self.content, self.more = content, more
+        self.query_params, self.headers = {}, {}
+
+    async def stream(self):
+        yield self.content
+        if self.more:
+            await self.more.wait()
+
+
+def test_a_full_queue_refuses(serve):
+    async def ask():
+        one = service(serve, None, queue=1, waiting_megapixels=1)
+        first = asyncio.create_task(one.predict(Request(FILES[0])))
+        while not one.waiting.qsize():
+            await asyncio.sleep(0.01)
+        assert one.ready(None).status_code == 503
+        with pytest.raises(serve.HTTPException) as caught:
+            await one.predict(Request(FILES[1]))
+        assert (caught.value.status_code, caught.value.headers) == (503, {"Retry-After": "1"})
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert one.ready(None).status_code == 200
+        return generate_latest(one.metrics.registry).decode()
+
+    assert 'requests_total{status="503"} 1.0' in asyncio.run(ask())
+
+
+def test_pictures_wait_by_their_pixels(serve, monkeypatch):
+    """One is always taken, another only if both have no more pixels than may wait."""
+    decoding, begun = threading.Event(), []
+
+    def decode(picture, preprocessing):
+        begun.append(picture.size)
+        assert decoding.wait(60)
+
+    monkeypatch.setattr(serve, "decode", decode)
+
+    async def ask():
+        one = service(serve, None, waiting_megapixels=0.02)
+        loads = [asyncio.create_task(one.load(png(150, 100)))]
+        while one.pixels != 15_000:
+            await asyncio.sleep(0.01)
+        with pytest.raises(serve.HTTPException) as caught:
+            await one.load(png(90, 90))
+        assert caught.value.status_code == 503
+        loads.append(asyncio.create_task(one.load(png(50, 100))))
+        while one.pixels != 20_000:
+            await asyncio.sleep(0.01)
+        # One decoder.
+        assert begun == [(150, 100)]
+        decoding.set()
+        await asyncio.gather(*loads)
+        assert one.pixels == 0
+        await one.load(png(300, 100))
+
+    asyncio.run(ask())
+
+
+def test_bodies_together_have_a_limit(serve, monkeypatch):
+    monkeypatch.setattr(serve, "MOST_BYTES", 1000)
+
+    async def ask():
+        one, more = service(serve, None), asyncio.Event()
+        first = asyncio.create_task(one.receive(Request(bytes(600), more)))
+        while one.bytes != 600:
+            await asyncio.sleep(0)
+        with pytest.raises(serve.HTTPException) as caught:
+            await one.receive(Request(bytes(600)))
+        assert caught.value.status_code == 503
+        more.set()
+        assert len(await first) == 600
+        assert one.bytes == one.receiving == 0
+
+    asyncio.run(ask())
 
 
 def test_images_are_predicted_together_and_an_error_goes_to_its_batch_only(serve):
@@ -305,13 +408,8 @@ def test_images_are_predicted_together_and_an_error_goes_to_its_batch_only(serve
 
 
 def test_a_body_that_never_ends_is_given_up(serve):
-    class Request:
-        async def stream(self):
-            yield b"begun"
-            await asyncio.Event().wait()
-
     async def ask():
-        await service(serve, None, seconds=0.01, megabytes=1).receive(Request())
+        await service(serve, None, seconds=0.01).receive(Request(b"begun", asyncio.Event()))
 
     with pytest.raises(serve.HTTPException) as caught:
         asyncio.run(ask())
