@@ -307,7 +307,7 @@ def _download(address, path):
 def _announced_sha256(path):
     """The hub's sha256 of a large file: in its cache, the name of what is linked to."""
     name = path.resolve().name
-    return name if len(name) == 64 and _DIGEST.fullmatch(name) else None
+    return _Digest(name) if len(name) == 64 and _DIGEST.fullmatch(name) else None
 
 
 def _refuse_if_offline(place):
