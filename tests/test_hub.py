@@ -21,7 +21,7 @@ import pytest
 from hub_server import HubServer, fetch_in_another_process
 from huggingface_hub import constants
 
-from keras_se.weights import hub
+from keras_se.weights import connection, hub
 
 pytestmark = pytest.mark.backend_neutral
 
@@ -223,7 +223,7 @@ def test_other_content_than_the_server_announced(server, caches, kind):
 @pytest.mark.parametrize("when", ["at once", "halfway"])
 def test_a_server_that_falls_silent(server, caches, no_waiting, monkeypatch, kind, when):
     seconds = 0.2
-    monkeypatch.setattr(hub, "_SILENCE_SECONDS", seconds)
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", seconds)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", seconds)
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", seconds)
     answering = threading.Event()

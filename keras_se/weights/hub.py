@@ -1,14 +1,11 @@
-"""Finds checkpoint files in the caches or downloads them: all network code of the package."""
+"""Finds checkpoint files in the caches or downloads them, if `connection` says that it can be."""
 
 import errno
 import hashlib
 import os
-import queue
 import re
 import shutil
-import socket
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -19,14 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_se.files import PARTIAL, atomic_path
+from keras_se.weights import connection
+from keras_se.weights.connection import Unreachable
 
 _DEFAULT_FILES = ("model.safetensors", "pytorch_model.bin")
 _LEFTOVER_SECONDS = 24 * 60 * 60
-# A host answers within milliseconds or, where packets get lost, never. A host has an address of
-# each kind, and one may be out of reach.
-_CONNECT_SECONDS, _CONNECT_SECONDS_OF_ADDRESS = 4.0, 1.9
-# A server that says nothing for so long has forgotten the download.
-_SILENCE_SECONDS = 30
 _BLOCK = 2**20
 
 _NAME = r"\w[\w.-]*"
@@ -63,10 +57,6 @@ _ADVICE = {
     errno.EACCES: _USE_ANOTHER_FOLDER,
     errno.EROFS: _USE_ANOTHER_FOLDER,
 }
-
-
-class Unreachable(OSError):
-    """The server was not asked: there is no connection to it, or offline mode is on."""
 
 
 class _Refusal(OSError):
@@ -135,7 +125,7 @@ def fetch(
         if path and not _delete_if_wrong(path, file.digest):
             return path
         _refuse_if_offline(file.place())
-        _check_connection(file.server())
+        connection.check_connection(file.server())
         return file.download()
     except Exception as error:
         kind = Unreachable if isinstance(error, Unreachable) else OSError
@@ -218,7 +208,7 @@ class _HubFile:
         import huggingface_hub
         from huggingface_hub import errors
 
-        _check_answer(self.server())
+        connection.check_answer(self.server())
         for name in self.names:
             try:
                 path = huggingface_hub.hf_hub_download(
@@ -289,7 +279,7 @@ def _download(address, path):
     import keras
 
     with (
-        urllib.request.urlopen(address, timeout=_SILENCE_SECONDS) as response,
+        urllib.request.urlopen(address, timeout=connection.SILENCE_SECONDS) as response,
         path.open("wb") as file,
     ):
         announced = response.headers.get("Content-Length")
@@ -314,60 +304,6 @@ def _refuse_if_offline(place):
     # The same words that huggingface_hub takes for yes, read at each call.
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise Unreachable(f"offline mode, and it is not cached at {place}. Unset HF_HUB_OFFLINE")
-
-
-def _check_connection(url):
-    """Fails within seconds where no connection can be made: the downloaders try for much longer."""
-    outcome = queue.SimpleQueue()
-    host = _first_host(url)
-    # A thread, since nothing limits the time that looking up a name takes.
-    threading.Thread(target=_connect, args=(*host, outcome), daemon=True).start()
-    try:
-        error = outcome.get(timeout=_CONNECT_SECONDS)
-    except queue.Empty:
-        error = TimeoutError(f"no answer within {_CONNECT_SECONDS:.0f} seconds")
-    if error is not None:
-        raise Unreachable(
-            f"{host[0]} (port {host[1]}) cannot be reached: {error}. Check the connection, the "
-            "proxy and, for the hub, HF_ENDPOINT, which can name a mirror"
-        ) from error
-
-
-def _check_answer(url):
-    """Fails for a server that takes connections and says nothing: the hub's client waits longer."""
-    request = urllib.request.Request(url, method="HEAD")
-    try:
-        urllib.request.urlopen(request, timeout=_SILENCE_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        error.close()
-    except TimeoutError as error:
-        raise Unreachable(f"{url} says nothing: {error}. HF_ENDPOINT can name a mirror") from error
-
-
-def _first_host(url):
-    """The host and port that requests of `url` connect to, which may be a proxy's."""
-    parts = urllib.parse.urlsplit(url)
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if proxy and not urllib.request.proxy_bypass(parts.netloc):
-        parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme, 1080)
-
-
-def _connect(host, port, outcome):
-    """Puts `None` if a connection can be made, or else the error."""
-    try:
-        addresses = reversed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError) as error:
-        return outcome.put(error)
-    # The first address of each kind.
-    for address in {family: address for family, *_, address in addresses}.values():
-        try:
-            socket.create_connection(address[:2], _CONNECT_SECONDS_OF_ADDRESS).close()
-            return outcome.put(None)
-        except OSError as error:
-            last = error
-    return outcome.put(last)
 
 
 def _refuse_if_wrong(path, digest):

@@ -3,7 +3,6 @@
 import math
 import os
 import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,23 +41,24 @@ class ArrayFile:
             # NumPy would leave a damaged file open that it had opened itself.
             with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 values = {field: file[field] for field in FIELDS}
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+            values["class_names"] = tuple(map(str, values["class_names"]))
+        except Exception as error:  # whatever zipfile, zlib and NumPy's reader of headers raise
             raise ValueError(
                 f"{str(self.path)!r} is not a file of `keras-se data prepare`: {error}"
             ) from error
-        values["class_names"] = tuple(map(str, values["class_names"]))
         for part in ("train", "test"):
             self._check(part, values)
         return Dataset(**values)
 
     def _check(self, part, values):
         images, labels = values[f"{part}_images"], values[f"{part}_labels"]
-        is_batch = images.ndim == 4 and len(images) == len(labels) > 0
+        is_batch = images.ndim == 4 and labels.shape == images.shape[:1] != (0,)
+        is_batch = is_batch and labels.dtype.kind in "iu"
         if not is_batch or images.dtype not in (np.uint8, np.float32):
             raise ValueError(
                 f"{part}_images in {str(self.path)!r} must be uint8 or float32 (image, height, "
-                f"width, channel), with a label each. Received: {images.dtype} {images.shape}, "
-                f"{len(labels)} labels"
+                f"width, channel), with an integer each as its label. Received: {images.dtype} "
+                f"{images.shape}, labels {labels.dtype} {labels.shape}"
             )
         classes = len(values["class_names"])
         if labels.min() < 0 or labels.max() >= classes:

@@ -1,0 +1,86 @@
+"""Whether a server can be reached and says anything, found out within seconds."""
+
+import queue
+import socket
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+
+# A host answers within milliseconds or, where packets get lost, never. A host has an address of
+# each kind, and one may be out of reach.
+_CONNECT_SECONDS, _CONNECT_SECONDS_OF_ADDRESS = 4.0, 1.9
+# A server that says nothing for so long has forgotten the download.
+SILENCE_SECONDS = 30
+
+
+class Unreachable(OSError):
+    """The server was not asked: there is no connection to it, or offline mode is on."""
+
+
+def check_connection(url: str) -> None:
+    """Fails within seconds where no connection can be made: the downloaders try for much longer.
+
+    Args:
+        url: An address on the server.
+
+    Raises:
+        Unreachable: If it cannot be reached, directly or by the proxy of the environment.
+    """
+    outcome = queue.SimpleQueue()
+    host = _first_host(url)
+    # A thread, since nothing limits the time that looking up a name takes.
+    threading.Thread(target=_connect, args=(*host, outcome), daemon=True).start()
+    try:
+        error = outcome.get(timeout=_CONNECT_SECONDS)
+    except queue.Empty:
+        error = TimeoutError(f"no answer within {_CONNECT_SECONDS:.0f} seconds")
+    if error is not None:
+        raise Unreachable(
+            f"{host[0]} (port {host[1]}) cannot be reached: {error}. Check the connection, the "
+            "proxy and, for the hub, HF_ENDPOINT, which can name a mirror"
+        ) from error
+
+
+def check_answer(url: str) -> None:
+    """Fails for a server that takes connections and says nothing: the hub's client waits longer.
+
+    Args:
+        url: Its address.
+
+    Raises:
+        Unreachable: If it says nothing for `SILENCE_SECONDS`.
+    """
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=SILENCE_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except TimeoutError as error:
+        raise Unreachable(f"{url} says nothing: {error}. HF_ENDPOINT can name a mirror") from error
+
+
+def _first_host(url):
+    """The host and port that requests of `url` connect to, which may be a proxy's."""
+    parts = urllib.parse.urlsplit(url)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if proxy and not urllib.request.proxy_bypass(parts.netloc):
+        parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme, 1080)
+
+
+def _connect(host, port, outcome):
+    """Puts `None` if a connection can be made, or else the error."""
+    try:
+        addresses = reversed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError) as error:
+        return outcome.put(error)
+    # The first address of each kind.
+    for address in {family: address for family, *_, address in addresses}.values():
+        try:
+            socket.create_connection(address[:2], _CONNECT_SECONDS_OF_ADDRESS).close()
+            return outcome.put(None)
+        except OSError as error:
+            last = error
+    return outcome.put(last)
