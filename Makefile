@@ -54,6 +54,11 @@ test-torch: .venv-torch/installed
 gpu-report:
 	$(PYTHON) benchmarks/gpu.py --out runs/gpu $(GPU)
 
+# By hand: damaged files of all formats. MUTANTS="--mutants 1000" reads fewer.
+MUTANTS ?=
+fuzz: $(INSTALLED)
+	KERAS_BACKEND=tensorflow $(BIN)/python tests/fuzz.py $(MUTANTS)
+
 # By hand, before the pin of keras in setup.cfg moves: what would break with the next version?
 test-nightly:
 	$(PYTHON) -m venv .venv-nightly

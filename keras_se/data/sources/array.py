@@ -40,7 +40,7 @@ class ArrayFile:
         try:
             # NumPy would leave a damaged file open that it had opened itself.
             with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                values = {field: file[field] for field in FIELDS}
+                values = {field: np.asarray(file[field]) for field in FIELDS}
             values["class_names"] = tuple(map(str, values["class_names"]))
         except Exception as error:  # whatever zipfile, zlib and NumPy's reader of headers raise
             raise ValueError(
@@ -58,7 +58,7 @@ class ArrayFile:
             raise ValueError(
                 f"{part}_images in {str(self.path)!r} must be uint8 or float32 (image, height, "
                 f"width, channel), with an integer each as its label. Received: {images.dtype} "
-                f"{images.shape}, labels {labels.dtype} {labels.shape}"
+                f"{images.shape}, {labels.size} labels {labels.dtype} {labels.shape}"
             )
         classes = len(values["class_names"])
         if labels.min() < 0 or labels.max() >= classes:
