@@ -18,7 +18,7 @@ ON_BACKENDS := $(TESTS) -m "not slow and not backend_neutral"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast test-large test-browser test-jax test-torch test-nightly gpu-report \
+.PHONY: demo test test-fast test-large test-browser test-jax test-torch test-nightly gpu-report fuzz \
 	lint docs package clean
 
 demo: $(INSTALLED)
