@@ -30,6 +30,10 @@ NORMALIZATIONS = {
     "half": (HALF, HALF),
     "cifar10": (CIFAR10_MEAN, CIFAR10_STD),
     "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    # The VGGFace2 networks take pixels from 0 to 255 less a mean.
+    "vggface2": ((131.0912 / 255, 103.8827 / 255, 91.4953 / 255), (1 / 255, 1 / 255, 1 / 255)),
+    # imgclsmob's for CIFAR and SVHN: the mean over images of the deviations within each.
+    "cifar10_images": (CIFAR10_MEAN, (0.2023, 0.1994, 0.2010)),
 }
 CROP_MODES = ("center", "squash")
 INTERPOLATIONS = ("bicubic", "bilinear", "nearest")

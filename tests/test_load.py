@@ -362,7 +362,7 @@ def test_a_compressed_keras_file_is_refused(small, tmp_path):
         ("timm/seresnet50.ra2_in1k", FileNotFoundError, "hf://timm/seresnet50.ra2_in1k"),
         ("folder", IsADirectoryError, "folder"),
         ("model.onnx", ValueError, ".safetensors"),
-        ("model.h5", ValueError, "save_weights"),
+        ("model.h5", ValueError, "Keras 2"),
         ("other.weights.h5", ValueError, "layers"),
         ("seresnet20.cifar10", ValueError, "'cifar10'"),
         ("hf://one-part", ValueError, "hf://one-part"),

@@ -30,6 +30,7 @@ from keras_se.applications.mobilenet import (
     mobilenet_v3,
     mobilenet_v3_head,
 )
+from keras_se.applications.preresnet import preresnet
 from keras_se.applications.regnet import regnet_se, regnet_silu_se, regnet_v, regnet_y, regnet_z
 from keras_se.applications.resnet import basic, bottleneck, resnet, strided_conv
 from keras_se.applications.resnet_ts import resnet_ts
@@ -53,6 +54,11 @@ RS = {**RESNET, **D, "block": bottleneck, "stem_pool": strided_conv, "dropout": 
 RS |= {"se": partial(SqueezeExcite, ratio=4, divisor=8)}
 REGNET = {"se": regnet_se, "head_layers": ("head_fc",)}
 REGNET_SILU = {**REGNET, "se": regnet_silu_se}
+# The first version of the network: the paper's gates, the stride on the first 1x1 convolution, which
+# has a name of its own there, as its weights fit the later version in every shape.
+V1 = {**RESNET, "se": PAPER_SE}
+V1_BLOCK = partial(legacy.legacy_bottleneck, strided="conv1__strided")
+PRE_RESNET = {**GATES, "trunk": preresnet, "se": PAPER_SE}
 TINY = {"se": PAPER_SE, "size": 32, "min_size": 4}
 CIFAR = {**TINY, **GATES, "trunk": cifar.cifar_resnet}
 PRE = {**CIFAR, "trunk": cifar.cifar_preresnet}
@@ -92,6 +98,27 @@ SEResNet50  = Application("SEResNet50",  **RESNET, depths=(3, 4, 6, 3),  block=b
 SEResNet101 = Application("SEResNet101", **RESNET, depths=(3, 4, 23, 3), block=bottleneck)
 SEResNet152 = Application("SEResNet152", **RESNET, depths=(3, 8, 36, 3), block=bottleneck)
 
+SEResNet10V1  = Application("SEResNet10V1",  **V1, depths=(1, 1, 1, 1),  block=basic)
+SEResNet12V1  = Application("SEResNet12V1",  **V1, depths=(2, 1, 1, 1),  block=basic)
+SEResNet14V1  = Application("SEResNet14V1",  **V1, depths=(2, 2, 1, 1),  block=basic)
+SEResNet16V1  = Application("SEResNet16V1",  **V1, depths=(2, 2, 2, 1),  block=basic)
+SEResNet18V1  = Application("SEResNet18V1",  **V1, depths=(2, 2, 2, 2),  block=basic)
+SEResNet26V1  = Application("SEResNet26V1",  **V1, depths=(3, 3, 3, 3),  block=basic)
+SEResNet50V1  = Application("SEResNet50V1",  **V1, depths=(3, 4, 6, 3),  block=V1_BLOCK)
+SEResNet101V1 = Application("SEResNet101V1", **V1, depths=(3, 4, 23, 3), block=V1_BLOCK)
+SEResNet152V1 = Application("SEResNet152V1", **V1, depths=(3, 8, 36, 3), block=V1_BLOCK)
+SEResNetBC26  = Application("SEResNetBC26",  **V1, depths=(2, 2, 2, 2),  block=bottleneck)
+SEResNetBC38  = Application("SEResNetBC38",  **V1, depths=(3, 3, 3, 3),  block=bottleneck)
+
+SEPreResNet10   = Application("SEPreResNet10",   **PRE_RESNET, depths=(1, 1, 1, 1), block=cifar.preactivated_basic)
+SEPreResNet12   = Application("SEPreResNet12",   **PRE_RESNET, depths=(2, 1, 1, 1), block=cifar.preactivated_basic)
+SEPreResNet16   = Application("SEPreResNet16",   **PRE_RESNET, depths=(2, 2, 2, 1), block=cifar.preactivated_basic)
+SEPreResNet18   = Application("SEPreResNet18",   **PRE_RESNET, depths=(2, 2, 2, 2), block=cifar.preactivated_basic)
+SEPreResNet26   = Application("SEPreResNet26",   **PRE_RESNET, depths=(3, 3, 3, 3), block=cifar.preactivated_basic)
+SEPreResNetBC26 = Application("SEPreResNetBC26", **PRE_RESNET, depths=(2, 2, 2, 2), block=cifar.preactivated_bottleneck)
+SEPreResNetBC38 = Application("SEPreResNetBC38", **PRE_RESNET, depths=(3, 3, 3, 3), block=cifar.preactivated_bottleneck)
+SEPreResNet50   = Application("SEPreResNet50",   **PRE_RESNET, depths=(3, 4, 6, 3), block=cifar.preactivated_bottleneck)
+
 SEResNet50D   = Application("SEResNet50D",   **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **D)
 SEResNet50T   = Application("SEResNet50T",   **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **T)
 SEResNet152D  = Application("SEResNet152D",  **RESNET, depths=(3, 8, 36, 3),  block=bottleneck, **D, size=256)
@@ -111,6 +138,8 @@ SEResNeXt101_64x4d    = Application("SEResNeXt101_64x4d",    **RESNET, depths=(3
 SEResNeXt101D_32x8d   = Application("SEResNeXt101D_32x8d",   **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X8, **D)
 SEResNeXtAA101D_32x8d = Application("SEResNeXtAA101D_32x8d", **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X8, **AA)
 SEResNeXtAA201D_32x8d = Application("SEResNeXtAA201D_32x8d", **RESNET, depths=(3, 24, 36, 4), block=bottleneck, **X8, **AA | {"stem": (64, 64, 128)}, size=320)
+SENet16               = Application("SENet16",  **RESNET, **S154 | {"depths": (1, 1, 1, 1)}, block=bottleneck, groups=32, width=4, reduce_first=2)
+SENet28               = Application("SENet28",  **RESNET, **S154 | {"depths": (2, 2, 2, 2)}, block=bottleneck, groups=32, width=4, reduce_first=2)
 SENet154              = Application("SENet154", **RESNET, **S154, block=bottleneck, groups=64, width=4, reduce_first=2)
 
 ResNetRS50  = Application("ResNetRS50",  **RS, depths=(3, 4, 6, 3),   size=160)

@@ -48,9 +48,10 @@ def legacy_basic(x, filters, *, strides, gate, name):
     )
 
 
-def legacy_bottleneck(x, filters, *, strides, gate, name):
-    """1x1, which strides, 3x3, and 1x1 to four times `filters`."""
-    x = norm(conv(x, filters, 1, strides=strides, name=f"{name}_conv1"), "relu", name=f"{name}_bn1")
+def legacy_bottleneck(x, filters, *, strides, gate, strided="conv1", name):
+    """1x1, which strides and is called `strided` then, 3x3, and 1x1 to four times `filters`."""
+    first = f"{name}_{strided if strides > 1 else 'conv1'}"
+    x = norm(conv(x, filters, 1, strides=strides, name=first), "relu", name=f"{name}_bn1")
     x = norm(conv(x, filters, 3, name=f"{name}_conv2"), "relu", name=f"{name}_bn2")
     return norm(conv(gate("inside", x), 4 * filters, 1, name=f"{name}_conv3"), name=f"{name}_bn3")
 

@@ -7,6 +7,8 @@ three 3x3 ones: (32, 32, 64) and `avg_down` make variant D of https://arxiv.org/
 a deep stem, halves the first 1x1 convolutions (`reduce_first`) and projects with 3x3 kernels
 (`down_kernel`). ResNet-RS (Bello et al., https://arxiv.org/abs/2103.07579) is variant D with a 3x3
 convolution in place of the maximum pooling (`stem_pool`) and gates of `C / 4` units.
+(`down_kernel`). The VD networks of PaddleClas project the skip of the first block, too, where the
+shapes agree (`project_first`).
 
 `placement` puts the gates elsewhere, as the paper tries in its tables 14 and 16: `"standard"` at
 the end of the residual branch, `"pre"` at its beginning, `"post"` after the sum and its activation,
@@ -42,6 +44,7 @@ def resnet(  # noqa: PLR0913 (the columns of the table)
     antialias=False,
     down_kernel=1,
     stem_pool=max_pool_positive,
+    project_first=False,
     placement="standard",
     stages=None,
     **arguments,
@@ -54,8 +57,9 @@ def resnet(  # noqa: PLR0913 (the columns of the table)
         gates(se, placement, stages, count=len(depths)),
         depths=depths,
         filters=FILTERS,
-        block=partial(block, antialias=antialias, **arguments),
+        block=partial(block, **({"antialias": True} if antialias else {}), **arguments),
         shortcut=partial(shortcut, avg_down=avg_down, kernel_size=down_kernel),
+        project_first=project_first,
     )
 
 
@@ -100,16 +104,18 @@ def gates(se, placement="standard", stages=None, *, count, suffix="se"):
     return gate
 
 
-def residual_stages(x, gate, *, depths, filters, block, shortcut):
+def residual_stages(x, gate, *, depths, filters, block, shortcut, project_first=False):
     """Stages of residual blocks, each after the first halving the map.
 
-    `block` makes the residual branch and `shortcut` the other one; `gate` is what `gates` gives.
+    `block` makes the residual branch and `shortcut` the other one, where the shapes differ or, for
+    `project_first`, in the first block; `gate` is what `gates` gives.
     """
     for stage, name, width, strides in each_block(depths, filters):
         at = partial(gate, stage, name)
         residual = block(at("pre", x), width, strides=strides, gate=at, name=name)
         skip = x
-        if strides > 1 or x.shape[channel_axis()] != residual.shape[channel_axis()]:
+        projects = strides > 1 or x.shape[channel_axis()] != residual.shape[channel_axis()]
+        if projects or (project_first and name == "layer1_0"):
             skip = shortcut(x, residual.shape[channel_axis()], strides=strides, name=name)
         x = add(at("standard", residual), at("identity", skip), name=name)
         x = at("post", x)

@@ -117,6 +117,12 @@ def keras_variables(model: keras.Model) -> dict[str, keras.Variable]:
     return {variable.path.replace("/", "_"): variable for variable in model.weights}
 
 
+def flattened(kernel: np.ndarray, variable: keras.Variable | None) -> np.ndarray:
+    """Gives the kernel of a 1x1 convolution as that of a dense layer, if the variable is one."""
+    is_dense = variable is not None and len(variable.shape) == 2
+    return kernel[0, 0] if is_dense and kernel.shape[:-2] == (1, 1) else kernel
+
+
 def torch_name(name: str) -> str:
     """Gives the name in PyTorch of a layer of `keras_se.applications`.
 
@@ -158,13 +164,11 @@ def unique(pairs: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _keras_layout(tensor, variable, depthwise):
-    """PyTorch's kernel as Keras has it in `variable`; a 1x1 convolution also fills a dense one."""
+    """PyTorch's kernel as Keras has it in `variable`."""
     if tensor.ndim == 4 and id(variable) in depthwise:
         return tensor.transpose(2, 3, 0, 1)
     if tensor.ndim == 4:
-        tensor = tensor.transpose(2, 3, 1, 0)
-        dense = variable is not None and len(variable.shape) == 2
-        return tensor[0, 0] if dense and tensor.shape[:2] == (1, 1) else tensor
+        return flattened(tensor.transpose(2, 3, 1, 0), variable)
     return tensor.T if tensor.ndim == 2 else tensor
 
 

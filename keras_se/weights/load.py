@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_se.formatting import first_few
-from keras_se.weights.convert import from_state_dict, keras_variables, torch_name, unique
+from keras_se.weights.convert import flattened, from_state_dict, keras_variables, torch_name, unique
 
 LOG = logging.getLogger("keras_se")
 MOST_NAMED = 8
@@ -63,7 +63,9 @@ def load_keras_weights(
     Raises:
         ValueError: As for `load_state_dict`.
     """
+    variables = keras_variables(model)
     pairs = ((path.replace("/", "_"), np.asarray(value)) for path, value in values.items())
+    pairs = ((name, flattened(value, variables.get(name))) for name, value in pairs)
     _load(model, unique(pairs), head, source)
 
 

@@ -1,7 +1,8 @@
 """The projects whose checkpoints keras_se loads beside timm's, a table each.
 
 Sources: NVIDIA/DeepLearningExamples, PyTorch/Classification/ConvNets; open-mmlab/mmpretrain,
-se_resnet.py; moskomule/senet.pytorch; cydonia999/VGGFace2-pytorch, models/senet.py.
+se_resnet.py; moskomule/senet.pytorch; cydonia999/VGGFace2-pytorch, models/senet.py;
+rcmalli/keras-vggface, models.py; osmr/imgclsmob (tf2cv 0.0.18).
 """
 
 from keras_se.weights.origin import Origin
@@ -24,6 +25,62 @@ FACES = (
     ("fc", "last_linear"),
 )
 
+FACES_OF_KERAS = (
+    ("conv1/7x7_s2", "layer0.conv1"),
+    ("conv1/7x7_s2/bn", "layer0.bn1"),
+    *(
+        (f"conv{{stage}}_{{block}}_{theirs}", f"layer{{stage-1}}.{{block-1}}.{ours}")
+        for theirs, ours in (
+            ("1x1_reduce", "conv1"),
+            ("1x1_reduce/bn", "bn1"),
+            ("3x3", "conv2"),
+            ("3x3/bn", "bn2"),
+            ("1x1_increase", "conv3"),
+            ("1x1_increase/bn", "bn3"),
+            ("1x1_down", "se_module.fc1"),
+            ("1x1_up", "se_module.fc2"),
+            ("1x1_proj", "downsample.0"),
+            ("1x1_proj/bn", "downsample.1"),
+        )
+    ),
+    ("classifier", "last_linear"),
+)
+BGR = "Its images were blue, green and red; here they are red, green and blue."
+
+# imgclsmob: the class of the network, then its scopes. Keras numbers unnamed gates by itself.
+UNIT, OUR_UNIT = r"{net:\w+}/features/stage{stage}/unit{unit}", "layer{stage}.{unit-1}"
+IMGCLSMOB = (
+    (r"{net:\w+}/features/init_block/conv", "conv1"),
+    (r"{net:\w+}/features/init_block/{bn:conv/bn|bn}", "bn1"),
+    (r"{net:\w+}/features/init_block/conv1/conv", "conv1.0"),
+    (r"{net:\w+}/features/init_block/conv1/bn", "conv1.1"),
+    (r"{net:\w+}/features/init_block/conv2/conv", "conv1.3"),
+    (r"{net:\w+}/features/init_block/conv2/bn", "conv1.4"),
+    (r"{net:\w+}/features/init_block/conv3/conv", "conv1.6"),
+    (r"{net:\w+}/features/init_block/conv3/bn", "bn1"),
+    (f"{UNIT}/body/conv{{number}}/conv", f"{OUR_UNIT}.conv{{number}}"),
+    (f"{UNIT}/body/conv{{number}}/conv/convgroup{{part}}", f"{OUR_UNIT}.conv{{number}}"),
+    (f"{UNIT}/body/conv{{number}}/bn", f"{OUR_UNIT}.bn{{number}}"),
+    (rf"{UNIT}/{{gate:se\w*}}/conv{{number}}/conv", f"{OUR_UNIT}.se.fc{{number}}"),
+    (f"{UNIT}/identity_conv/conv", f"{OUR_UNIT}.downsample.0"),
+    (f"{UNIT}/identity_conv/bn", f"{OUR_UNIT}.downsample.1"),
+    ("output1", "fc"),
+)
+IMGCLSMOB_V1 = (
+    (
+        r"{net:\w+}/features/stage{stage:[234]}/unit1/body/conv1/conv",
+        "layer{stage}.0.conv1_strided",
+    ),
+    *IMGCLSMOB,
+)
+IMGCLSMOB_PRE = (
+    (f"{UNIT}/identity_conv/conv", f"{OUR_UNIT}.downsample"),
+    (r"{net:\w+}/features/final_block/bn", "norm"),
+    *IMGCLSMOB,
+)
+GATE = r"/features/stage1/unit1/{gate:se\w*}/conv1/conv"
+SMALL = ("20", "56", "110", "164", "272")
+
 ORIGINS = (
     Origin("nvidia", NVIDIA[0][0], ("SEResNeXt101_32x4d",), NVIDIA),
     Origin("mmpretrain", MMPRETRAIN[0][0], ("SEResNet50", "SEResNet101"), MMPRETRAIN),
@@ -39,9 +96,45 @@ ORIGINS = (
         FACES[1][0],
         ("LegacySEResNet50",),
         FACES,
-        note="Its images were blue, green and red; here they are red, green and blue.",
+        note=BGR,
         first="layer0.conv1",
     ),
+    Origin(
+        "rcmalli",
+        "conv{stage}_{block}_1x1_down",
+        ("LegacySEResNet50",),
+        FACES_OF_KERAS,
+        note=BGR,
+        first="layer0.conv1",
+    ),
+    Origin(
+        "imgclsmob",
+        r"{net:(cifar)?se_res_net\w*}" + GATE,
+        ("SEResNet50V1", "SEResNet101V1", "SEResNet152V1"),
+        IMGCLSMOB_V1,
+    ),
+    Origin(
+        "imgclsmob",
+        r"{net:(cifar)?se_(res_ne_?x?t|net)\w*}" + GATE,
+        (
+            *(f"SEResNet{depth}V1" for depth in (10, 12, 14, 16, 18, 26)),
+            *("SEResNetBC26", "SEResNetBC38", "SEResNet50", "SEResNet101", "SEResNet152"),
+            *("SEResNeXt50_32x4d", "SEResNeXt101_32x4d", "SEResNeXt101_64x4d"),
+            *("SENet16", "SENet28", "SENet154"),
+            *(f"SEResNet{depth}" for depth in SMALL),
+        ),
+        IMGCLSMOB,
+    ),
+    Origin(
+        "imgclsmob",
+        r"{net:(cifar)?se_pre_res_net\w*}" + GATE,
+        (
+            *(f"SEPreResNet{name}" for name in (10, 12, 16, 18, 26, 50, "BC26", "BC38")),
+            *(f"SEPreResNet{depth}" for depth in SMALL),
+        ),
+        IMGCLSMOB_PRE,
+    ),
 )
-# Networks whose checkpoints agree in all names and shapes, while the graphs differ.
-ALIKE = {}
+# Networks whose checkpoints agree in all names and shapes at their origin, while the graphs differ.
+ALIKE = {f"SEResNet{depth}": f"SEResNet{depth}V1" for depth in (50, 101, 152)}
+ALIKE |= {other: network for network, other in ALIKE.items()}

@@ -9,9 +9,15 @@ nothing that is in it.
 from pathlib import Path
 from types import ModuleType
 
-from keras_se.weights.readers import keras_file, safetensors_file, torch_file
+from keras_se.weights.readers import (
+    keras2_file,
+    keras_file,
+    safetensors_file,
+    torch_file,
+)
 
-READERS = (safetensors_file, torch_file, keras_file)
+# Of two that know an ending, the first reads it.
+READERS = (safetensors_file, torch_file, keras_file, keras2_file)
 ENDINGS = tuple(ending for reader in READERS for ending in reader.ENDINGS)
 
 
@@ -30,11 +36,4 @@ def find_reader(path: Path) -> ModuleType:
     for reader in READERS:
         if path.name.endswith(reader.ENDINGS):
             return reader
-    hint = (
-        " Keras 3 writes the weights of a model to a file by model.save_weights('x.weights.h5')."
-        if path.suffix in (".h5", ".hdf5")
-        else ""
-    )
-    raise ValueError(
-        f"A weights file must end in {', '.join(ENDINGS)}. Received: {str(path)!r}.{hint}"
-    )
+    raise ValueError(f"A weights file must end in {', '.join(ENDINGS)}. Received: {str(path)!r}.")
