@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 NEEDS := setup.cfg pyproject.toml constraints.txt
 PIP := -m pip install --quiet --constraint constraints.txt
-EVERYTHING := ".[tensorflow,train,export,serve,detection,keras-cv,dev,docs]"
+EVERYTHING := ".[tensorflow,train,export,int8,serve,detection,keras-cv,dev,docs]"
 # What the tests need in an environment without TensorFlow: keras-hub would bring it.
 BESIDE_A_BACKEND := scikit-learn matplotlib onnx onnxruntime openvino pytest pytest-xdist sybil
 TESTS := -m pytest -n 2 --dist loadgroup

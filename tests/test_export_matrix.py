@@ -102,6 +102,12 @@ def _openvino(path, images):
     return model({"images": images})["output_0"]
 
 
+def _openvino_int8(path, images):
+    core = import_openvino().Core()
+    precision = FORMATS["openvino_int8"].precision(core)
+    return core.compile_model(path, "CPU", precision)({"images": images})["output_0"]
+
+
 def _litert(path, images):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -118,7 +124,9 @@ RUN = {
     "saved_model": _saved_model,
     "onnx": _onnx,
     "onnx_fixed": _onnx,
+    "onnx_int8": _onnx,
     "openvino": _openvino,
+    "openvino_int8": _openvino_int8,
     "litert": _litert,
     "litert_int8": _litert,
     "keras": _keras,

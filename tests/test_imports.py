@@ -43,6 +43,7 @@ MAY |= {
     "evaluation": {"data", "preprocessing"},
     "analysis": {"data", "evaluation", "graph", "layers", "preprocessing", "surgery"},
     "export": {"graph", "layers", "preprocessing", "surgery", "weights"},
+    "benchmark": {"export"},
     "training": {
         "applications",
         "augmentation",

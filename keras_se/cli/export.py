@@ -20,7 +20,9 @@ FORMATS = (
     "litert_int8",
     "onnx",
     "onnx_fixed",
+    "onnx_int8",
     "openvino",
+    "openvino_int8",
     "saved_model",
     "state_dict",
 )
@@ -74,7 +76,9 @@ def _add_contents(parser):
         "--calibration",
         metavar="FOLDER",
         type=Path,
-        help=f"images for litert_int8; of more than {CALIBRATION_IMAGES} so many are taken",
+        help="images that fix the ranges of 8-bit integers, for the formats that end in _int8; of "
+        f"more than {CALIBRATION_IMAGES} so many are taken. In folders that are called as the "
+        "classes are, they tell the accuracy too",
     )
 
 
@@ -102,9 +106,9 @@ def run(options: argparse.Namespace) -> int:
     names = model.class_names
     if options.labels is not None:
         names = options.labels.read_text(encoding="utf-8").splitlines()
-    calibration = None
+    calibration, labels = None, None
     if options.calibration is not None:
-        calibration = _calibration(options.calibration, model, included)
+        calibration, labels = load_calibration(options.calibration, model, included)
     with native_stderr_dropped():
         written = export_model(
             network,
@@ -122,7 +126,22 @@ def run(options: argparse.Namespace) -> int:
             f"the likeliest class is the Keras model's for {100 * written.agreement:.2f} % of "
             f"{len(calibration)} images"
         )
+        if labels is not None:
+            print(f"and the right one for {_accuracy(written.path, calibration, labels):.2f} %")
     return OK
+
+
+def _accuracy(path, images, labels):
+    """Percent of the images whose likeliest class is theirs."""
+    import numpy as np
+
+    from keras_se.export import load_exported
+    from keras_se.export.verify import BATCH
+
+    exported = load_exported(path)
+    starts = range(0, len(images), BATCH)
+    likeliest = [exported(images[start : start + BATCH]).argmax(-1) for start in starts]
+    return 100 * float(np.mean(np.concatenate(likeliest) == labels))
 
 
 def _format(options):
@@ -133,21 +152,41 @@ def _format(options):
     if chosen.calibrated and options.calibration is None:
         raise ValueError(f"--format {chosen.name} needs --calibration FOLDER")
     if options.calibration is not None and not chosen.calibrated:
-        raise ValueError(f"--calibration goes with litert_int8, not with {chosen.name}.")
+        names = ", ".join(name for name in FORMATS if name.endswith("_int8"))
+        raise ValueError(f"--calibration goes with {names}, not with {chosen.name}.")
     chosen.require_environment()
     return chosen.name
 
 
-def _calibration(folder: Path, model: "ResolvedModel", included: bool) -> "np.ndarray":
-    """The images of a folder, as the written network takes them."""
+def load_calibration(
+    folder: Path, model: "ResolvedModel", included: bool = False
+) -> tuple["np.ndarray", "np.ndarray | None"]:
+    """Loads the images of a folder that fix the ranges of 8-bit integers.
+
+    Args:
+        folder: The folder, with images at any level; some are taken, evenly, of too many.
+        model: The `ResolvedModel`, for whose network they are prepared.
+        included: Whether the written network normalizes them, so that they stay pixels.
+
+    Returns:
+        The images, and the numbers of their classes, or `None` if the folders that they are in are
+        not called as the classes of the model.
+
+    Raises:
+        ValueError: If there are none that can be read.
+    """
     import numpy as np
 
     files = list_images([folder])
     if len(files) > CALIBRATION_IMAGES:
         chosen = np.linspace(0, len(files) - 1, CALIBRATION_IMAGES).astype(int)
         files = [files[index] for index in chosen]
-    images = [pixels for _, pixels in load_images(files, model.require_preprocessing(), [])]
-    if not images:
+    pairs = list(load_images(files, model.require_preprocessing(), []))
+    if not pairs:
         raise ValueError(f"--calibration: no image in {str(folder)!r} can be read")
-    images = np.stack(images)
-    return images if included else model.to_input(images)
+    images = np.stack([pixels for _, pixels in pairs])
+    numbers = {name: number for number, name in enumerate(model.class_names or ())}
+    folders = [path.parent.name for path, _ in pairs]
+    known = all(name in numbers for name in folders)
+    labels = np.array([numbers[name] for name in folders]) if known else None
+    return images if included else model.to_input(images), labels

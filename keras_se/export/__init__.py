@@ -5,7 +5,9 @@
 | `saved_model`  | folder                  | TensorFlow, TF Serving   | any                  |
 | `onnx`         | `.onnx`                 | onnxruntime              | any                  |
 | `onnx_fixed`   | `.onnx`                 | onnxruntime              | any batch, one size  |
+| `onnx_int8`    | `.onnx`                 | onnxruntime              | any                  |
 | `openvino`     | `.xml` and `.bin`       | openvino                 | any                  |
+| `openvino_int8`| `.xml` and `.bin`       | openvino                 | any                  |
 | `litert`       | `.tflite`               | ai-edge-litert           | any                  |
 | `litert_int8`  | `.tflite`               | ai-edge-litert           | any batch, one size  |
 | `state_dict`   | `.safetensors`          | timm, PyTorch            | any                  |
@@ -87,9 +89,10 @@ def export_model(
         model: Functional Keras model of one image input.
         path: Where to write. It appears when the export is complete and verified; until then,
             and if the export fails, what was there stays.
-        format: `"saved_model"`, `"onnx"`, `"onnx_fixed"`, `"openvino"`, `"litert"`,
-            `"litert_int8"`, `"state_dict"` or `"keras"`; see the module. `None` takes the first one
-            of the ending of `path`; without an ending that is a SavedModel.
+        format: `"saved_model"`, `"onnx"`, `"onnx_fixed"`, `"onnx_int8"`, `"openvino"`,
+            `"openvino_int8"`, `"litert"`, `"litert_int8"`, `"state_dict"` or `"keras"`; see the
+            module. `None` takes the first one of the ending of `path`; without an ending that is a
+            SavedModel.
         fold: Whether to rewrite the network for inference by `keras_se.fold` first. A state dict
             never is: its names are those of the network as it was trained. 8-bit integers always
             are, since they hold a batch norm as a part of its convolution only.
@@ -99,7 +102,7 @@ def export_model(
             all the same what `model.preprocessing` is.
         class_names: Names of the classes in the order of the output, for the metadata; by default
             those of the model's weights, `model.class_names`, if it has them.
-        calibration: For `"litert_int8"`, images as the written network takes them, which fix the
+        calibration: For 8-bit integers, images as the written network takes them, which fix the
             ranges of its integers; some hundreds that look like those it will see.
         overwrite: Whether to replace the export of the same format that is at `path`.
 
@@ -140,7 +143,7 @@ def export_model(
         model,
         fold=fold and format.graph,
         preprocessing=preprocessing,
-        calibration=calibration,
+        calibration=calibration if format.rewritten else None,
         fixed_size=format.fixed_size,
     )
     inference_model = format.prepare(inference_model)

@@ -22,6 +22,7 @@ class Format:
         graph: Whether the network itself is written, and not only its weights.
         calibrated: Whether it needs calibration images.
         fixed_size: Whether it is for images of the size of the model only.
+        rewritten: Whether networks are rewritten so that its 8-bit integers hold them.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Format:
     graph: bool = True
     calibrated: bool = False
     fixed_size: bool = False
+    rewritten: bool = False
 
     def prepare(self, inference_model):
         """Makes what is written of the `InferenceModel`.

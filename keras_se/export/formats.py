@@ -5,6 +5,7 @@ from pathlib import Path
 from keras_se.export.format import Format
 from keras_se.export.keras_formats import KerasFile, StateDict
 from keras_se.export.onnx.formats import Onnx, OpenVino
+from keras_se.export.onnx.int8 import OnnxInt8, OpenVinoInt8
 from keras_se.export.tensorflow_formats import LiteRT, SavedModel
 from keras_se.validation import check_choice
 
@@ -14,10 +15,23 @@ FORMATS = {
         SavedModel("saved_model", None, tensorflow=True),
         Onnx("onnx", ".onnx", packages=("onnx", "onnxruntime")),
         Onnx("onnx_fixed", ".onnx", packages=("onnx", "onnxruntime"), fixed_size=True),
+        OnnxInt8("onnx_int8", ".onnx", packages=("onnx", "onnxruntime"), calibrated=True),
         OpenVino("openvino", ".xml", packages=("onnx", "openvino"), beside=(".bin",)),
+        OpenVinoInt8(
+            "openvino_int8",
+            ".xml",
+            packages=("onnx", "openvino", "nncf"),
+            beside=(".bin",),
+            calibrated=True,
+        ),
         LiteRT("litert", ".tflite", packages=("ai_edge_litert",), tensorflow=True),
         LiteRT(
-            "litert_int8", ".tflite", packages=("ai_edge_litert",), tensorflow=True, calibrated=True
+            "litert_int8",
+            ".tflite",
+            packages=("ai_edge_litert",),
+            tensorflow=True,
+            calibrated=True,
+            rewritten=True,
         ),
         StateDict("state_dict", ".safetensors", graph=False),
         KerasFile("keras", ".keras"),

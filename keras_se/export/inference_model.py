@@ -67,7 +67,8 @@ def make_inference_model(
         model: As for `export_model`.
         fold: Whether to fold it.
         preprocessing: As for `export_model`.
-        calibration: The images that will fix the ranges of 8-bit integers, or `None`.
+        calibration: The images that will fix the ranges of 8-bit integers, if the network is to be
+            rewritten for them, or `None`.
         fixed_size: Whether to keep the size of its images.
 
     Returns:

@@ -1,7 +1,9 @@
 """Exports to ONNX, and by it to OpenVINO, on every backend."""
 
+import contextlib
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from keras_se.export.format import Format
@@ -46,29 +48,26 @@ class Onnx(OfOnnx):
 
 
 class OpenVino(OfOnnx):
-    """OpenVINO's `.xml` and `.bin`, in float32."""
+    """OpenVINO's `.xml` and `.bin`, in float32 if a subclass does not quantize them."""
 
     def write(self, inference_model, path, metadata, calibration=None):
-        """Converts an ONNX file."""
-        import onnx
-
-        openvino = import_openvino()
-        with tempfile.TemporaryDirectory() as folder:
-            onnx_file = Path(folder) / "model.onnx"
-            onnx.save(inference_model.translated, onnx_file)
-            model = openvino.Core().read_model(onnx_file)
-            model.set_rt_info(dump(metadata), [KEY])
-            openvino.save_model(model, path, compress_to_fp16=False)
+        """Converts the graph."""
+        save_openvino(as_openvino(inference_model), path, metadata)
 
     def load(self, path, inference_model=None):
-        """Loads the `.xml` into OpenVINO, on the processor, in float32."""
-        model = import_openvino().Core().compile_model(path, "CPU", FULL_PRECISION)
+        """Loads the `.xml` into OpenVINO, on the processor."""
+        core = import_openvino().Core()
+        model = core.compile_model(path, "CPU", self.precision(core))
 
         def run(images):
             results = model(images)
             return [results[index] for index in range(len(model.outputs))]
 
         return run
+
+    def precision(self, core):
+        """The hint to OpenVINO about the precision that this export is verified in: float32."""
+        return FULL_PRECISION
 
     def read(self, path):
         """Reads the `rt_info` of the `.xml`."""
@@ -77,17 +76,42 @@ class OpenVino(OfOnnx):
         return ElementTree.parse(path).find(f"rt_info/{KEY}").attrib["value"]
 
 
+def as_openvino(inference_model):
+    """Reads the translated network of an `InferenceModel` into an `openvino.Model`."""
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save(inference_model.translated, path)
+        return import_openvino().Core().read_model(path)
+
+
+def save_openvino(model, path: Path, metadata: dict) -> None:
+    """Writes the `.xml` and `.bin` of an `openvino.Model`, with metadata."""
+    model.set_rt_info(dump(metadata), [KEY])
+    import_openvino().save_model(model, path, compress_to_fp16=False)
+
+
 def import_openvino():
-    """Imports OpenVINO without its telemetry, which forks and calls a server when imported.
+    """Imports OpenVINO without its telemetry.
 
     Returns:
         The module `openvino`. If it is not installed, the `ImportError` is its own.
     """
-    # What is None here counts as not installed, and OpenVINO then does without.
-    hidden = sys.modules.setdefault("openvino_telemetry", None) is None
-    try:
+    with without_telemetry():
         import openvino
+    return openvino
+
+
+@contextlib.contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Hides OpenVINO's telemetry, which forks and calls a server, from imports in the block."""
+    # What is None here counts as not installed, and OpenVINO then does without.
+    hidden = "openvino_telemetry" not in sys.modules
+    if hidden:
+        sys.modules["openvino_telemetry"] = None
+    try:
+        yield
     finally:
         if hidden:
             del sys.modules["openvino_telemetry"]
-    return openvino
