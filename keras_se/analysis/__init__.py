@@ -10,6 +10,7 @@ from keras_se.analysis.figures import (
 from keras_se.analysis.gates import BlockGates, GateAnalysis, analyze_gates
 from keras_se.analysis.grad_cam import grad_cam
 from keras_se.analysis.importance import BlockImportance, Importance, Loss, importance, paired_loss
+from keras_se.analysis.occlusion import occlusion
 from keras_se.analysis.prune import Cost, Pruning, prune_se
 from keras_se.analysis.report import gate_report, overlay
 
@@ -28,6 +29,7 @@ __all__ = [
     "gate_report",
     "grad_cam",
     "importance",
+    "occlusion",
     "overlay",
     "paired_loss",
     "paper_blocks",

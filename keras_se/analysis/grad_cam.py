@@ -92,7 +92,9 @@ class GradCam:
         classes = checked_classes(class_index, len(images), self.model)
         shape = images.shape[1:]
         if shape not in self._watched:
-            self._watched[shape] = _watched(self.model, self._target, shape)
+            watch = _Watch(name="watched_map")
+            copy = logits_model(self.model, shape, self._target, watch)
+            self._watched[shape] = copy, watch
         watched, watch = self._watched[shape]
         gradient = GRADIENTS[keras.backend.backend()]
         maps = []
@@ -197,17 +199,26 @@ def _find(model, layer):
     return ancestors.nodes[i], ancestors.formats[i]
 
 
-def _watched(model, target, image_shape):
-    """A flat copy of `model` with logits as outputs, in which the map of a call is watched."""
-    watch, last = _Watch(name="watched_map"), _last_call(model)
+def logits_model(
+    model: keras.Model, image_shape: tuple, target: Any = None, behind: Callable | None = None
+) -> keras.Model:
+    """Returns a flat copy of a model that gives logits: without a softmax or sigmoid at the end.
+
+    Args:
+        model: Functional `keras.Model` of images.
+        image_shape: Shape of one image.
+        target: A call of the model, as `keras_se.graph` knows them.
+        behind: A layer that what the call gives goes through.
+    """
+    last = _last_call(model)
 
     def rule(node, copy):
-        if node is target:
-            return lambda *args, **kwargs: watch(copy(*args, **kwargs))
+        if target is not None and node is target:
+            return lambda *args, **kwargs: behind(copy(*args, **kwargs))
         return _without_probabilities(node, copy) if node is last else None
 
     inputs = keras.Input(image_shape, dtype=model.inputs[0].dtype, name="images")
-    return inline(model, inputs, inputs, rule), watch
+    return inline(model, inputs, inputs, rule)
 
 
 def _last_call(model):
