@@ -6,7 +6,8 @@ python applications/detection.py predict runs/coco photo.jpg --out boxes.png
 python applications/detection.py --smoke --out runs/scenes
 
 `--data` is a folder in COCO's format: annotations/instances_train2017.json with the pictures in
-train2017, and the same with val. What is wrong in it is left out, and listed in skipped.txt.
+train2017, and the same with val; or it is tfds:coco/2017, prepared as array_record. What is wrong
+in it is left out, and listed in skipped.txt.
 `--smoke` learns eight generated scenes by heart and ends with the line `AP50: ...`.
 
 The paper's table 7 is of Faster R-CNN, so it stands beside what this prints, not against it: with
@@ -24,6 +25,7 @@ import keras
 from keras_se.applications import get_model
 from keras_se.dense.coco import BoxBatches, Picture, draw_boxes, read_coco
 from keras_se.dense.coco_metrics import CocoMetrics, coco_metrics, detect
+from keras_se.dense.coco_tfds import read_coco_tfds
 from keras_se.dense.kerashub import retinanet
 from keras_se.dense.scenes import write_scenes
 from keras_se.files import write_text
@@ -110,6 +112,12 @@ def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     return kinds[recipe.optimizer](rate, weight_decay=recipe.weight_decay, clipnorm=1.0, **options)
 
 
+def read(data: str | Path, split: str) -> tuple[list[Picture], tuple[str, ...], list[str]]:
+    """Reads a split of a folder in COCO's format, or of a dataset of TensorFlow Datasets."""
+    kind, colon, name = str(data).partition(":")
+    return read_coco_tfds(name, split) if colon and kind == "tfds" else read_coco(data, split)
+
+
 def check_classes(names: tuple, expected: tuple) -> None:
     """Requires the classes that a detector is trained on, for their positions are its labels."""
     if names != expected:
@@ -122,11 +130,11 @@ def measure(detector: keras.Model, pictures: list[Picture], recipe: Recipe, clas
     return coco_metrics(pictures, detections, classes)
 
 
-def train(recipe: Recipe, data: Path, out: Path, every: int = 1) -> dict:
+def train(recipe: Recipe, data: str | Path, out: Path, every: int = 1) -> dict:
     """Trains a detector, and writes it, its recipe and its metrics into a new folder."""
     keras.utils.set_random_seed(recipe.seed)
-    pictures, names, problems = read_coco(data, "train")
-    held_out, theirs, more = read_coco(data, "val")
+    pictures, names, problems = read(data, "train")
+    held_out, theirs, more = read(data, "val")
     check_classes(theirs, names)
     out.mkdir(parents=True)
     write_text(out / "skipped.txt", "".join(f"{line}\n" for line in problems + more))
@@ -157,10 +165,10 @@ def load(folder: Path) -> tuple[keras.Model, Recipe, tuple]:
     return detector, Recipe(**about["recipe"]), tuple(about["class_names"])
 
 
-def evaluate(folder: Path, data: Path) -> dict:
+def evaluate(folder: Path, data: str | Path) -> dict:
     """Measures the detector of a run on the pictures of `val`."""
     detector, recipe, names = load(folder)
-    pictures, theirs, _ = read_coco(data, "val")
+    pictures, theirs, _ = read(data, "val")
     check_classes(theirs, names)
     return measure(detector, pictures, recipe, len(names))
 
@@ -188,7 +196,7 @@ def parse(arguments):
     parser.add_argument("--out", type=Path, help="new folder of the run")
     commands = parser.add_subparsers(dest="command")
     training = commands.add_parser("train", help="train a detector")
-    training.add_argument("--data", type=Path, required=True, help="folder in COCO's format")
+    training.add_argument("--data", required=True, help="folder in COCO's format, or tfds:NAME")
     training.add_argument("--out", type=Path, required=True, help="new folder of the run")
     training.add_argument("--twin", action="store_true", help="train the plain twin too")
     for field in dataclasses.fields(Recipe):
@@ -196,7 +204,7 @@ def parse(arguments):
         training.add_argument(option, type=field.type, default=field.default, help="%(default)s")
     command = commands.add_parser("evaluate", help="measure a detector on the pictures of val")
     command.add_argument("run", type=Path, help="folder of the run")
-    command.add_argument("--data", type=Path, required=True, help="folder in COCO's format")
+    command.add_argument("--data", required=True, help="folder in COCO's format, or tfds:NAME")
     command = commands.add_parser("predict", help="draw on a picture what a detector sees")
     command.add_argument("run", type=Path, help="folder of the run")
     command.add_argument("image", type=Path, help="picture")

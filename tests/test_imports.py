@@ -35,7 +35,7 @@ MAY |= {
     # The weights and drop path only when they are asked for.
     "applications": {"layers", "preprocessing", "surgery", "weights"},
     "features": {"applications", "graph", "layers"},
-    "dense": {"features", "preprocessing"},
+    "dense": {"data", "features", "preprocessing"},
     "distribution": set(),
     "augmentation": {"preprocessing"},
     "data": {"augmentation", "preprocessing"},

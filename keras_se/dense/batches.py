@@ -1,7 +1,7 @@
 """Pictures fitted into squares, and batches of these with what is known of them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -14,11 +14,11 @@ from keras_se.validation import check_positive
 PAD = 114
 
 
-def load_picture(path: str | os.PathLike, side: int) -> tuple[np.ndarray, float]:
+def load_picture(source: str | os.PathLike | Callable, side: int) -> tuple[np.ndarray, float]:
     """Reads a picture and fits it into a square, at its upper left corner.
 
     Args:
-        path: The file.
+        source: The file, or a callable that returns a `PIL.Image.Image`.
         side: Of the square, in pixels.
 
     Returns:
@@ -31,8 +31,11 @@ def load_picture(path: str | os.PathLike, side: int) -> tuple[np.ndarray, float]
     """
     from PIL import Image
 
-    with Path(path).open("rb") as stream:
-        picture = to_rgb(open_image(stream, path), path)
+    if callable(source):
+        picture = to_rgb(source(), "the picture")
+    else:
+        with Path(source).open("rb") as stream:
+            picture = to_rgb(open_image(stream, source), source)
     scale = side / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)
     square = np.full((side, side, 3), PAD, "uint8")

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class Picture:
 
     Attributes:
         id: Its number in the annotations.
-        path: The file.
+        path: The file, or a callable that returns a `PIL.Image.Image`.
         size: Width and height in pixels.
         boxes: float32 `(box, 4)`: left, top, right and bottom in pixels.
         labels: Integers, positions in the class names.
@@ -33,7 +34,7 @@ class Picture:
     """
 
     id: int
-    path: Path
+    path: Path | Callable
     size: tuple[int, int]
     boxes: np.ndarray
     labels: np.ndarray
@@ -44,7 +45,7 @@ class Picture:
         """Returns a picture of which nothing is known but the file."""
         with Path(path).open("rb") as stream:
             size = open_image(stream, path).size
-        return _row(0, Path(path), size, [])
+        return picture_row(0, Path(path), size, [])
 
 
 def read_coco(
@@ -83,10 +84,15 @@ def read_coco(
     boxes = _boxes(annotations, pictures, labels, problems)
     if not any(boxes.values()):
         raise ValueError(f"{path} has no box that can be used. {'; '.join(problems[:5])}")
-    if problems:
-        LOG.warning("%s: left out %d things, such as: %s", path, len(problems), problems[0])
-    rows = [_row(number, *file, boxes[number]) for number, file in pictures.items()]
+    warn_of_problems(path, problems)
+    rows = [picture_row(number, *file, boxes[number]) for number, file in pictures.items()]
     return rows, tuple(classes[number] for number in sorted(classes)), problems
+
+
+def warn_of_problems(where: Any, problems: list[str]) -> None:
+    """Says in the log how much was left out of annotations."""
+    if problems:
+        LOG.warning("%s: left out %d things, such as: %s", where, len(problems), problems[0])
 
 
 def _file(folder, split):
@@ -131,7 +137,7 @@ def _boxes(annotations, pictures, labels, problems):
         elif row.get("category_id") not in labels:
             wrong = f"there is no class {row.get('category_id')}"
         else:
-            box, wrong = _corners(row.get("bbox"), pictures[row["image_id"]][1])
+            box, wrong = box_within(row.get("bbox"), pictures[row["image_id"]][1])
         seen.add(number)
         if wrong:
             problems.append(f"annotation {number}: {wrong}")
@@ -141,8 +147,13 @@ def _boxes(annotations, pictures, labels, problems):
     return boxes
 
 
-def _corners(box, size):
-    """A box of COCO, left, top, width and height, by its corners inside of the picture."""
+def box_within(box: Sequence, size: tuple[int, int]) -> tuple[np.ndarray | None, str | None]:
+    """Returns the corners of a box inside of its picture, or why it is none.
+
+    Args:
+        box: Left, top, width and height in pixels, as COCO has them.
+        size: Width and height of the picture.
+    """
     try:
         left, top, width, height = (float(side) for side in box)
     except (TypeError, ValueError):
@@ -156,7 +167,10 @@ def _corners(box, size):
     return inside, None
 
 
-def _row(number, path, size, rows):
+def picture_row(
+    number: int, path: Path | Callable, size: tuple[int, int], rows: Sequence
+) -> Picture:
+    """Returns the `Picture` of a file and its boxes, each with its label and if it is a crowd."""
     boxes = np.array([box for box, _, _ in rows], "float32").reshape(-1, 4)
     labels, crowd = ([row[column] for row in rows] for column in (1, 2))
     return Picture(number, path, size, boxes, np.array(labels, int), np.array(crowd, bool))

@@ -2,6 +2,8 @@
 
 import functools
 import io
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class TensorFlowDataset:
             ValueError: If it does not know the name or has not prepared it (the message says how
                 to), or images or labels are missing.
         """
-        builder = self._builder()
+        builder = prepared_builder(self.name)
         features, splits = builder.info.features, builder.info.splits
         if not {"image", "label"} <= set(features):
             raise ValueError(
@@ -47,38 +49,76 @@ class TensorFlowDataset:
         test = _list_split(builder, held_out) if held_out else None
         return ImageLists(train, test, tuple(features["label"].names))
 
-    def _builder(self):
-        require_packages(f"data='tfds:{self.name}'", "tensorflow_datasets")
-        import tensorflow_datasets
 
-        try:
-            builder = tensorflow_datasets.builder(self.name)
-        except Exception as error:  # An exception class of its own for each reason.
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"TensorFlow Datasets has no {self.name!r}: {reason}") from error
-        # The sizes of the splits are known of some datasets that are not there.
-        if not builder.is_prepared():
-            raise ValueError(
-                f"data='tfds:{self.name}' is not prepared on this machine. Once, with a network: "
-                f"tfds build {self.name} --file_format=array_record"
-            )
-        return builder
+def prepared_builder(name: str) -> Any:
+    """Returns the builder of a dataset that is prepared on this machine.
+
+    Args:
+        name: A name of TensorFlow Datasets.
+
+    Raises:
+        ImportError: If TensorFlow Datasets is missing.
+        ValueError: If it does not know the name or has not prepared it; the message says how to.
+    """
+    require_packages(f"data='tfds:{name}'", "tensorflow_datasets")
+    import tensorflow_datasets
+
+    try:
+        builder = tensorflow_datasets.builder(name)
+    except Exception as error:  # An exception class of its own for each reason.
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"TensorFlow Datasets has no {name!r}: {reason}") from error
+    # The sizes of the splits are known of some datasets that are not there.
+    if not builder.is_prepared():
+        raise ValueError(f"data='tfds:{name}' is not prepared on this machine. {_how_to(name)}")
+    return builder
+
+
+def undecoded_rows(builder: Any, split: str, name: str) -> Sequence:
+    """Returns the examples of a split by their numbers, with the bytes of their images.
+
+    Args:
+        builder: What `prepared_builder` gives.
+        split: Name of the split.
+        name: Name of the dataset, for the message.
+
+    Raises:
+        ValueError: If it is not prepared as array_record: no other format has random access.
+    """
+    try:
+        return builder.as_data_source(split, decoders=_undecoded())
+    except NotImplementedError as error:
+        raise ValueError(
+            f"data='tfds:{name}' is not prepared as array_record. {_how_to(name)}"
+        ) from error
+
+
+def open_row(rows: Sequence, index: int) -> Any:
+    """Opens the image of an example as a `PIL.Image.Image`; a broken one is a ValueError."""
+    return open_image(io.BytesIO(rows[index]["image"]), f"image {index}")
+
+
+def _undecoded():
+    import tensorflow_datasets
+
+    return {"image": tensorflow_datasets.decode.SkipDecoding()}
+
+
+def _how_to(name):
+    return f"Once, with a network: tfds build {name} --file_format=array_record"
 
 
 def _list_split(builder, split):
     """The images of a split, as functions that return a `PIL.Image.Image`, and their labels."""
     import tensorflow_datasets
 
-    undecoded = {"image": tensorflow_datasets.decode.SkipDecoding()}
     try:
-        rows = builder.as_data_source(split, decoders=undecoded)
+        rows = builder.as_data_source(split, decoders=_undecoded())
     except NotImplementedError:
         # TFRecord has no random access, so all of it is read, through tensorflow.
-        tensors = builder.as_dataset(split=split, decoders=undecoded)
+        tensors = builder.as_dataset(split=split, decoders=_undecoded())
         rows = list(tensorflow_datasets.as_numpy(tensors))
     labels = np.array([int(rows[index]["label"]) for index in range(len(rows))])
-    return ImageList([functools.partial(_open, rows, index) for index in range(len(rows))], labels)
-
-
-def _open(rows, index):
-    return open_image(io.BytesIO(rows[index]["image"]), f"image {index}")
+    return ImageList(
+        [functools.partial(open_row, rows, index) for index in range(len(rows))], labels
+    )
