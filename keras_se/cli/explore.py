@@ -8,8 +8,8 @@ from keras_se.cli.held_out import (
     add_per_class,
     check_model_and_data,
     check_per_class,
-    known_preprocessing,
     load_held_out,
+    resolve_preprocessing,
     sized_network,
 )
 from keras_se.cli.models import UNTRAINED, find_path, resolve_model
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     network = sized_network(options, model, "its layers cannot be seen")
     names, reference = model.class_names, None
     if options.data is None:
-        preprocessing = known_preprocessing(options, model)
+        preprocessing = resolve_preprocessing(options, model)
     else:
         dataset, preprocessing = load_held_out(options, model)
         names = names or dataset.class_names

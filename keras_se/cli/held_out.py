@@ -98,7 +98,7 @@ def load_held_out(
     from keras_se.data import held_out_per_class
     from keras_se.evaluation.evaluate import load_for
 
-    preprocessing = known_preprocessing(options, model)
+    preprocessing = resolve_preprocessing(options, model)
     # The classes of the zoo's weights have words where folders may have numbers.
     names = model.class_names if find_path(options.model) else None
     dataset = load_for(options.data, preprocessing, names)
@@ -107,7 +107,7 @@ def load_held_out(
     return dataset, preprocessing
 
 
-def known_preprocessing(options: argparse.Namespace, model: ResolvedModel) -> "Preprocessing":
+def resolve_preprocessing(options: argparse.Namespace, model: ResolvedModel) -> "Preprocessing":
     """Returns how the images of a network are prepared, with the size of `--size` if there is one.
 
     Args:
