@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from conftest import GOLDENS, run
+from conftest import GOLDENS, each, run
 from generated import image, state_dict, tensor
 from test_torch_file import Writer
 
 from keras_se.applications import get_model
-from keras_se.weights import WEIGHTS
+from keras_se.weights import WEIGHTS, export_state_dict
 from keras_se.weights.checkpoint import Checkpoint
 from keras_se.weights.translate import translate
 
@@ -20,11 +20,24 @@ MMPRETRAIN += ((r"^backbone\.fc\.", "head.fc."),)
 MOSKOMULE = ((r"\.se\.fc1\.", ".se.fc.0."), (r"\.se\.fc2\.", ".se.fc.2."))
 FACES = ((r"^layer0\.", ""), (r"^last_linear\.", "fc."))
 FACES += ((r"\.se_module\.fc1\.", ".conv4."), (r"\.se_module\.fc2\.", ".conv5."))
+PADDLE = ((r"^conv1\.", "conv._conv."), (r"^bn1\.", "conv._batch_norm."), (r"^fc\.", "out."))
+PADDLE += tuple(
+    (rf"^layer{stage}\.(\d+)\.{ours}\.", rf"bb_{stage - 1}_\1.{theirs}.")
+    for stage in (1, 2, 3, 4)
+    for ours, theirs in (
+        *((f"conv{number}", f"conv{number - 1}._conv") for number in (1, 2, 3)),
+        *((f"bn{number}", f"conv{number - 1}._batch_norm") for number in (1, 2, 3)),
+        *(("se\\.fc1", "scale.squeeze"), ("se\\.fc2", "scale.excitation")),
+        *((r"downsample\.0", "short._conv"), (r"downsample\.1", "short._batch_norm")),
+    )
+)
+PADDLE += ((r"running_mean$", "_mean"), (r"running_var$", "_variance"))
 PROJECTS = {
     "nvidia": ("seresnext101_32x4d", NVIDIA),
     "mmpretrain": ("seresnet50", MMPRETRAIN),
     "moskomule": ("seresnet101", MOSKOMULE),
     "vggface2": ("legacy_seresnet50", FACES),
+    "paddle": ("seresnext50_32x4d", PADDLE),
 }
 each_project = pytest.mark.parametrize("project", PROJECTS)
 
@@ -33,8 +46,10 @@ def as_written_by(project, state):
     """A state dict of timm's with the names, layouts and lacks of a project."""
     written = {}
     for key, value in state.items():
-        if project in ("nvidia", "moskomule") and ".se." in key and value.ndim == 4:
+        if project in ("nvidia", "moskomule", "paddle") and ".se." in key and value.ndim == 4:
             value = value[:, :, 0, 0]
+        if project == "paddle" and value.ndim == 2:
+            value = value.T
         if project == "moskomule" and re.search(r"\.se\.fc.\.bias", key):
             continue
         if project == "vggface2" and key == "layer0.conv1.weight":
@@ -71,6 +86,7 @@ def test_names_become_those_of_timm(project):
         ("mmpretrain", "LegacySEResNet50"),
         ("moskomule", "LegacySEResNet101"),
         ("vggface2", "SEResNet50"),
+        ("paddle", "LegacySEResNeXt50_32x4d"),
     ),
 )
 def test_another_graph_is_refused(project, other):
@@ -79,6 +95,40 @@ def test_another_graph_is_refused(project, other):
     checkpoint = Checkpoint("FILE", as_written_by(project, small_state(GOLDENS[name])))
     with pytest.raises(ValueError, match=rf"FILE.*{get_model(name).name}.*not that of {other}"):
         translate(checkpoint, other, "FILE")
+
+
+# Millions of numbers, moving statistics among them, that PaddleClas's table of models has.
+PADDLE_SIZES = {"SEResNet18VD": 11.81, "SEResNet34VD": 22.00, "SEResNet50D": 28.16}
+PADDLE_SIZES |= {"SEResNeXt50VD_32x4d": 27.76, "SENet154VD": 122.03}
+
+
+@pytest.mark.parametrize("network", each(PADDLE_SIZES, ("SEResNet18VD",), ("SENet154VD",)))
+def test_networks_of_paddle_have_the_published_size(network):
+    model = get_model(network)(weights=None)
+    assert model.count_params() / 1e6 == pytest.approx(PADDLE_SIZES[network], abs=0.006)
+
+
+def test_vd_networks_take_the_names_of_paddle():
+    """Their projections have an average before them, so that the convolution has another number."""
+    model = get_model("SEResNet18VD")(weights=None, classes=3, input_shape=(32, 32, 3))
+    state, written = export_state_dict(model), {}
+    stem = {"conv1.0": "conv1_1._conv", "conv1.1": "conv1_1._batch_norm"}
+    stem |= {"conv1.3": "conv1_2._conv", "conv1.4": "conv1_2._batch_norm"}
+    stem |= {"conv1.6": "conv1_3._conv", "bn1": "conv1_3._batch_norm", "fc": "out"}
+    for key, value in state.items():
+        module, _, parameter = key.rpartition(".")
+        value = value[:, :, 0, 0] if ".se." in key and value.ndim == 4 else value
+        key = f"{stem[module]}.{parameter}" if module in stem else key
+        key = key.replace("downsample.1.", "short._conv.").replace("downsample.2.", "short._bn.")
+        for expression, name in PADDLE[3:]:
+            key = re.sub(expression, name, key)
+        key = re.sub(r"^layer(\d)", lambda match: f"bb_{int(match[1]) - 1}", key)
+        key = re.sub(r"^(bb_\d)\.(\d)\.", r"\1_\2.", key).replace("short._bn", "short._batch_norm")
+        written[key] = value.T if value.ndim == 2 else value
+    loaded = translate(Checkpoint("FILE", written), "SEResNet18VD", "FILE").values
+    assert loaded.keys() == state.keys()
+    for key, value in state.items():
+        np.testing.assert_array_equal(np.ravel(loaded[key]), np.ravel(value), err_msg=key)
 
 
 def test_a_tag_must_lead_to_the_project_that_it_names():

@@ -119,6 +119,10 @@ SEPreResNetBC26 = Application("SEPreResNetBC26", **PRE_RESNET, depths=(2, 2, 2, 
 SEPreResNetBC38 = Application("SEPreResNetBC38", **PRE_RESNET, depths=(3, 3, 3, 3), block=cifar.preactivated_bottleneck)
 SEPreResNet50   = Application("SEPreResNet50",   **PRE_RESNET, depths=(3, 4, 6, 3), block=cifar.preactivated_bottleneck)
 
+# PaddleClas's: variant D with the paper's gates; the first block projects its skip, too.
+SEResNet18VD = Application("SEResNet18VD", **V1, depths=(2, 2, 2, 2), block=basic, **D, project_first=True)
+SEResNet34VD = Application("SEResNet34VD", **V1, depths=(3, 4, 6, 3), block=basic, **D, project_first=True)
+
 SEResNet50D   = Application("SEResNet50D",   **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **D)
 SEResNet50T   = Application("SEResNet50T",   **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **T)
 SEResNet152D  = Application("SEResNet152D",  **RESNET, depths=(3, 8, 36, 3),  block=bottleneck, **D, size=256)
@@ -138,9 +142,11 @@ SEResNeXt101_64x4d    = Application("SEResNeXt101_64x4d",    **RESNET, depths=(3
 SEResNeXt101D_32x8d   = Application("SEResNeXt101D_32x8d",   **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X8, **D)
 SEResNeXtAA101D_32x8d = Application("SEResNeXtAA101D_32x8d", **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X8, **AA)
 SEResNeXtAA201D_32x8d = Application("SEResNeXtAA201D_32x8d", **RESNET, depths=(3, 24, 36, 4), block=bottleneck, **X8, **AA | {"stem": (64, 64, 128)}, size=320)
+SEResNeXt50VD_32x4d   = Application("SEResNeXt50VD_32x4d",   **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **X4, **D | {"stem": (64, 64, 128)})
 SENet16               = Application("SENet16",  **RESNET, **S154 | {"depths": (1, 1, 1, 1)}, block=bottleneck, groups=32, width=4, reduce_first=2)
 SENet28               = Application("SENet28",  **RESNET, **S154 | {"depths": (2, 2, 2, 2)}, block=bottleneck, groups=32, width=4, reduce_first=2)
 SENet154              = Application("SENet154", **RESNET, **S154, block=bottleneck, groups=64, width=4, reduce_first=2)
+SENet154VD            = Application("SENet154VD", **RESNET, depths=(3, 8, 36, 3), block=bottleneck, groups=64, width=4, **D | {"stem": (64, 64, 128)})
 
 ResNetRS50  = Application("ResNetRS50",  **RS, depths=(3, 4, 6, 3),   size=160)
 ResNetRS101 = Application("ResNetRS101", **RS, depths=(3, 4, 23, 3),  size=192)

@@ -2,7 +2,8 @@
 
 Sources: NVIDIA/DeepLearningExamples, PyTorch/Classification/ConvNets; open-mmlab/mmpretrain,
 se_resnet.py; moskomule/senet.pytorch; cydonia999/VGGFace2-pytorch, models/senet.py;
-rcmalli/keras-vggface, models.py; osmr/imgclsmob (tf2cv 0.0.18).
+rcmalli/keras-vggface, models.py; osmr/imgclsmob (tf2cv 0.0.18); PaddlePaddle/PaddleClas,
+se_resnet_vd.py, se_resnext.py and se_resnext_vd.py.
 """
 
 from keras_se.weights.origin import Origin
@@ -81,6 +82,32 @@ IMGCLSMOB_PRE = (
 GATE = r"/features/stage1/unit1/{gate:se\w*}/conv1/conv"
 SMALL = ("20", "56", "110", "164", "272")
 
+# PaddleClas: `bb` numbers stages and blocks from zero. VD networks average before they project.
+PADDLE = (
+    ("conv1_1._conv", "conv1.0"),
+    ("conv1_1._batch_norm", "conv1.1"),
+    ("conv1_2._conv", "conv1.3"),
+    ("conv1_2._batch_norm", "conv1.4"),
+    ("conv1_3._conv", "conv1.6"),
+    ("conv{none:|1_3}._batch_norm", "bn1"),
+    ("conv._conv", "conv1"),
+    ("bb_{stage}_{block}.conv{number}._conv", "layer{stage+1}.{block}.conv{number+1}"),
+    ("bb_{stage}_{block}.conv{number}._batch_norm", "layer{stage+1}.{block}.bn{number+1}"),
+    ("bb_{stage}_{block}.scale.squeeze", "layer{stage+1}.{block}.se.fc1"),
+    ("bb_{stage}_{block}.scale.excitation", "layer{stage+1}.{block}.se.fc2"),
+    ("out", "fc"),
+)
+PADDLE_PLAIN, PADDLE_VD = (
+    (
+        ("bb_{stage}_{block}.short._conv", f"layer{{stage+1}}.{{block}}.downsample.{first}"),
+        ("bb_{stage}_{block}.short._batch_norm", f"layer{{stage+1}}.{{block}}.downsample.{second}"),
+        *PADDLE,
+    )
+    for first, second in ((0, 1), (1, 2))
+)
+PADDLE_GATE = "bb_{stage}_{block}.scale.squeeze"
+PADDLE_FIELDS = {"_mean": "running_mean", "_variance": "running_var"}
+
 ORIGINS = (
     Origin("nvidia", NVIDIA[0][0], ("SEResNeXt101_32x4d",), NVIDIA),
     Origin("mmpretrain", MMPRETRAIN[0][0], ("SEResNet50", "SEResNet101"), MMPRETRAIN),
@@ -98,6 +125,22 @@ ORIGINS = (
         FACES,
         note=BGR,
         first="layer0.conv1",
+    ),
+    Origin(
+        "paddle",
+        PADDLE_GATE,
+        ("SEResNeXt50_32x4d", "SEResNeXt101_32x4d"),
+        PADDLE_PLAIN,
+        parameters=PADDLE_FIELDS,
+        inputs_first=True,
+    ),
+    Origin(
+        "paddle",
+        PADDLE_GATE,
+        ("SEResNet18VD", "SEResNet34VD", "SEResNet50D", "SEResNeXt50VD_32x4d", "SENet154VD"),
+        PADDLE_VD,
+        parameters=PADDLE_FIELDS,
+        inputs_first=True,
     ),
     Origin(
         "rcmalli",

@@ -12,12 +12,13 @@ from types import ModuleType
 from keras_se.weights.readers import (
     keras2_file,
     keras_file,
+    numpy_pickle,
     safetensors_file,
     torch_file,
 )
 
 # Of two that know an ending, the first reads it.
-READERS = (safetensors_file, torch_file, keras_file, keras2_file)
+READERS = (safetensors_file, torch_file, keras_file, keras2_file, numpy_pickle)
 ENDINGS = tuple(ending for reader in READERS for ending in reader.ENDINGS)
 
 

@@ -16,16 +16,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from keras_se.weights.readers import bfloat16
-from keras_se.weights.readers.torch_pickle import (
-    MAX_PICKLE_BYTES,
-    Storage,
-    Tensor,
-    describe,
-    evaluate,
-    require,
-)
+from keras_se.weights.readers.pickle_machine import describe, require
+from keras_se.weights.readers.torch_pickle import MAX_PICKLE_BYTES, Storage, Tensor, evaluate
 
-ENDINGS = (".pth", ".pth.tar", ".pt", ".bin", ".pkl")
+ENDINGS = (".pth", ".pth.tar", ".pt", ".bin")
 KERAS_NAMES = False
 _LEGACY_HEAD = [0x1950A86A20F9469CFC6C, 1001]  # Magic number and version.
 # Tied weights store one buffer for several tensors; unbounded sharing would be a memory bomb.
@@ -64,6 +58,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
             raise ValueError(f"{path}: not a sound PyTorch state dict: {error}") from error
 
 
+def looks_like_torch(head: bytes) -> bool:
+    """Whether a file that begins so is of one of PyTorch's formats."""
+    return head.startswith(b"PK\x03\x04") or _LEGACY_HEAD[0].to_bytes(10, "little") in head[:32]
+
+
 def _read(file: BinaryIO, file_bytes: int) -> dict[str, np.ndarray]:
     """Picks the format by the first bytes and returns the arrays of the state dict."""
     head = file.read(512)
@@ -73,8 +72,10 @@ def _read(file: BinaryIO, file_bytes: int) -> dict[str, np.ndarray]:
             return _arrays(*_open_zip(archive, file_bytes), file_bytes)
     tar = "it is in the tar format of the first torch versions, which is not supported; load it "
     require(head[257:262] != b"ustar", tar + "with torch and save its state dict again")
-    is_legacy = _LEGACY_HEAD[0].to_bytes(10, "little") in head[:32]
-    require(is_legacy, "not a PyTorch file: neither a zip archive nor the older stream format")
+    require(
+        looks_like_torch(head),
+        "not a PyTorch file: neither a zip archive nor the older stream format",
+    )
     return _arrays(*_open_legacy(file, file_bytes), "<", file_bytes)
 
 
