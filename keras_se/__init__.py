@@ -18,10 +18,11 @@ if sys.argv[:1] != ["-m"] or sys.orig_argv[-len(sys.argv)] != "keras_se":
     from keras_se import applications, layers
     from keras_se.applications import get_model, list_models
     from keras_se.graph.complexity import complexity
-    from keras_se.layers import SqueezeExcite
+    from keras_se.layers import EfficientChannelAttention, SqueezeExcite
     from keras_se.surgery import fold
 
 __all__ = [
+    "EfficientChannelAttention",
     "SqueezeExcite",
     "__version__",
     "applications",

@@ -43,6 +43,7 @@ FAST = (
     "resnetrs50",
     "regnety_002",
     "tf_mobilenetv3_small_075",
+    "eca_resnext26ts",
 )
 # Deeper or wider than one of the others.
 LARGE = (
@@ -51,6 +52,8 @@ LARGE = (
     *("regnetv_040", "regnetv_064", "regnetz_040", "regnetz_040_h"),
     *("mobilenetv3_large_150d", "mobilenetv3_rw", "tf_mobilenetv3_large_100"),
     *("tf_mobilenetv3_large_075", "tf_mobilenetv3_small_100"),
+    *("ecaresnet26t", "ecaresnet50t", "ecaresnet50d", "ecaresnet101d", "ecaresnet269d"),
+    *("ecaresnetlight", "eca_resnet33ts"),
 )
 # Too large to run: timm's names and shapes are all that is known of them.
 ABSTRACT = tuple(name for name, golden in GOLDENS.items() if not golden["logits"])

@@ -101,6 +101,8 @@ NETWORKS = [
     *("regnety_016", "regnety_032", "regnety_040", "regnety_064", "regnety_080"),
     *("regnety_080_tv", "regnety_120", "regnety_160", "regnety_320", *ABSTRACT),
     *("regnetv_040", "regnetv_064", "regnetz_040", "regnetz_040_h"),
+    *("ecaresnet26t", "ecaresnet50t", "ecaresnet50d", "ecaresnet101d", "ecaresnet269d"),
+    *("ecaresnetlight", "eca_resnet33ts", "eca_resnext26ts"),
     # One of four tables of widths: each has 0.1 billion weights in its classifier.
     "vgg16_bn",
     "densenet121",

@@ -29,6 +29,8 @@ COMBINED = (
     *(name for name in ROWS if name.startswith("RegNetY") and name != "RegNetY002"),
     *("RegNetV064", "RegNetZ040", "ResNetRS350", "ResNetRS420"),
     *("TFMobileNetV3Large_075", "TFMobileNetV3Small_075"),
+    # The trunks of the others: test_eca.py is about what is new.
+    *(name for name in ROWS if name.startswith("ECA")),
 )
 # Longer, wider or narrower than one of the others, or with no option that others together lack.
 LARGE = (

@@ -36,7 +36,7 @@ from keras_se.applications.resnet import basic, bottleneck, resnet, strided_conv
 from keras_se.applications.resnet_ts import resnet_ts
 from keras_se.applications.shufflenet import shufflenet
 from keras_se.applications.vgg import VGG11, VGG13, VGG16, VGG19, vgg, vgg_head
-from keras_se.layers import SqueezeExcite
+from keras_se.layers import EfficientChannelAttention, SqueezeExcite
 
 # SE as in the paper: bottlenecks of C // 16 units.
 PAPER_SE = partial(SqueezeExcite, ratio=16)
@@ -63,7 +63,12 @@ TINY = {"se": PAPER_SE, "size": 32, "min_size": 4}
 CIFAR = {**TINY, **GATES, "trunk": cifar.cifar_resnet}
 PRE = {**CIFAR, "trunk": cifar.cifar_preresnet}
 LEGACY = {**GATES, "trunk": legacy_senet, "se": PAPER_SE, "head_layers": ("last__linear",)}
+ECA = {**RESNET, "se": EfficientChannelAttention, "block": bottleneck}
 TS = {"trunk": resnet_ts, "head_layers": ("head_fc",), "size": 256}
+R33TS = {**TS, "depths": (2, 3, 3, 2), "filters": (256, 512, 1536, 1536), "pooled": False}
+R33TS |= {"last": 1280}
+X26TS = {**TS, "depths": (2, 2, 2, 2), "filters": (256, 512, 1024, 2048), "pooled": True}
+X26TS |= {"group_width": 32}
 
 INCEPTION = {"se": PAPER_SE, "size": 299, "min_size": 75}
 MOBILE = {"se": PAPER_SE, "head_layers": ("classifier",), "options": ("alpha",)}
@@ -156,8 +161,8 @@ ResNetRS270 = Application("ResNetRS270", **RS, depths=(4, 29, 53, 4), size=256)
 ResNetRS350 = Application("ResNetRS350", **RS | {"dropout": 0.4}, depths=(4, 36, 72, 4), size=288)
 ResNetRS420 = Application("ResNetRS420", **RS | {"dropout": 0.4}, depths=(4, 44, 87, 4), size=320)
 
-SEResNet33TS  = Application("SEResNet33TS",  **TS, depths=(2, 3, 3, 2), filters=(256, 512, 1536, 1536), pooled=False, last=1280)
-SEResNeXt26TS = Application("SEResNeXt26TS", **TS, depths=(2, 2, 2, 2), filters=(256, 512, 1024, 2048), pooled=True, group_width=32)
+SEResNet33TS  = Application("SEResNet33TS",  **R33TS)
+SEResNeXt26TS = Application("SEResNeXt26TS", **X26TS)
 
 RegNetY002   = Application("RegNetY002",   regnet_y, **REGNET, depths=(1, 1, 4, 7),   filters=(24, 56, 152, 368),       group_width=8)
 RegNetY004   = Application("RegNetY004",   regnet_y, **REGNET, depths=(1, 3, 6, 6),   filters=(48, 104, 208, 440),      group_width=8)
@@ -180,6 +185,15 @@ RegNetV040   = Application("RegNetV040",   regnet_v, **REGNET_SILU, depths=(2, 6
 RegNetV064   = Application("RegNetV064",   regnet_v, **REGNET_SILU, depths=(2, 7, 14, 2), filters=(144, 288, 576, 1296), group_width=72, avg_down=True)
 RegNetZ040   = Application("RegNetZ040",   regnet_z, **REGNET_SILU, depths=(2, 6, 14, 6), filters=(48, 104, 240, 528), group_width=8, size=256)
 RegNetZ040H  = Application("RegNetZ040H",  regnet_z, **REGNET_SILU, depths=(2, 6, 14, 6), filters=(48, 104, 240, 528), group_width=8, size=256, last=1536)
+
+ECAResNet26T   = Application("ECAResNet26T",   **ECA, **T, depths=(2, 2, 2, 2),  size=256)
+ECAResNet50T   = Application("ECAResNet50T",   **ECA, **T, depths=(3, 4, 6, 3),  size=256)
+ECAResNet50D   = Application("ECAResNet50D",   **ECA, **D, depths=(3, 4, 6, 3))
+ECAResNet101D  = Application("ECAResNet101D",  **ECA, **D, depths=(3, 4, 23, 3))
+ECAResNet269D  = Application("ECAResNet269D",  **ECA, **D, depths=(3, 30, 48, 8), size=320)
+ECAResNetLight = Application("ECAResNetLight", **ECA, avg_down=True, depths=(1, 1, 11, 3))
+ECAResNet33TS  = Application("ECAResNet33TS",  **R33TS, se=EfficientChannelAttention)
+ECAResNeXt26TS = Application("ECAResNeXt26TS", **X26TS, se=EfficientChannelAttention)
 
 LegacySEResNet18         = Application("LegacySEResNet18",         **LEGACY, depths=(2, 2, 2, 2),  block=legacy.legacy_basic)
 LegacySEResNet34         = Application("LegacySEResNet34",         **LEGACY, depths=(3, 4, 6, 3),  block=legacy.legacy_basic)

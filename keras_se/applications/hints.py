@@ -25,7 +25,6 @@ DTYPE = (
 # Families that are asked for and not here.
 ELSEWHERE = {
     "convnext": "keras.applications has ConvNeXt",
-    "ecaresnet": "timm has the networks with ECA, in PyTorch",
     "efficientnetv2": "keras.applications has EfficientNetV2",
     "efficientnet": "keras.applications has EfficientNet",
     "regnetx": "timm has RegNetX, which has no gates, in PyTorch",

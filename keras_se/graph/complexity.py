@@ -184,7 +184,7 @@ def _of_layer(layer, input_shape, output_shape):
     """The multiply-adds of one call of one layer."""
     if isinstance(layer, SqueezeExcite):
         positions = _positions(layer, output_shape) if layer.squeeze == "none" else 1
-        return positions * (math.prod(layer.fc1.kernel.shape) + math.prod(layer.fc2.kernel.shape))
+        return positions * layer.multiply_adds
     if isinstance(layer, SEPARABLE):
         kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
         return _positions(layer, output_shape) * sum(math.prod(kernel.shape) for kernel in kernels)

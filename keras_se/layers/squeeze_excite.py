@@ -1,5 +1,6 @@
 """The squeeze-and-excitation block as a Keras layer."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -119,21 +120,42 @@ class SqueezeExcite(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         """Creates the two dense layers for the channels of `input_shape`."""
-        self._space(input_shape)
-        axis = channel_axis(self.data_format)
-        channels = input_shape[axis]
-        if channels is None:
-            raise ValueError(
-                f"SqueezeExcite needs a known number of channels ({self.data_format}). "
-                f"Received: input_shape={tuple(input_shape)}"
-            )
-        # Later calls may have another rank, but not another number of channels.
-        self.input_spec = keras.InputSpec(min_ndim=3, axes={axis: channels})
+        channels = self._known_channels(input_shape)
         self.fc1 = self._dense(self._bottleneck(channels), self.activation, "fc1")
         self.fc2 = self._dense(channels, self.gate, "fc2", draw=1, zero=self.identity_start)
         self.fc1.build((None, channels))
         self.fc2.build((None, self.fc1.units))
         self.built = True
+
+    def _known_channels(self, input_shape):
+        """The channels of an input, which later inputs must have too."""
+        self._space(input_shape)
+        axis = channel_axis(self.data_format)
+        channels = input_shape[axis]
+        if channels is None:
+            raise ValueError(
+                f"{type(self).__name__} needs a known number of channels ({self.data_format}). "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        # Later calls may have another rank, but not another number of channels.
+        self.input_spec = keras.InputSpec(min_ndim=3, axes={axis: channels})
+        self.channels = channels
+        return channels
+
+    @property
+    def kernels(self) -> list:
+        """The kernels of the excitation, once the layer is built."""
+        return [self.fc1.kernel, self.fc2.kernel]
+
+    @property
+    def bottleneck(self) -> int | None:
+        """The number of units of the bottleneck, once the layer is built."""
+        return self.fc1.units
+
+    @property
+    def multiply_adds(self) -> int:
+        """The products of one excitation, once the layer is built."""
+        return sum(math.prod(kernel.shape) for kernel in self.kernels)
 
     def call(self, inputs: Any) -> Any:
         """Multiplies `inputs` by their gates."""
@@ -213,8 +235,8 @@ class SqueezeExcite(keras.layers.Layer):
         rank = len(shape)
         if rank < 3:
             raise ValueError(
-                "SqueezeExcite needs an input with a batch axis, at least one spatial axis and a "
-                f"channel axis. Received: input_shape={tuple(shape)}"
+                f"{type(self).__name__} needs an input with a batch axis, at least one spatial "
+                f"axis and a channel axis. Received: input_shape={tuple(shape)}"
             )
         return spatial_axes(rank, self.data_format)
 

@@ -1,6 +1,7 @@
 """Puts SE blocks into a network that has none."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -30,7 +31,7 @@ class Placement(NamedTuple):
     block: str
     after: str
     channels: int
-    units: int
+    units: int | None
     why: str
 
 
@@ -49,10 +50,11 @@ def insert_se(
     ratio: float = 16,
     identity: bool = True,
     *,
+    se: Callable | None = None,
     freeze: str | None = None,
     verbose: bool = True,
 ) -> keras.Model:
-    """Puts a `SqueezeExcite` block after some layers of a trained network.
+    """Puts a `SqueezeExcite` block, or another kind, after some layers of a trained network.
 
     Every feature map that is chosen is multiplied by gates computed from itself, wherever it goes.
     With `identity` all gates begin at exactly one, so the new network gives what `model` gives
@@ -83,6 +85,9 @@ def insert_se(
             on layers that returns whether the layer's output goes through a block.
         ratio: Positive number, bottleneck reduction. The bottleneck of `C` channels has `C / ratio`
             units, rounded to a multiple of 8, at least 8, as in timm. The paper uses 16.
+        se: What makes the blocks instead of `SqueezeExcite(ratio)`: `EfficientChannelAttention`,
+            or a callable with the arguments `name`, `data_format`, `dtype` and `identity_start`
+            that makes a block of `keras_se.layers`, such as a `functools.partial` of one.
         identity: Whether all gates begin at one. Otherwise they begin as in a new network, at
             about a half, and the network must be trained again.
         freeze: `None`, or `"backbone"` to leave only the blocks trainable: every layer of `model`
@@ -111,7 +116,7 @@ def insert_se(
     check_choice("identity", identity, (True, False))
     check_choice("freeze", freeze, (None, "backbone"))
     sites = _sites(model, where)
-    blocks = _blocks(sites, ratio, identity)
+    blocks = _blocks(sites, _default(ratio, identity) if se is None else se, identity)
     if verbose:
         print(table(_rows(sites, blocks)))
     by_call = {id(site.node): blocks[site.block] for site in sites}
@@ -203,24 +208,33 @@ def _named(all_ancestors, reasons_of_graphs):
     return sites
 
 
-def _blocks(sites, ratio, identity):
-    """The block of each name, built for its channels."""
+def _default(ratio, identity):
+    """What makes the blocks of the zoo."""
     check_positive("ratio", ratio)
+    # With zeros, a bottleneck that ReLU cuts off for all images would stay so.
+    start = "ones" if identity else "zeros"
+    return partial(SqueezeExcite, ratio, divisor=DIVISOR, bias_initializer=start)
+
+
+def _blocks(sites, se, identity):
+    """The block of each name, built for its channels."""
     blocks = {}
     for site in sites:
         shape = tuple(site.node.outputs[0].shape)
         if site.block not in blocks:
-            blocks[site.block] = SqueezeExcite(
-                ratio,
-                divisor=DIVISOR,
-                # With zeros, a bottleneck that ReLU cuts off for all images would stay so.
-                bias_initializer="ones" if identity else "zeros",
+            block = se(
                 identity_start=identity,
                 data_format=site.data_format,
                 dtype=_policy(site.node.operation),
                 name=site.block,
             )
-            blocks[site.block].build(shape)
+            if not isinstance(block, SqueezeExcite):
+                raise ValueError(
+                    "`se` must make a SqueezeExcite or EfficientChannelAttention layer. It made "
+                    f"{block!r} for {site.block!r}"
+                )
+            block.build(shape)
+            blocks[site.block] = block
     return blocks
 
 
@@ -233,7 +247,7 @@ def _rows(sites, blocks):
     rows = {}
     for site in sites:
         block = blocks[site.block]
-        sizes = block.fc2.units, block.fc1.units
+        sizes = block.channels, block.bottleneck
         rows[site.block] = Placement(site.block, site.node.operation.name, *sizes, site.why)
     return list(rows.values())
 

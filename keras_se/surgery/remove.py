@@ -156,4 +156,4 @@ def _rescaling(node, gates):
 
 def _removal(block, description):
     parameters = sum(math.prod(weight.shape) for weight in block.weights)
-    return Removal(block.name, block.fc2.units, parameters, description)
+    return Removal(block.name, block.channels, parameters, description)

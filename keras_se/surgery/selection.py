@@ -63,5 +63,7 @@ def table(rows: Sequence[NamedTuple]) -> str:
     """
     if not rows:
         return "(none)"
-    lines = [[str(cell) for cell in line] for line in (rows[0]._fields, *rows)]
+    lines = [
+        ["-" if cell is None else str(cell) for cell in line] for line in (rows[0]._fields, *rows)
+    ]
     return text_table(lines, "<" * len(lines[0]))

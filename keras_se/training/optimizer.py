@@ -107,9 +107,9 @@ def optimizer(
 
 
 def _gate_kernels(network):
-    """The kernels of the two dense layers of each SE block."""
+    """The kernels of each SE block."""
     blocks = [layer for layer in network.layers if isinstance(layer, SqueezeExcite)]
-    return [dense.kernel for block in blocks for dense in (block.fc1, block.fc2)]
+    return [kernel for block in blocks for kernel in block.kernels]
 
 
 def _by_stage(recipe, steps, network, not_decayed):

@@ -169,12 +169,12 @@ def _keras_layout(tensor, variable, depthwise):
         return tensor.transpose(2, 3, 0, 1)
     if tensor.ndim == 4:
         return flattened(tensor.transpose(2, 3, 1, 0), variable)
-    return tensor.T if tensor.ndim == 2 else tensor
+    return tensor.T if tensor.ndim in (2, 3) else tensor
 
 
 def _torch_layout(value):
     """Keras's kernel as PyTorch has it."""
-    axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(value.ndim)
+    axes = {4: (3, 2, 0, 1), 3: (2, 1, 0), 2: (1, 0)}.get(value.ndim)
     # A copy: on some backends the array is the variable's own memory.
     return np.array(value if axes is None else value.transpose(axes), order="C")
 
