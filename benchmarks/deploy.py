@@ -9,7 +9,7 @@ round; printed are medians, and the quartiles of ratios. Writes `deploy.md` and 
 """
 
 import argparse
-import itertools
+import contextlib
 import json
 import os
 import statistics
@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-WORKER = Path(__file__).parent / "deploy_worker.py"
+from keras_se.benchmark import Task, Worker, measure, quartiles
+
 # Of timm, by the names of keras_se.
 NETWORKS = {
     "SEResNet50": "seresnet50",
@@ -29,7 +30,7 @@ NETWORKS = {
     "MobileNetV3Large": "mobilenetv3_large_100",
 }
 MAIN, TWIN = "SEResNet50", "ResNet50"
-QUANTIZED = ("SEResNet50", "MobileNetV3Large")
+QUANTIZED = ("SEResNet50", "ResNet50", "SEResNeXt50_32x4d", "MobileNetV3Large")
 SUFFIXES = {
     "saved_model": "",
     "onnx": ".onnx",
@@ -45,6 +46,13 @@ FORMATS = {
     "openvino bfloat16": "openvino",
     "litert": "litert",
 }
+# Runtimes of 8-bit integers, and what follows the name of a network in their files.
+INTEGER = "-int8"
+INTEGERS = {
+    "onnxruntime any size": ("onnx_int8", "-int8.onnx"),
+    "openvino bfloat16": ("openvino_int8", "-int8.xml"),
+    "litert": ("litert_int8", "-int8.tflite"),
+}
 FLOATS = ("tensorflow", "onnxruntime", "openvino", "litert")
 TORCH = ("torch", "torch compiled")
 # Whose products of matrices are timed; the fastest is the limit. ONNX Runtime's is NumPy's.
@@ -56,6 +64,7 @@ AGAINST_TORCH = (
     ("torch", "SEResNeXt50_32x4d", 0.7),
     ("torch", "MobileNetV3Large", 0.7),
 )
+AGAINST_TORCH_INTEGER = {"SEResNet50": 0.19, "SEResNeXt50_32x4d": 0.30, "MobileNetV3Large": 0.22}
 # Multiply-adds of SE-ResNet-50, of 224 pixels, count twice.
 OPERATIONS = 2 * 4.09e9
 SIDE = 2048  # of the matrices whose product gives the processor's limit
@@ -74,7 +83,8 @@ def export(folder, size):
             write(model, folder / f"{name}-unfolded", "saved_model", fold=False)
         if name in QUANTIZED:
             images = random.standard_normal((32, size, size, 3), "float32")
-            write(model, folder / f"{name}-int8.tflite", "litert_int8", calibration=images)
+            for format, suffix in INTEGERS.values():
+                write(model, folder / f"{name}{suffix}", format, calibration=images)
 
 
 def write(model, path, format, **options):
@@ -86,37 +96,6 @@ def write(model, path, format, **options):
         print(f"{path.name}: difference {done.difference:.1e}", flush=True)
 
 
-class Worker:
-    """A process that has one runtime."""
-
-    def __init__(self, runtime, python, options):
-        threads = str(options.threads)
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-        limits = {**dict.fromkeys(names, threads), "TF_NUM_INTEROP_THREADS": "1"}
-        self.log = options.out / f"{runtime}.log"
-        self.process = subprocess.Popen(
-            [python, WORKER, runtime, threads, options.clock],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("w"),
-            text=True,
-            # OpenMP's threads would go on spinning when it is the turn of another process.
-            env={**os.environ, **limits, "OMP_WAIT_POLICY": "passive"},
-        )
-
-    def seconds(self, **request):
-        """The median of its passes."""
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"{request} ended its process:\n{self.log.read_text()[-2000:]}")
-        return statistics.median(json.loads(answer))
-
-    def stop(self):
-        """Ends the process."""
-        self.process.communicate()
-
-
 def contenders(runtimes):
     """Pairs of a runtime and what it runs: a network, a variant of one, or a product."""
     for runtime in runtimes:
@@ -125,34 +104,34 @@ def contenders(runtimes):
         yield from ((runtime, name) for name in names)
         if runtime == "tensorflow":
             yield runtime, f"{MAIN}-unfolded"
-        if runtime == "litert":
-            yield from ((runtime, f"{name}-int8") for name in QUANTIZED)
+        if runtime in INTEGERS:
+            yield from ((runtime, f"{name}{INTEGER}") for name in QUANTIZED)
         if runtime in PRODUCTS:
             yield runtime, "product"
 
 
-def measure(options):
+def measured(options):
     """Seconds of each round, by batch, runtime and name."""
-    workers = {}
-    for runtime in options.runtimes:
-        python = options.torch_python if runtime in TORCH else sys.executable
-        workers[runtime] = Worker(runtime, python, options)
-    seconds = {}
-    for batch, turn in itertools.product(options.batches, range(options.rounds + 1)):
-        for runtime, name in contenders(options.runtimes):
-            one = workers[runtime].seconds(
-                model=model_of(options.out, runtime, name),
-                batch=batch,
-                size=SIDE if name == "product" else options.size,
-                passes=max(1, options.images // batch),
-            )
-            # In the first turn models are loaded and compiled.
-            if turn:
-                seconds.setdefault((batch, runtime, name), []).append(one)
-        print(f"batch {batch}, round {turn} of {options.rounds}", file=sys.stderr, flush=True)
-    for worker in workers.values():
-        worker.stop()
-    return seconds
+    tasks = {}
+    for runtime, name in contenders(options.runtimes):
+        product = name == "product"
+        shape = (SIDE,) if product else (options.size, options.size, 3)
+        tasks[runtime, name] = Task(runtime, model_of(options.out, runtime, name), shape)
+    with contextlib.ExitStack() as stack:
+        workers = {}
+        for runtime in options.runtimes:
+            python = options.torch_python if runtime in TORCH else sys.executable
+            worker = Worker(runtime, options.threads, python, options.clock)
+            workers[runtime] = stack.enter_context(worker)
+        seconds = measure(
+            tasks,
+            workers,
+            batches=options.batches,
+            rounds=options.rounds,
+            images=options.images,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+    return {(batch, *key): values for (batch, key), values in seconds.items()}
 
 
 def model_of(folder, runtime, name):
@@ -161,6 +140,8 @@ def model_of(folder, runtime, name):
         return name
     if runtime in TORCH:
         return NETWORKS[name]
+    if name.endswith(INTEGER):
+        return str(folder / f"{name.removesuffix(INTEGER)}{INTEGERS[runtime][1]}")
     return str(folder / f"{name}{SUFFIXES[FORMATS[runtime]]}")
 
 
@@ -185,7 +166,7 @@ class Results:
         """Median and quartiles of the ratios of two contenders, round by round."""
         pairs = zip(self.seconds[batch, *one], self.seconds[batch, *other], strict=True)
         ratios = [first / second for first, second in pairs]
-        return summary(ratios)
+        return quartiles(ratios)
 
     def of_limit(self, batch, runtime):
         """SE-ResNet-50 in parts of the time that its products alone would take."""
@@ -193,12 +174,7 @@ class Results:
         rounds = zip(*(self.seconds[one] for one in products), strict=True)
         needed = [batch * OPERATIONS * min(one) / (2 * SIDE**3) for one in rounds]
         mine = self.seconds[batch, runtime, MAIN]
-        return summary([first / second for first, second in zip(mine, needed, strict=True)])
-
-
-def summary(ratios):
-    """Median, first and third quartile."""
-    return tuple(np.quantile(ratios, (0.5, 0.25, 0.75)))
+        return quartiles([first / second for first, second in zip(mine, needed, strict=True)])
 
 
 def targets(results):
@@ -210,12 +186,27 @@ def targets(results):
                 limit = 1.03 if batch > 1 else 1.05
                 yield f"{MAIN} / {TWIN}, {runtime}", batch, limit, results.ratio(batch, *pair)
         yield from against_others(results, batch)
-        if "litert" in results.runtimes:
-            for name in QUANTIZED:
-                for runtime in dict.fromkeys(("litert", results.best(batch, name))):
-                    pair = ("litert", f"{name}-int8"), (runtime, name)
-                    text = f"{name}, litert, int8 / {runtime}, float32"
-                    yield text, batch, 1 / 1.5, results.ratio(batch, *pair)
+        yield from of_integers(results, batch)
+
+
+def of_integers(results, batch):
+    """Rows of what the fastest 8-bit integers are compared with: the twin's and float32."""
+    there = [runtime for runtime in INTEGERS if runtime in results.runtimes]
+    if not there:
+        return
+    for runtime in there:
+        pair = (runtime, MAIN + INTEGER), (runtime, TWIN + INTEGER)
+        text = f"{MAIN} / {TWIN}, {runtime}, int8"
+        yield text, batch, 1.08, results.ratio(batch, *pair)
+    for name, limit in AGAINST_TORCH_INTEGER.items():
+        runtime = min(there, key=lambda one: results.median(batch, one, name + INTEGER))
+        mine = runtime, name + INTEGER
+        best = results.best(batch, name)
+        text = f"{name}, {runtime}, int8 / {best}, float32"
+        yield text, batch, 1 / 1.5, results.ratio(batch, mine, (best, name))
+        if "torch" in results.runtimes:
+            text = f"{name}, {runtime}, int8 / torch, float32"
+            yield text, batch, limit, results.ratio(batch, mine, ("torch", name))
 
 
 def against_others(results, batch):
@@ -288,7 +279,7 @@ def main(arguments=None):
     words = ["--out", options.out, "--size", str(options.size), "--export"]
     subprocess.run([sys.executable, __file__, *words], check=True)
     before = os.getloadavg()
-    seconds = measure(options)
+    seconds = measured(options)
     about = {
         "command": sys.argv,
         "date": time.strftime("%Y-%m-%d"),

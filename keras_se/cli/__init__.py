@@ -27,6 +27,7 @@ COMMANDS = {
     "explore": "show on a page what a network sees in an image and what its SE blocks do",
     "ablate": "train with one choice of SE varied, over several seeds",
     "export": "write a model for another runtime and verify it",
+    "bench": "time every export of a model on this machine",
     "data": "prepare data",
 }
 # `list.py` and `data.py` would hide Python's `list` and `keras_se.data` from a reader.

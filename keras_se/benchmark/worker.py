@@ -1,19 +1,18 @@
-"""One runtime in a process of its own, which `deploy.py` tells what to run.
+"""One runtime in a process of its own, which `keras_se.benchmark.turns` tells what to run.
 
-python benchmarks/deploy_worker.py RUNTIME THREADS CLOCK
+python worker.py RUNTIME THREADS CLOCK DESCRIPTOR
 
-Reads requests as lines of JSON, `{"model": ..., "batch": ..., "size": ..., "passes": ...}`, and
+Reads requests as lines of JSON, `{"model": ..., "shape": ..., "dtype": ..., "passes": ...}`, and
 answers each with a list of seconds, one of each pass, by the `perf_counter` or the `process_time`
-of `time`. It needs no more than its runtime, so that it
-runs in an environment without keras_se.
+of `time`, in the open file with the number DESCRIPTOR. It needs no more than its runtime, so that
+it runs in an environment without keras_se.
 """
 
 import functools
 import json
+import os
 import sys
 import time
-
-from timing import keep_output
 
 
 def tensorflow(path, images, threads):
@@ -32,14 +31,19 @@ def onnxruntime(path, images, threads):
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Else its threads spin in the turns of others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Else it copies the summand of each residual, not knowing that the sum is as large.
     options.add_free_dimension_override_by_name("batch", len(images))
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"images": images})
+    (name,) = (image.name for image in session.get_inputs())
+    return lambda: session.run(None, {name: images})
 
 
 def openvino(path, images, threads, precision="f32"):
     """A pass of OpenVINO's files."""
+    # It would call a server; what is None here counts as not installed.
+    sys.modules["openvino_telemetry"] = None
     import openvino
 
     hints = {
@@ -67,6 +71,14 @@ def litert(path, images, threads):
         return interpreter.get_tensor(output["index"])
 
     return run
+
+
+def keras(path, images, threads):
+    """A pass of a `.keras` file, on Keras's backend."""
+    import keras
+
+    model = keras.saving.load_model(path, compile=False)
+    return lambda: model.predict_on_batch(images)
 
 
 def torch(name, images, threads, compiled=False):
@@ -110,19 +122,21 @@ RUNTIMES = {
     "openvino": openvino,
     "openvino bfloat16": functools.partial(openvino, precision="bf16"),
     "litert": litert,
+    "keras": keras,
     "torch": torch,
     "torch compiled": functools.partial(torch, compiled=True),
 }
 
 
 @functools.cache
-def runner(runtime, threads, model, batch, size):
+def runner(runtime, threads, model, shape, dtype):
     """A function that makes one pass; it is built once."""
     import numpy as np
 
     if model == "product":
-        return product(size)
-    images = np.random.default_rng(0).standard_normal((batch, size, size, 3), "float32")
+        return product(shape[-1])
+    images = np.random.default_rng(0).standard_normal(shape, "float32")
+    images = np.clip(40 * images + 128, 0, 255).astype(dtype) if dtype == "uint8" else images
     return RUNTIMES[runtime](model, images, threads)
 
 
@@ -136,15 +150,14 @@ def timed(run, passes, clock):
     return seconds[1:]
 
 
-def main(runtime, threads, clock):
+def main(runtime, threads, clock, descriptor):
     """Answers until there is nothing more to read."""
-    output = keep_output()
-    for line in sys.stdin:
-        request = json.loads(line)
-        passes = request.pop("passes")
-        run = runner(runtime, int(threads), **request)
-        answer = timed(run, passes, getattr(time, clock))
-        print(json.dumps(answer), file=output, flush=True)
+    with os.fdopen(int(descriptor), "w") as answers:
+        for line in sys.stdin:
+            request = json.loads(line)
+            passes, shape = request.pop("passes"), tuple(request.pop("shape"))
+            run = runner(runtime, int(threads), shape=shape, **request)
+            print(json.dumps(timed(run, passes, getattr(time, clock))), file=answers, flush=True)
 
 
 if __name__ == "__main__":
