@@ -38,10 +38,20 @@ def atomic_path(path: str | os.PathLike, beside: Sequence[str] = ()) -> Iterator
     'all of it'
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(path.parent)!r} to write {path.name} into, or not any more."
+        )
     # The whole name may be as long as names can be, so it is not part of the folder's.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=PARTIAL) as folder:
         partial = Path(folder) / path.name
-        yield partial
+        try:
+            yield partial
+        except OSError as error:
+            # A full disk does not say of which file.
+            if error.errno is not None and error.filename is None:
+                error.filename = str(path)
+            raise
         for suffix in beside:
             _replace(partial.with_suffix(suffix), path.with_suffix(suffix))
         _replace(partial, path)

@@ -35,7 +35,8 @@ FORBIDDEN |= {"socket.connect", "pickle.find_class", "os.remove", "os.rename", "
 INTERESTING = [0, 1, 2, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**40]
 INTERESTING += [2**63 - 1, 2**63, 2**64 - 1]
 MOST_MEMORY = 2**30  # bytes above what the process has before
-PATIENCE = 30  # seconds for a mutant
+PATIENCE = 60  # seconds for a mutant
+PATIENCE_AT_START = 3600  # for the imports, on a busy machine
 PICTURES = ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm")
 
 
@@ -306,7 +307,7 @@ def drive(folder, seed, count, end):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        patience = 10 * PATIENCE  # to start
+        patience = PATIENCE_AT_START
         while time.monotonic() < end:
             ready, _, _ = select.select([process.stdout], [], [], patience)
             line = process.stdout.readline().decode() if ready else ""

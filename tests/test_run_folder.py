@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,29 @@ def test_a_state_whose_content_cannot_be_is_refused_by_one_error(
     with pytest.raises(ValueError, match=r"state\.npz' cannot be read.*overwrite"):
         state.read(2)
     assert state.record["epoch"] == 0 and not state.arrays
+
+
+def test_a_disk_that_is_full_leaves_the_state_before(tmp_path):
+    """A limit on the size of files stands for it."""
+    state = sound_state(tmp_path / "state.npz")
+    state.write()
+    before = state.path.read_bytes()
+    state.arrays["network/a#1"] = np.ones(100_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"File too large.*state\.npz"):
+            state.write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert state.path.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_named(tmp_path):
+    state = sound_state(tmp_path / "run" / "state.npz")
+    with pytest.raises(FileNotFoundError, match=r"run' to write state\.npz into"):
+        state.write()
 
 
 @pytest.fixture
