@@ -7,11 +7,12 @@ from importlib.util import find_spec
 import keras
 import numpy as np
 import pytest
-from conftest import run
+from conftest import picture, run
 from generated import image
 
 from keras_se import SqueezeExcite
 from keras_se.applications import SEResNet20
+from keras_se.cli import main
 from keras_se.export import FORMATS, export_model, load_exported, read_metadata
 
 NAMES = ("onnx_int8", "openvino_int8")
@@ -109,3 +110,18 @@ def test_any_size_with_normalization_included(network, tmp_path):
     )
     assert read_metadata(path)["input_dtype"] == "uint8"
     assert load_exported(path)(np.zeros((2, 24, 20, 3), "uint8")).shape == (2, 10)
+
+
+def test_folders_of_classes_tell_the_accuracy(tmp_path, capsys):
+    path = path_of(tmp_path, "onnx_int8")
+    for index, name in enumerate(("airplane", "dog")):
+        picture(tmp_path / "pictures" / name / "a.png", (90 * index, 120, 200), (32, 32))
+    words = ["export", "seresnet20", str(path), "--format", "onnx_int8"]
+    assert main([*words, "--calibration", str(tmp_path / "pictures")]) == 0
+    out = capsys.readouterr().out
+    pixels = np.full((2, 32, 32, 3), [[[(0, 120, 200)]], [[(90, 120, 200)]]], "uint8")
+    likeliest = load_exported(path)(SEResNet20.preprocess_input(pixels)).argmax(-1)
+    names = read_metadata(path)["class_names"]
+    right = [names[index] for index in likeliest] == np.array(["airplane", "dog"])
+    assert f"the right one for {100 * right.mean():.2f} %" in out
+    assert "of 2 images" in out
