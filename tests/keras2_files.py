@@ -34,4 +34,5 @@ def _write_names(group, key, names, limit):
     while max(part.nbytes for part in parts) > limit:
         parts = np.array_split(names, len(parts) + 1)
     for index, part in enumerate(parts):
-        group.attrs[key if len(parts) == 1 else f"{key}{index}"] = part
+        # Keras gives h5py a list, which makes texts of no fixed size of it.
+        group.attrs[key if len(parts) == 1 else f"{key}{index}"] = part.tolist()

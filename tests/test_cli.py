@@ -41,6 +41,7 @@ COMMANDS = (
     "gates",
     "importance",
     "explore",
+    "convert",
     "export",
     "data",
 )

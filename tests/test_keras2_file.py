@@ -38,6 +38,13 @@ def test_arrays_have_the_names_of_layers_or_of_weights(path):
     np.testing.assert_array_equal(checkpoint.values[NAMES[0]], first)
 
 
+def test_names_may_have_a_fixed_size(path):
+    expected = list(read_checkpoint(path).values)
+    with h5py.File(path, "a") as file:
+        file.attrs["layer_names"] = np.array([name.encode() for name in LAYERS])
+    assert list(read_checkpoint(path).values) == expected
+
+
 def test_archives_and_whole_models_are_read_too(path, tmp_path):
     expected = read_checkpoint(path).values
     packed = write_keras2(tmp_path / "packed.h5.zip", LAYERS)
@@ -73,8 +80,8 @@ def shared(file):
     file["classifier/other"] = file["block"]
 
 
-def longer_texts(file):
-    file.attrs["layer_names"] = ["block", "classifier"]
+def numbers(file):
+    file.attrs["layer_names"] = np.arange(3)
 
 
 def square_list(file):
@@ -112,7 +119,7 @@ def twice(file):
         (linked, "link"),
         (soft, "link"),
         (shared, "another name"),
-        (longer_texts, "layer_names"),
+        (numbers, "layer_names"),
         (square_list, "layer_names"),
         (claimed, "not stored"),
         (unlisted, "more:0"),

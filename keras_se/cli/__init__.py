@@ -26,6 +26,7 @@ COMMANDS = {
     "importance": "measure what accuracy each SE block is worth",
     "explore": "show on a page what a network sees in an image and what its SE blocks do",
     "ablate": "train with one choice of SE varied, over several seeds",
+    "convert": "write the weights of another project or an older Keras for this one",
     "export": "write a model for another runtime and verify it",
     "bench": "time every export of a model on this machine",
     "data": "prepare data",

@@ -6,6 +6,7 @@ rcmalli/keras-vggface, models.py; osmr/imgclsmob (tf2cv 0.0.18); PaddlePaddle/Pa
 se_resnet_vd.py, se_resnext.py and se_resnext_vd.py.
 """
 
+from keras_se.weights.classification_models import ClassificationModels
 from keras_se.weights.origin import Origin
 
 BLOCK = "layer{stage}.{block}"
@@ -176,6 +177,16 @@ ORIGINS = (
             *(f"SEPreResNet{depth}" for depth in SMALL),
         ),
         IMGCLSMOB_PRE,
+    ),
+    ClassificationModels(("SEResNet50V1", "SEResNet101V1", "SEResNet152V1"), grouped=False),
+    ClassificationModels(("SEResNeXt50_32x4d", "SEResNeXt101_32x4d", "SENet154"), grouped=True),
+    # Pre-activated networks with the same project's names, of which keras_se has none.
+    Origin(
+        "classification_models",
+        "bn_data",
+        (),
+        (),
+        note="It normalizes pixels by itself and activates before each convolution.",
     ),
 )
 # Networks whose checkpoints agree in all names and shapes at their origin, while the graphs differ.

@@ -35,10 +35,11 @@ def translate(checkpoint: Checkpoint, network: str, name: str) -> Checkpoint:
         return checkpoint
     fitting = [origin for origin in found if network in origin.networks]
     if not fitting:
-        networks = dict.fromkeys(name for origin in found for name in origin.networks)
+        networks = ", ".join(dict.fromkeys(name for origin in found for name in origin.networks))
+        networks = networks or "no network of keras_se"
         raise ValueError(
             f"{checkpoint.source} is a checkpoint of {names[0]}, whose graph is that of "
-            f"{', '.join(networks)}, not that of {network}. {found[0].note}".rstrip()
+            f"{networks}, not that of {network}. {found[0].note}".rstrip()
         )
     other = ALIKE.get(network)
     published = checkpoint.row or find_published(_file_name(name))

@@ -26,13 +26,18 @@ def open_hdf5(content: bytes) -> Iterator["h5py.File"]:
     """Opens the content of a file; raises whatever h5py does if it is none."""
     import h5py
 
-    _check_heaps(content)
+    longest_text(content)
     with h5py.File(io.BytesIO(content), "r") as file:
         yield file
 
 
-def _check_heaps(content):
-    """Refuses a heap of texts with free space of no size: HDF5 would never get beyond it."""
+def longest_text(content: bytes) -> int:
+    """Returns the bytes of the longest text that is of no fixed size.
+
+    Raises:
+        ValueError: If a heap of texts has free space of no size: HDF5 would never get beyond it.
+    """
+    longest = 0
     for heap in re.finditer(rb"GCOL\x01\0\0\0", content):
         size = int.from_bytes(content[heap.end() : heap.end() + 8], "little")
         end, position = min(heap.start() + size, len(content)), heap.start() + 16
@@ -42,7 +47,9 @@ def _check_heaps(content):
             length = int.from_bytes(content[position + 8 : position + 16], "little")
             if not is_text and length < 16:
                 raise ValueError("a heap of texts in it is damaged")
+            longest = max(longest, length) if is_text else longest
             position += 16 + -(-length // 8) * 8 if is_text else length
+    return longest
 
 
 class Objects:

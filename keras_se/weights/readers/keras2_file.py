@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_se.weights.readers.hdf5 import MAX_DEPTH, Objects, open_hdf5
+from keras_se.weights.readers.hdf5 import MAX_DEPTH, Objects, longest_text, open_hdf5
 
 ENDINGS = (".h5", ".hdf5", ".h5.zip", ".hdf5.zip")
 KERAS_NAMES = True
@@ -20,6 +20,8 @@ WEIGHTS = "model_weights"
 # How much larger than an archive the file in it may be, or how large at any rate: weights hardly
 # shrink.
 MOST_INFLATION, MOST_BYTES = 20, 16 * 2**20
+# A list of names in a file of a whole model could be of the text that describes the model.
+MOST_TEXT_BYTES = 2**30
 RENAMED = {"depthwise_kernel": "kernel"}
 
 
@@ -43,7 +45,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         if path.suffix == ".zip":
             content = _unzipped(content)
         with open_hdf5(content) as file:
-            return _Arrays(file, len(content)).values
+            return _Arrays(file, content).values
     except MemoryError:
         raise
     except Exception as error:  # whatever zipfile and h5py raise for a damaged file
@@ -68,9 +70,9 @@ class _Arrays(Objects):
         values: Arrays by name.
     """
 
-    def __init__(self, file, file_bytes):
-        super().__init__(file_bytes)
-        self.values, self._arrays, self._file_bytes = {}, {}, file_bytes
+    def __init__(self, file, content):
+        super().__init__(len(content))
+        self.values, self._arrays, self._longest = {}, {}, longest_text(content)
         root = self.group(file, WEIGHTS) if WEIGHTS in file else file
         self._collect(root, "", 0)
         for layer in self._names(root, "layer_names"):
@@ -123,11 +125,14 @@ class _Arrays(Objects):
         attribute = group.attrs.get_id(key)
         if attribute.shape == (0,):
             return []
-        # Texts of any length lie elsewhere, and one could be in a list many times.
-        size = attribute.dtype.itemsize * int(np.prod(attribute.shape))
-        if attribute.dtype.kind != "S" or len(attribute.shape) != 1 or size > self._file_bytes:
+        kind = attribute.dtype.kind
+        # Texts of no fixed size lie elsewhere, and a long one could be in a list many times.
+        size = self._longest if kind == "O" else attribute.dtype.itemsize
+        is_list = kind in "OS" and len(attribute.shape) == 1
+        if not is_list or attribute.shape[0] * size > MOST_TEXT_BYTES:
             raise ValueError(f"{key!r} of {group.name!r} is no list of names")
-        return [name.decode("utf-8") for name in group.attrs[key].tolist()]
+        names = group.attrs[key].tolist()
+        return [name.decode("utf-8") if isinstance(name, bytes) else name for name in names]
 
 
 def _scope(path):
