@@ -34,7 +34,7 @@ generate_latest = pytest.importorskip("prometheus_client").generate_latest
 pytestmark = pytest.mark.xdist_group("serve")
 SERVE = Path(__file__).parent.parent / "applications" / "serve.py"
 PATHS = {"saved_model": "served", "onnx": "served.onnx", "openvino": "served.xml"}
-(ROW,) = SEResNet20.weights
+ROW = SEResNet20.weights[0]
 HEARTBEAT_TIMEOUT = 120  # seconds
 
 
