@@ -19,6 +19,7 @@ HEADER = (
     "top-1 %",
     "top-5 %",
     "license",
+    "origin",
     "source",
 )
 
@@ -30,7 +31,7 @@ def checkpoint_table() -> str:
         network = get_model(name)
         for application in (network, network.twin):
             rows += [_checkpoint(application, weights) for weights in application.weights]
-    return markdown_table(rows, "<<>><<>>><<")
+    return markdown_table(rows, "<<>><<>>><<<")
 
 
 def _checkpoint(application, weights):
@@ -47,6 +48,7 @@ def _checkpoint(application, weights):
         _percent(weights.top1),
         _percent(weights.top5),
         weights.license or "none named",
+        weights.origin,
         f"`{weights.source}`",
     )
 

@@ -1,16 +1,20 @@
 """imgclsmob's networks: files as tf2cv writes them give the logits of tf2cv."""
 
 import gzip
+import hashlib
 import json
 import logging
 import re
+import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import each, run
 from generated import SEED, image
+from hub_server import HubServer
 from keras2_files import write_keras2
 
 from keras_se.applications import get_model
@@ -176,6 +180,31 @@ def test_where_the_stride_is_must_be_said(seresnet50, caplog):
 def test_other_graphs_are_refused(seresnet50, network):
     with pytest.raises(ValueError, match=rf"imgclsmob.*SEResNet50V1.*not that of {network}"):
         translate(seresnet50, network, "my.h5")
+
+
+def test_an_archive_is_downloaded_and_checked_by_the_file_in_it(tmp_path, monkeypatch):
+    golden = GOLDENS["seresnet20_cifar10"]
+    inner = write_keras2(tmp_path / "seresnet20.tf2.h5", layers(golden))
+    checksum = f"sha1:{hashlib.sha1(inner.read_bytes(), usedforsecurity=False).hexdigest()}"
+    packed = tmp_path / "seresnet20.tf2.h5.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(inner, inner.name)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    network, row = ROWS["seresnet20_cifar10"]
+    with HubServer() as hub:
+        hub.releases["/releases/a.tf2.h5.zip"] = packed.read_bytes()
+        row = replace(row, source=f"{hub.url}/releases/a.tf2.h5.zip", checksum=checksum)
+        monkeypatch.setitem(WEIGHTS, network, (row,))
+        model = get_model(network)(weights=row.tag, classifier_activation=None)
+        np.testing.assert_allclose(
+            first_logits(golden, model)[:10], golden["first"], atol=1e-5 * golden["largest"]
+        )
+        wrong = replace(row, checksum=f"sha1:{40 * '0'}")
+        monkeypatch.setitem(WEIGHTS, network, (wrong,))
+        with pytest.raises(OSError, match="sha1"):
+            get_model(network)(weights=row.tag)
 
 
 def test_pieces_that_do_not_fit_are_named():

@@ -105,7 +105,8 @@ def describe_weights(names: Sequence[str] | None = None) -> list[dict[str, Any]]
 
     Returns:
         A mapping for each checkpoint: `network`, `weights`, the tag, `size` in pixels, `classes`,
-        `top1` and `top5` in percent or `None`, `license` and `source`.
+        `top1` and `top5` in percent or `None`, `license`, `origin`, `hash` of the file if it is
+        known and not in its name, and `source`.
 
     Example:
     >>> describe_weights(["SEResNet20"])[0]["classes"]
@@ -120,6 +121,8 @@ def describe_weights(names: Sequence[str] | None = None) -> list[dict[str, Any]]
             "top1": checkpoint.top1,
             "top5": checkpoint.top5,
             "license": checkpoint.license,
+            "origin": checkpoint.origin,
+            "hash": checkpoint.checksum or (checkpoint.sha256 and f"sha256:{checkpoint.sha256}"),
             "source": checkpoint.source,
         }
         for application in map(get_model, list_models() if names is None else names)
@@ -187,6 +190,8 @@ CHECKPOINT_COLUMNS = (
     TOP1,
     ("top-5 %", ">", lambda row: _percent(row["top5"])),
     ("license", "<", _license),
+    ("origin", "<", lambda row: row["origin"]),
+    ("hash", "<", lambda row: (row["hash"] or "-")[:20]),
     ("source", "<", lambda row: row["source"]),
 )
 COMPARISON_COLUMNS = (
