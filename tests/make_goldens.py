@@ -35,6 +35,7 @@ ENDS = (
     ("regnety", r"s\d\.b\d+\.conv3\.bn\.weight$"),
     ("regnetz_040_h", r"s\d\.b\d+\.conv3\.bn\.weight$", (0.6, 0.9)),
     ("regnetz", r"s\d\.b\d+\.conv3\.bn\.weight$", (0.4, 0.6)),
+    ("regnetv_064", r"s\d\.b\d+\.norm3\.weight$", (0.3, 0.6)),
     ("regnetv", r"s\d\.b\d+\.norm3\.weight$"),
     ("ts", r"conv3_1x1\.bn\.weight$"),
     ("resnet18", r"layer\d\.\d+\.bn2\.weight$"),

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from conftest import load_script
 
 from keras_se.cli import _parser
 from keras_se.cli.model_table import SHORT, markdown
@@ -38,6 +39,16 @@ def test_the_readme_is_short_and_has_the_short_table():
     assert len(readme.splitlines()) <= 140
     table = readme.partition("<!-- zoo -->\n")[2].partition("\n<!-- /zoo -->")[0]
     assert table == markdown(SHORT)
+
+
+def test_the_readme_counts_the_checkpoints_of_timm_that_load():
+    tables = load_script(ROOT / "docs" / "zoo_tables.py")
+    lines = tables.TAGS.read_text().splitlines()[1:]
+    count = f"{len(tables.loaded_tags())} of timm's {len(lines)}"
+    assert count in " ".join((ROOT / "README.md").read_text().split())
+    assert tables.library_table().count("\n") == 1 + len(lines)
+    for tag in ("legacy_senet154.in1k", "regnety_008_tv.tv2_in1k", "tf_mobilenetv3_small_075.in1k"):
+        assert tag in tables.loaded_tags()
 
 
 @each_page
