@@ -13,7 +13,8 @@ sha256.
 
 The `cifar10` checkpoints were trained with the recipe cifar10-fast (applications/README.md), ready on
 2026-11-26: SE-ResNet-20 with 120 epochs, of which 95 on a GPU, then 10 down to a rate of zero on a
-CPU; SE-ResNet-56 with 62 epochs, of which about 42 on a GPU, then one down to a rate of zero on a CPU.
+CPU; SE-ResNet-56 with 62 epochs, of which about 42 on a GPU, then one and five down to a rate of zero
+on a CPU.
 """
 
 import csv
