@@ -149,7 +149,7 @@ def placements(
     'conv_se'
     """
     sites = _sites(model, where)
-    return _rows(sites, _blocks(sites, ratio, True))
+    return _rows(sites, _blocks(sites, _default(ratio, True), True))
 
 
 def _chained(block, copy):
