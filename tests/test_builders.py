@@ -113,10 +113,15 @@ def test_a_factory_may_take_the_units_that_a_block_asks_for():
     def of_a_name(name):
         return SqueezeExcite(ratio=8, name=name)
 
+    def published(name, units):
+        return SqueezeExcite(units=units, name=name)
+
     def trunk(x, se):
         return se(name="se", units=6)(x)
 
-    network = applications.application.Application("SEUnits", trunk, size=8, min_size=8)
+    network = applications.application.Application(
+        "SEUnits", trunk, size=8, min_size=8, se=published
+    )
     wide = partial(network, weights=None, include_top=False, input_shape=(8, 8, 32))
     assert wide(se=factory).get_layer("se").fc1.units == 6
     assert wide(se=of_a_name).get_layer("se").fc1.units == 4

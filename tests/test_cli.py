@@ -321,7 +321,7 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
         (("predict", "ResNet999", "x.png"), ("ResNet999", "resnet")),
         (("predict", "seresnet50", "--weights", "ra3", "x.png"), ("ra3", "ra2_in1k")),
         (("predict", "seresnet50", "--top", "0", "x.png"), ("--top",)),
-        (("predict", "seresnet101", "x.png"), ("SEResNet101", "no published")),
+        (("predict", "sevgg16", "x.png"), ("SEVGG16", "no published")),
         (("predict", "seresnet20", "--weights", "x.pth", "x.png"), ("x.pth",)),
         (("predict", "seresnet20", "none.png"), ("none.png",)),
         (("predict", "runs/none", "x.png"), ("runs/none",)),

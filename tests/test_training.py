@@ -257,8 +257,11 @@ def test_a_recipe_gives_the_same_weights_again_without_its_twin(run, recipe, few
 def test_a_run_is_only_overwritten_if_asked(run):
     out, *_ = run
     before = (out / "model.keras").read_bytes()
-    with pytest.raises(FileExistsError, match=r"run already in .*model\.keras"):
-        folder.prepare(out)
+    with (
+        pytest.raises(FileExistsError, match=r"run already in .*model\.keras"),
+        folder.prepare(out),
+    ):
+        pass
     assert (out / "model.keras").read_bytes() == before
 
 
@@ -266,7 +269,8 @@ def test_overwriting_removes_all_of_the_old_run_and_nothing_else(tmp_path):
     for name in ("recipe.json", "twin.keras", "notes.txt", "saved_model/saved_model.pb"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("old")
-    folder.prepare(tmp_path, overwrite=True)
+    with folder.prepare(tmp_path, overwrite=True):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

@@ -48,7 +48,7 @@ def test_images_are_normalized_as_those_of_the_weights(transferred, network, row
 
 
 def test_all_statistics_of_published_weights_have_a_name(transferred):
-    assert len(ROWS) == 4
+    assert len(ROWS) == 6
     tags = ("imagenet", "ra_in1k", "ra4_e3600_r224_in1k", "miil_in21k_ft_in1k")
     names = [transferred("mobilenetv3large", "--weights", tag).normalize for tag in tags]
     assert names == ["none", "imagenet", "half", "none"]

@@ -277,7 +277,7 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
 
     Example:
     >>> list_models("seresnet50*")
-    ['SEResNet50', 'SEResNet50D', 'SEResNet50T']
+    ['SEResNet50', 'SEResNet50V1', 'SEResNet50D', 'SEResNet50T']
     """
     matching = (
         row for row in _all_rows().values() if fnmatch.fnmatch(row.name.lower(), pattern.lower())

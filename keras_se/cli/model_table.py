@@ -83,8 +83,8 @@ def describe(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
         `license` of the first checkpoint or `None`, `twin_top1`, and the `weights`, all tags.
 
     Example:
-    >>> describe(["SEResNet20"])[0]["weights"]
-    ['cifar10']
+    >>> describe(["SEResNet33TS"])[0]["weights"]
+    ['ra2_in1k']
     """
     costs = sizes()
     rows = []
