@@ -134,11 +134,12 @@ def picture(path, color, size=(12, 12)):
 
 
 def infer(model, inputs, exactly=False):
-    """What `model` gives for `inputs`, on any backend.
+    """What `model`, or a layer, gives for `inputs`, on any backend.
 
     `exactly` makes equal layers of different models give equal bits.
     """
-    if keras.backend.backend() == "jax" and not exactly:
+    jax = keras.backend.backend() == "jax"
+    if jax and isinstance(model, keras.Model) and not exactly:
         # To compile the whole takes less time than to compile operation after operation.
         return model.predict_on_batch(inputs)
     return keras.tree.map_structure(keras.ops.convert_to_numpy, model(inputs, training=False))
