@@ -35,7 +35,7 @@ test-large: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python $(TESTS) -m large
 
 # By hand, as the page of keras-se explore changes; needs Chromium: apt-get install chromium, or its
-# path as CHROMIUM. OUT gets the screenshots.
+# path as CHROMIUM. SCREENSHOTS is a folder for pictures of the page.
 test-browser: .venv-browser/installed
 	KERAS_BACKEND=tensorflow .venv-browser/bin/python -m pytest -n 0 -m browser \
 		tests/test_explore_browser.py
