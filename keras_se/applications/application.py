@@ -1,6 +1,5 @@
 """A row of the zoo, called as a builder of Keras Applications is called."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -10,7 +9,7 @@ import keras
 
 from keras_se.applications.arguments import check_arguments, require_preprocessing, se_factory
 from keras_se.applications.bricks import classifier
-from keras_se.applications.hints import describe, explain_options
+from keras_se.applications.hints import describe, explain_missing_weights, explain_options
 from keras_se.applications.image_input import image_input
 from keras_se.class_names import decode_predictions
 from keras_se.layers import SqueezeExcite
@@ -347,21 +346,9 @@ class Application:
             # An option that is not legal has no weights either, but that is not what is wrong.
             self._trunk()(image_input(None, None, None, self.min_size, self.name), None)
         trained = [name for name, rows in WEIGHTS.items() if not rows[0].class_names]
-        # LegacySEResNet101 is nearer to SEResNet101 than ResNetRS101 is.
-        near = [name for name in trained if self.name in name]
-        near += [n for n in difflib.get_close_matches(self.name, trained, 3, 0.5) if n not in near]
-        hints = [f"weights={row.tag!r}" for row in self.weights]
-        hints += [f"or a network that has some, such as {', '.join(near[:3])}"] if near else []
-        if not self.is_twin and not self._changed and self.twin.weights:
-            hints.append(
-                f"or put gates into the trained plain twin: "
-                f"keras_se.surgery.insert_se({self.name}(se=False))"
-            )
-        return (
-            f"There are no published ImageNet weights of {self.name}. Use `weights=None` for "
-            f"random weights, the path of a file, {', '.join(hints)}".rstrip(", ")
-            + "."
-        )
+        has_trained_twin = not self.is_twin and not self._changed and self.twin.weights
+        tags = [row.tag for row in self.weights]
+        return explain_missing_weights(self.name, tags, trained, has_trained_twin)
 
 
 def _described(model, preprocessing, included, published):

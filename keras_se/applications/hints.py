@@ -4,7 +4,7 @@ import difflib
 import inspect
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 # Arguments of timm, torchvision and older Keras, and what they are called here.
@@ -52,6 +52,35 @@ def explain_name(name: str, networks: Iterable[str]) -> str:
     nearest = f"The nearest are: {', '.join(near)}" if near else "keras-se list has all of them"
     text = f"There is no network {name!r}. {nearest}"
     return f"{text}. {family}" if family else text
+
+
+def explain_missing_weights(
+    network: str, tags: Iterable[str], trained: Sequence[str], has_trained_twin: bool
+) -> str:
+    """Returns what to say of a network that ImageNet's weights are asked for and that has none.
+
+    Args:
+        network: Its name.
+        tags: Of the weights that it has, of other datasets.
+        trained: Names of the networks with weights of ImageNet.
+        has_trained_twin: Whether its plain twin has weights to put gates into.
+    """
+    # LegacySEResNet101 is nearer to SEResNet101 than ResNetRS101 is.
+    near = [name for name in trained if network in name]
+    others = [name for name in trained if name not in near]
+    near += difflib.get_close_matches(network, others, 3, 0.5)
+    hints = [f"weights={tag!r}" for tag in tags]
+    hints += [f"or a network that has some, such as {', '.join(near[:3])}"] if near else []
+    if has_trained_twin:
+        hints.append(
+            "or put gates into the trained plain twin: "
+            f"keras_se.surgery.insert_se({network}(se=False))"
+        )
+    text = (
+        f"There are no published ImageNet weights of {network}. Use `weights=None` for random "
+        "weights, the path of a file"
+    )
+    return f"{', '.join([text, *hints])}."
 
 
 def explain_missing_in(module: types.ModuleType) -> None:
