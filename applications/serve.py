@@ -165,6 +165,13 @@ class Metrics:
             gauge.set_function(lambda name=name: getattr(service, name))
 
 
+def fail(futures, error):
+    """Hands an error to those who still wait."""
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)
+
+
 class Service:
     """Predicts images that come one by one in batches, and answers requests.
 
@@ -201,8 +208,7 @@ class Service:
             try:
                 scores = await loop.run_in_executor(thread, self.run, np.stack(images))
             except Exception as error:
-                for future in futures:
-                    future.set_exception(error)
+                fail(futures, error)
             else:
                 for future, row in zip(futures, scores, strict=True):
                     # Not of a client that went away.

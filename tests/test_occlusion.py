@@ -8,8 +8,6 @@ from random_statistics import images
 
 from keras_se.analysis import occlusion
 
-pytestmark = pytest.mark.backend_neutral
-
 
 @pytest.fixture(scope="module")
 def classifier():

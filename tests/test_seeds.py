@@ -9,8 +9,6 @@ from pathlib import Path
 import keras
 import pytest
 
-pytestmark = pytest.mark.backend_neutral
-
 ROOT = Path(__file__).parent.parent
 SUITE = """
 import json, random

@@ -7,7 +7,7 @@ three 3x3 ones: (32, 32, 64) and `avg_down` make variant D of https://arxiv.org/
 a deep stem, halves the first 1x1 convolutions (`reduce_first`) and projects with 3x3 kernels
 (`down_kernel`). ResNet-RS (Bello et al., https://arxiv.org/abs/2103.07579) is variant D with a 3x3
 convolution in place of the maximum pooling (`stem_pool`) and gates of `C / 4` units.
-(`down_kernel`). The VD networks of PaddleClas project the skip of the first block, too, where the
+The VD networks of PaddleClas project the skip of the first block, too, where the
 shapes agree (`project_first`).
 
 `placement` puts the gates elsewhere, as the paper tries in its tables 14 and 16: `"standard"` at

@@ -83,7 +83,7 @@ def bench(
         try:
             exports[name] = export_model(model, path, name, calibration=calibration).path
             say(f"{name} is written")
-        except ValueError as error:  # what the format cannot hold
+        except (ValueError, ImportError) as error:  # what the format cannot hold, or needs
             say(f"{name} is left out: {error}")
     if not exports:
         raise ValueError(f"{model.name} can be written in none of the formats {', '.join(formats)}")

@@ -11,7 +11,7 @@ from keras_se.data_format import image_axis
 from keras_se.evaluation.html import data_url, html_row, html_table, picture_png
 from keras_se.explore.explorer import Explorer, View
 from keras_se.graph.complexity import complexity
-from keras_se.layers import SqueezeExcite
+from keras_se.layers import EfficientChannelAttention, SqueezeExcite
 
 TOP = 5
 # Pixels that pictures are at most sent with.
@@ -207,7 +207,7 @@ def _costs(network, size):
         costs = complexity(network, tuple(axes))
     except ValueError as error:
         return {"parameters": f"{network.count_params():,} ({error})"}
-    kinds = {SqueezeExcite.__name__}
+    kinds = {layer.__name__ for layer in (EfficientChannelAttention, SqueezeExcite)}
     of_se = sum(cost.parameters for cost in costs.layers if cost.kind in kinds)
     return {
         "parameters": f"{costs.parameters:,}, of them {of_se:,} in SE layers",

@@ -52,8 +52,9 @@ def take_upload(path: str, preprocessing: Preprocessing) -> np.ndarray:
     try:
         return decode_image(file.read_bytes(), preprocessing)
     finally:
-        file.unlink()
-        with contextlib.suppress(OSError):  # Two tabs may have sent the same file.
+        # Two tabs may have sent the same file.
+        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
             file.parent.rmdir()
 
 

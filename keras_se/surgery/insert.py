@@ -115,8 +115,9 @@ def insert_se(
     """
     check_choice("identity", identity, (True, False))
     check_choice("freeze", freeze, (None, "backbone"))
+    default = _default(ratio, identity)
     sites = _sites(model, where)
-    blocks = _blocks(sites, _default(ratio, identity) if se is None else se, identity)
+    blocks = _blocks(sites, default if se is None else se, identity)
     if verbose:
         print(table(_rows(sites, blocks)))
     by_call = {id(site.node): blocks[site.block] for site in sites}

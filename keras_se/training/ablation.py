@@ -12,7 +12,7 @@ from keras_se.files import atomic_path, write_text
 from keras_se.formatting import markdown_table
 from keras_se.recipes.recipe import Recipe, illegal, override
 from keras_se.recipes.resume import check_same
-from keras_se.recipes.run_files import RECIPE, RESULTS, recipe_beside
+from keras_se.recipes.run_files import NETWORKS, RECIPE, RESULTS, recipe_beside
 from keras_se.training.loop import train
 from keras_se.validation import check_choice, check_positive, require_packages
 
@@ -160,7 +160,9 @@ def _name(recipe):
 def _run(recipe, folder):
     """The results of one run, which is trained unless it is complete."""
     results = folder / RESULTS
-    if results.is_file():
+    # The results are written before what is left to do for the reports.
+    unfinished = any((folder / files.state).is_file() for files in NETWORKS)
+    if results.is_file() and not unfinished:
         check_same(recipe_beside(results), recipe, folder)
     else:
         train(recipe, folder, resume=(folder / RECIPE).is_file())

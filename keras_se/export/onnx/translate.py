@@ -33,6 +33,10 @@ def translate(inference_model):
     except ValueError as error:
         LOG.info("Through Keras's own export to ONNX: %s", error)
         size = inference_model.model.inputs[0].shape[1:]
+        if None in size:
+            raise ValueError(
+                f"{error} Keras's own export needs images of a known size. Received: {size}"
+            ) from error
         inference_model = dataclasses.replace(
             inference_model,
             any_size=of_own_size(inference_model.any_size, size),
