@@ -118,6 +118,8 @@ class Application:
     def twin(self) -> "Application":
         """The same network without SE, or with SE if this one is without."""
         names = {"name": self._twin_name, "twin_name": self.name, "is_twin": not self.is_twin}
+        if self.fields["lookalike"]:
+            names["lookalike"] = f"Plain{self.fields['lookalike']}"
         twin = Application(**self.fields | names)
         twin.twin = self
         return twin

@@ -13,7 +13,7 @@ from keras_se.weights.load import load_keras_weights, load_state_dict
 from keras_se.weights.readers import find_reader, safetensors_file
 from keras_se.weights.registry import Weights
 
-# Of a network that is built with as many as a file says: a damaged one may say anything.
+# The most classes that are taken from a file, since a damaged one may say anything.
 MOST_CLASSES = 100_000
 
 

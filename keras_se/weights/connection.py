@@ -1,5 +1,6 @@
 """Whether a server can be reached and says anything, found out within seconds."""
 
+import http.client
 import queue
 import socket
 import threading
@@ -56,8 +57,12 @@ def check_answer(url: str) -> None:
         urllib.request.urlopen(request, timeout=SILENCE_SECONDS).close()
     except urllib.error.HTTPError as error:
         error.close()
-    except TimeoutError as error:
-        raise Unreachable(f"{url} says nothing: {error}. HF_ENDPOINT can name a mirror") from error
+    except (OSError, http.client.HTTPException) as error:
+        # Of other failures the hub's client, which has certificates of its own, is the judge.
+        if isinstance(getattr(error, "reason", error), TimeoutError):
+            raise Unreachable(
+                f"{url} says nothing: {error}. HF_ENDPOINT can name a mirror"
+            ) from error
 
 
 def _first_host(url):
