@@ -4,14 +4,16 @@ Every mutant is made from a sound file by its number and the seed alone, and rea
 process with limits of memory and time, which is started anew after a crash. Prints how many mutants
 of each format crashed the process, hung, changed a network and were refused all the same (half
 loaded), raised an error that says nothing to a user (unclear), did what no reader may do (such as
-starting a program), were refused, or were loaded, equal to the sound file or not. `--only NUMBER`
-reads one mutant here and shows what happens.
+starting a program), were refused, or were loaded, equal to the sound file or not; every 5,000
+mutants it shows the counts so far. `--first NUMBER` begins later, and `--only NUMBER` reads one
+mutant here and shows what happens.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import os
 import re
 import resource
 import select
@@ -26,62 +28,21 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from fuzz_seeds import network, write_seeds
 
 BAD = ("crashed", "hung", "half loaded", "unclear", "forbidden")
 OUTCOMES = (*BAD, "refused", "equal", "other")
 # Events of `sys.addaudithook` that reading a file must not cause.
 FORBIDDEN = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"}
 FORBIDDEN |= {"socket.connect", "pickle.find_class", "os.remove", "os.rename", "shutil.rmtree"}
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 INTERESTING = [0, 1, 2, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**40]
 INTERESTING += [2**63 - 1, 2**63, 2**64 - 1]
 MOST_MEMORY = 2**30  # bytes above what the process has before
 PATIENCE = 60  # seconds for a mutant
 PATIENCE_AT_START = 3600  # for the imports, on a busy machine
-PICTURES = ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm")
-
-
-def write_seeds(folder):
-    """Writes a sound file of each format."""
-    import tiny
-    from PIL import Image
-    from test_torch_file import Writer
-
-    from keras_se import data
-    from keras_se.export import export_model
-    from keras_se.training.checkpoint import State
-    from keras_se.weights import export_state_dict
-
-    model = network()
-    state = export_state_dict(model, folder / "model.safetensors")
-    model.save_weights(folder / "model.weights.h5")
-    model.save(folder / "model.keras")
-    for form in ("zip", "legacy"):
-        writer = Writer(form)
-        tensors = {name: writer.tensor(value) for name, value in state.items()}
-        (folder / f"{form}.pth").write_bytes(writer.data(tensors))
-    run = State(folder / "state.npz")
-    model.compile("sgd", "mse")
-    run.capture(model, model.optimizer)
-    run.record |= {"epoch": 1, "history": {"loss": [0.5], "val_loss": [0.5]}}
-    run.write()
-    data.prepare(data.load("fake", size=8), folder / "data.npz")
-    for name in ("export.keras", "export.onnx"):
-        with contextlib.redirect_stdout(io.StringIO()):
-            export_model(model, folder / name)
-    (folder / "recipe.json").write_text(tiny.small().to_json())
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype("uint8")
-    for ending in PICTURES:
-        Image.fromarray(pixels).save(folder / f"picture.{ending}")
-
-
-def network():
-    """The tiny network with weights that are not those of a new one."""
-    import tiny
-
-    model = tiny.SMALL(weights=None, input_shape=(8, 8, 3), classes=3)
-    random = np.random.default_rng(0)
-    model.set_weights([random.uniform(0.5, 1, one.shape) for one in model.get_weights()])
-    return model
+STARTED = "started"  # what a child says first
+REPORT_EVERY = 5000
 
 
 class Readers:
@@ -123,7 +84,7 @@ class Readers:
         self.model.set_weights(self.sound)
         return loaded
 
-    _safetensors = _h5 = _pth = _checkpoint
+    _safetensors = _h5 = _zip = _pth = _pdparams = _pkl = _checkpoint
 
     def _keras(self, path, name):
         if name.startswith("export"):
@@ -159,11 +120,13 @@ class Readers:
     _jpg = _png = _webp = _gif = _bmp = _tif = _ppm = _picture
 
 
-def same(one, other):
+def same(value, other):
     """Whether two values are equal, arrays in lists too."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return np.shape(one) == np.shape(other) and bool(np.all(one == other))
+    if isinstance(value, list) or isinstance(other, list):
+        return (
+            type(value) is type(other) and len(value) == len(other) and all(map(same, value, other))
+        )
+    return np.shape(value) == np.shape(other) and bool(np.all(value == other))
 
 
 def mutate(content, random):
@@ -253,13 +216,23 @@ def mutant(folder, seed, number):
     return path.name, mutate(path.read_bytes(), np.random.default_rng([seed, number]))
 
 
+def is_forbidden(event, arguments):
+    """Whether an event of `sys.addaudithook` is none that reading a file may cause."""
+    if event == "open":
+        return bool((arguments[2] or 0) & WRITING)
+    if event == "exec":
+        # Modules that are imported have files; what is made of a text has none.
+        return arguments[0].co_filename.startswith("<string>")
+    return event in FORBIDDEN
+
+
 def read_mutants(folder, scratch, seed, numbers, report):
     """Reads mutants and reports the outcome of each."""
     readers, happened = Readers(folder), []
     watching = [False]
 
     def watch(event, arguments):
-        if watching[0] and event in FORBIDDEN:
+        if watching[0] and is_forbidden(event, arguments):
             happened.append(event)
 
     # A hook stays as long as the process.
@@ -286,6 +259,7 @@ def child(folder, seed, first, last):
     """Reads the mutants from one number to another; a line for each."""
     answers, sys.stdout = sys.stdout, sys.stderr
     Readers(folder)
+    print(STARTED, file=answers, flush=True)
     limit_memory()
     with tempfile.TemporaryDirectory() as scratch:
         read_mutants(
@@ -297,34 +271,46 @@ def child(folder, seed, first, last):
         )
 
 
-def drive(folder, seed, count, end):
-    """Yields the name and outcome of each mutant, by children that are started when one ends."""
-    done, names = 0, sorted(path.name for path in folder.iterdir())
+def drive(folder, seed, first, count, end):
+    """Yields the number, name and outcome of each mutant, by children that follow one another."""
+    done, names = first, sorted(path.name for path in folder.iterdir())
     while done < count and time.monotonic() < end:
-        words = ["--child", folder, "--seed", seed, "--first", done, "--mutants", count]
+        with started_child(folder, seed, done, count) as process:
+            while time.monotonic() < end:
+                line = next_line(process, PATIENCE)
+                if not line:
+                    if done < count:
+                        yield done, names[done % len(names)], "hung" if line is None else "crashed"
+                        done += 1
+                    break
+                number, name, outcome = line.split("\t")
+                yield int(number), name, outcome
+                done = int(number) + 1
+
+
+@contextlib.contextmanager
+def started_child(folder, seed, first, count):
+    """A child that is ready to read mutants; if it is not, that is no mutant's fault."""
+    words = ["--child", folder, "--seed", seed, "--first", first, "--mutants", count]
+    with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, __file__, *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            [sys.executable, __file__, *map(str, words)], stdout=subprocess.PIPE, stderr=errors
         )
-        patience = PATIENCE_AT_START
-        while time.monotonic() < end:
-            ready, _, _ = select.select([process.stdout], [], [], patience)
-            line = process.stdout.readline().decode() if ready else ""
-            if not line:
-                if done < count:
-                    outcome = "crashed" if ready else "hung"
-                    print(f"mutant {done} of {names[done % len(names)]}: {outcome}", flush=True)
-                    yield names[done % len(names)], outcome
-                    done += 1
-                break
-            number, name, outcome = line.rstrip().split("\t")
-            if outcome in BAD:
-                print(f"mutant {number} of {name}: {outcome}", flush=True)
-            yield name, outcome
-            done, patience = int(number) + 1, PATIENCE
-        process.kill()
-        process.communicate()
+        try:
+            if next_line(process, PATIENCE_AT_START) != STARTED:
+                errors.seek(0)
+                message = errors.read().decode(errors="replace")
+                raise RuntimeError(f"a child could not start:\n{message}")
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def next_line(process, patience):
+    """The next line of a child, an empty one if it has ended, `None` if it takes too long."""
+    ready, _, _ = select.select([process.stdout], [], [], patience)
+    return process.stdout.readline().decode().rstrip() if ready else None
 
 
 def table(counts):
@@ -342,36 +328,43 @@ def table(counts):
 def main(arguments=None):
     """Reads the mutants; the exit status is 1 if any of them did harm."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--mutants", type=int, default=100_000)
+    parser.add_argument("--mutants", type=int, default=100_000, help="the number of the last")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after so many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, metavar="NUMBER")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.child:
         return child(options.child, options.seed, options.first, options.mutants)
     folder = Path(tempfile.mkdtemp())
     try:
         write_seeds(folder)
-        if options.only is not None:
-            name, content = mutant(folder, options.seed, options.only)
-            path = folder / name
-            readers = Readers(folder)
-            path.write_bytes(content)
-            return print(name, readers.read(path))
-        started, counts = time.monotonic(), {}
-        for name, outcome in drive(
-            folder, options.seed, options.mutants, started + options.seconds
-        ):
-            counts.setdefault(name, Counter())[outcome] += 1
+        if options.only is None:
+            return read_all(folder, options)
+        name, content = mutant(folder, options.seed, options.only)
+        path, readers = folder / name, Readers(folder)
+        path.write_bytes(content)
+        return print(name, readers.read(path))
     finally:
         shutil.rmtree(folder)
+
+
+def read_all(folder, options):
+    """Reads the mutants and prints what came of them; 1 if any of them did harm."""
+    started, counts, done = time.monotonic(), {}, 0
+    end = started + options.seconds
+    for number, name, outcome in drive(folder, options.seed, options.first, options.mutants, end):
+        if outcome in BAD:
+            print(f"mutant {number} of {name}: {outcome}", flush=True)
+        counts.setdefault(name, Counter())[outcome] += 1
+        done += 1
+        if done % REPORT_EVERY == 0:
+            print(table(counts), f"{number + 1} of {options.mutants}", sep="\n", flush=True)
     seconds = time.monotonic() - started
     print(table(counts))
-    total = sum(counts.values(), Counter())
-    print(f"{total.total()} mutants in {seconds:.0f} s: {total.total() / seconds:.0f} a second")
-    return int(any(total[one] for one in BAD))
+    print(f"{done} mutants in {seconds:.0f} s: {done / seconds:.0f} a second")
+    return int(any(row[outcome] for row in counts.values() for outcome in BAD))
 
 
 if __name__ == "__main__":
