@@ -7,7 +7,7 @@ import pytest
 from conftest import GOLDENS
 from keras2_files import write_keras2
 from safetensors import safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from test_imgclsmob import GOLDENS as IMGCLSMOB
 from test_imgclsmob import layers, weight
 
@@ -131,3 +131,12 @@ def test_convert_says_what_is_wrong_and_writes_nothing(
     assert convert(*words) == 2
     assert message in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["old.h5"]
+
+
+def test_convert_refuses_what_says_that_it_is_of_another_network(tmp_path, capsys):
+    """Before it reads the names."""
+    old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
+    save_file({"fc.bias": np.zeros(3, "float32")}, old, metadata={"network": "SEResNet50"})
+    assert convert(old, "--network", "seresnet50v1", "--out", new) == 2
+    assert "use SEResNet50." in capsys.readouterr().err
+    assert not new.exists()

@@ -350,9 +350,32 @@ def test_hub_sources(server, caches):
         path = hub.fetch(source)
         assert path.read_bytes() == CONTENT
         assert path.name == "model.safetensors"
-    for source in (f"hf://{REPOSITORY}", f"hf://{REPOSITORY}@{commit}"):
+    for source in (f"hf://{REPOSITORY}", f"HF://{REPOSITORY}@{commit}"):
         assert hub.fetch(f"{source}/folder/other.safetensors").read_bytes() == OTHER
     assert server.count("pytorch_model.bin") == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    (
+        (b'{"architecture": "tf_mobilenetv3_small_100"}', "tf_mobilenetv3_small_100"),
+        (b'{"model_type": "resnet"}', ""),
+        (b"[1]", ""),
+        (b"not JSON", ""),
+        (b"[" * 100_000, ""),
+        (None, ""),
+    ),
+)
+def test_what_a_repository_says_that_it_is_for(server, caches, config, name):
+    if config is not None:
+        server.repositories[REPOSITORY]["config.json"] = config
+    source = f"hf://{REPOSITORY}@main/model.safetensors"
+    assert hub.architecture(source) == ""
+    hub.fetch(source)
+    requests = server.requests.total()
+    assert hub.architecture(source) == name
+    assert server.requests.total() == requests
+    assert hub.architecture("https://example.org/file.pth") == ""
 
 
 def test_pickle_only_without_safetensors(server, caches, no_waiting):

@@ -143,7 +143,12 @@ def test_a_tag_must_lead_to_the_project_that_it_names():
     (
         "hf://timm/seresnet50.a1_in1k",
         "hf://timm/seresnet50.a1_in1k@main",
+        "hf://timm/seresnet50.a1_in1k/model.safetensors",
+        "hf://timm/seresnet50.a1_in1k@refs/pr/1/pytorch_model.bin",
+        "HF://timm/seresnet50.a1_in1k",
+        "hf://Timm/SEResNet50.a1_in1k/model.safetensors",
         "/home/me/se_resnet50-ce0d4300.pth",
+        "/home/me/SE_ResNet50-CE0D4300.PTH",
         "C:\\me\\se-resnet101_batch256_imagenet_20200804-ba5b51d4.pth",
     ),
 )

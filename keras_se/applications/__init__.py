@@ -230,14 +230,14 @@ SEBNInception       = Application("SEBNInception",       bn_inception,        se
 
 SEMobileNet          = Application("SEMobileNet",      **MOBILE, trunk=mobilenet_v1, stages=V1_STAGES)
 SEMobileNetV2        = Application("SEMobileNetV2",    **MOBILE, trunk=mobilenet_v2, stages=V2_STAGES)
-MobileNetV3Large       = Application("MobileNetV3Large",      **V3_LARGE, lookalike="TFMobileNetV3Large")
-MobileNetV3Small       = Application("MobileNetV3Small",      **V3_SMALL, lookalike="TFMobileNetV3Small")
+MobileNetV3Large       = Application("MobileNetV3Large",      **V3_LARGE)
+MobileNetV3Small       = Application("MobileNetV3Small",      **V3_SMALL)
 MobileNetV3Small_075   = MobileNetV3Small.replace(alpha=0.75)
 MobileNetV3Small_050   = MobileNetV3Small.replace(alpha=0.5)
 MobileNetV3Large_150D  = Application("MobileNetV3Large_150D", **V3_150D)
 MobileNetV3RW          = Application("MobileNetV3RW",         **V3_RW)
-TFMobileNetV3Large     = Application("TFMobileNetV3Large",    **V3_LARGE, flavor=TENSORFLOW, lookalike="MobileNetV3Large")
-TFMobileNetV3Small     = Application("TFMobileNetV3Small",    **V3_SMALL, flavor=TENSORFLOW, lookalike="MobileNetV3Small")
+TFMobileNetV3Large     = Application("TFMobileNetV3Large",    **V3_LARGE, flavor=TENSORFLOW)
+TFMobileNetV3Small     = Application("TFMobileNetV3Small",    **V3_SMALL, flavor=TENSORFLOW)
 TFMobileNetV3Large_075 = TFMobileNetV3Large.replace(alpha=0.75)
 TFMobileNetV3Small_075 = TFMobileNetV3Small.replace(alpha=0.75)
 

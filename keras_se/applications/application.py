@@ -38,7 +38,6 @@ class Application:
         head: A function of the feature map, the classes and the activation, and of `name` and
             `dropout`, that gives the predictions.
         head_layers: Names of the head's layers with weights, the classifier last.
-        lookalike: Name of another network whose weights have the same names and shapes.
         dropout: Fraction of the features that the head drops in training.
         size: Default side of the square input, in pixels.
         min_size: Least legal side of the input, in pixels.
@@ -60,7 +59,6 @@ class Application:
         se: Callable = TIMM_SE,
         head: Callable = classifier,
         head_layers: tuple = ("fc",),
-        lookalike: str | None = None,
         dropout: float = 0.0,
         size: int = 224,
         min_size: int = 32,
@@ -118,8 +116,6 @@ class Application:
     def twin(self) -> "Application":
         """The same network without SE, or with SE if this one is without."""
         names = {"name": self._twin_name, "twin_name": self.name, "is_twin": not self.is_twin}
-        if self.fields["lookalike"]:
-            names["lookalike"] = f"Plain{self.fields['lookalike']}"
         twin = Application(**self.fields | names)
         twin.twin = self
         return twin
@@ -161,8 +157,6 @@ class Application:
             "name": base.name + "".join(map(_label, changed.values())),
             "twin_name": base._twin_name + "".join(map(_label, of_twin)),
         }
-        if base.fields["lookalike"]:
-            names["lookalike"] = base.fields["lookalike"] + "".join(map(_label, changed.values()))
         variant = Application(**base.fields | changed | names)
         variant._base, variant._changed = base, changed
         return variant
@@ -319,7 +313,6 @@ class Application:
         """The row of the registry that `weights` names, and the checkpoint, or `None`."""
         if weights is None:
             return None, None
-        from keras_se.weights.lookalike import refuse_lookalike
         from keras_se.weights.sources import open_weights
 
         weights = self.default_weights if weights is DEFAULT else weights
@@ -327,9 +320,6 @@ class Application:
             raise ValueError(self._no_weights())
         # Before the network is built, so that a wrong name or file costs no time.
         source = open_weights(weights, self.weights, network=self.name)
-        lookalike = self.fields["lookalike"]
-        if lookalike and source.row is None:
-            refuse_lookalike(source, network=self.name, lookalike=lookalike)
         return source.row, source
 
     def _published(self, weights):

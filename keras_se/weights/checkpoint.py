@@ -26,7 +26,7 @@ class Checkpoint:
         values: Arrays by name.
         keras_names: Whether the names and layouts are Keras's rather than PyTorch's.
         row: Its row in the registry, if it is published.
-        header: What the header of its file says of it, if it has one.
+        header: What the header of its file and the `config.json` beside it say of it, if anything.
     """
 
     source: str

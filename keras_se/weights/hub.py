@@ -1,7 +1,9 @@
 """Finds checkpoint files in the caches or downloads them, if `connection` says that it can be."""
 
+import contextlib
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,12 +22,14 @@ from keras_se.weights import connection
 from keras_se.weights.connection import Unreachable
 
 _DEFAULT_FILES = ("model.safetensors", "pytorch_model.bin")
+# What says of a repository which of timm's networks it is for.
+_CONFIG = "config.json"
 _LEFTOVER_SECONDS = 24 * 60 * 60
 _BLOCK = 2**20
 
 _NAME = r"\w[\w.-]*"
 _HUB_SOURCE = re.compile(
-    rf"(?P<scheme>hf://)?(?P<repository>{_NAME}/{_NAME})"
+    rf"(?P<scheme>(?i:hf://))?(?P<repository>{_NAME}/{_NAME})"
     rf"(?:@(?P<revision>refs/pr/\d+|{_NAME}))?(?:/(?P<file>{_NAME}(?:/{_NAME})*))?",
     re.ASCII,
 )
@@ -132,6 +136,33 @@ def fetch(
         raise kind(_explain(source, file.address, error)) from error
 
 
+def repository(source: str) -> str | None:
+    """Returns the `"owner/name"` in what `fetch` takes for a file of the hub, or `None`."""
+    match = _HUB_SOURCE.fullmatch(source)
+    return match and match["repository"]
+
+
+def architecture(source: str) -> str:
+    """Returns the network that a repository of the hub, which is cached, says that it is for.
+
+    Args:
+        source: As for `fetch`.
+
+    Returns:
+        timm's name of it, from the repository's `config.json`; empty if that says nothing.
+    """
+    match = _HUB_SOURCE.fullmatch(source)
+    if not match:
+        return ""
+    file = _HubFile(match["repository"], match["revision"], (_CONFIG,), None)
+    try:
+        config = json.loads(file.cached().read_bytes())
+        return str(config["architecture"])
+    # Other libraries write other things into a file of this name.
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError, OSError):
+        return ""
+
+
 @dataclass(frozen=True)
 class _ReleaseFile:
     """A file at an address, and what it is called in the cache."""
@@ -222,6 +253,11 @@ class _HubFile:
             else:
                 path = Path(path)
                 _refuse_if_wrong(path, self.digest or _announced_sha256(path))
+                # Not every repository has it, and it is not needed.
+                with contextlib.suppress(OSError):
+                    huggingface_hub.hf_hub_download(
+                        self.repository, _CONFIG, revision=self.revision
+                    )
                 return path
         names = " or ".join(self.names)
         raise _Refusal(f"the repository has no {names} (HTTP 404)") from missing
@@ -335,7 +371,7 @@ def _hash_of(path, algorithm):
     digest = hashlib.new(algorithm)
     try:
         with zipfile.ZipFile(path) as archive, archive.open(*archive.namelist()) as member:
-            while block := member.read(2**20):
+            while block := member.read(_BLOCK):
                 digest.update(block)
     except _ZIP_DAMAGE:
         return "that of no sound .zip of one file"

@@ -1,48 +1,89 @@
-"""Tells two networks apart whose weights have the same names and shapes."""
+"""Tells networks apart whose checkpoints have the same names and shapes."""
 
 import logging
 import re
 from pathlib import Path
 
 from keras_se.weights.checkpoint import Checkpoint
+from keras_se.weights.registry import find_networks
 
 LOG = logging.getLogger("keras_se")
 
 
-def refuse_lookalike(checkpoint: Checkpoint, *, network: str, lookalike: str) -> None:
-    """Refuses a checkpoint that says it is for the other network; warns if it says nothing.
+def _both_ways(pairs):
+    return pairs | {other: network for network, other in pairs.items()}
+
+
+# Networks with the same names and shapes, here and in timm, at every width, and their plain twins:
+# padding, epsilon and averages leave no trace in a checkpoint.
+IN_TIMM = _both_ways(
+    {
+        "MobileNetV3Large": "TFMobileNetV3Large",
+        "MobileNetV3Small": "TFMobileNetV3Small",
+        "PlainMobileNetV3Large": "PlainTFMobileNetV3Large",
+        "PlainMobileNetV3Small": "PlainTFMobileNetV3Small",
+        "SEResNet50D": "SEResNetAA50D",
+        "SEResNeXt101D_32x8d": "SEResNeXtAA101D_32x8d",
+        "ResNet50D": "ResNetAA50D",
+        "ResNeXt101D_32x8d": "ResNeXtAA101D_32x8d",
+    }
+)
+# Networks whose names differ here, but not in the project that trained them.
+AT_ORIGIN = _both_ways({f"SEResNet{depth}": f"SEResNet{depth}V1" for depth in (50, 101, 152)})
+_WIDTH = re.compile(r"_[\dp]+$")
+
+
+def refuse_lookalike(checkpoint: Checkpoint, network: str) -> None:
+    """Refuses a checkpoint that says it is for another network; warns if it must say and does not.
 
     Args:
         checkpoint: One that is not published, and so known by its file's name, its repository or
             its header only.
         network: Name of the network that it shall be loaded into.
-        lookalike: Name of the network that it would fit too.
 
     Raises:
-        ValueError: If it is for `lookalike`.
+        ValueError: If its header names another network, or its name one that it would fit, too.
     """
-    source = checkpoint.source
+    named = find_networks(checkpoint.header)
+    if named and find_networks(network) and _graph(network) not in map(_graph, named):
+        raise ValueError(
+            f"{checkpoint.source} is for {named[0]} by its header or config.json, not for "
+            f"{network}: use {named[0]}."
+        )
+    network = _WIDTH.sub("", network)
+    other = IN_TIMM.get(network)
+    if not other:
+        return
     # Of a path the file only: folders hold files of many networks.
+    source = checkpoint.source
     said = f"{source if '://' in source else Path(source).name} {checkpoint.header}"
     # TFMobileNetV3Large has the name of MobileNetV3Large in its own: the longest is meant.
-    named = [name for name in (network, lookalike) if _pattern(name).search(said)]
+    named = [name for name in (network, other) if _pattern(name).search(said)]
     if not named:
-        LOG.warning(
-            "%s fits %s and %s alike, which compute other numbers from it; neither its name nor "
-            "its header says which of them it is for.",
-            checkpoint.source,
-            network,
-            lookalike,
-        )
-    elif max(named, key=len) == lookalike:
+        warn_of(other, checkpoint, network)
+    elif max(named, key=len) == other:
         raise ValueError(
-            f"{checkpoint.source} is for {lookalike} by its name or header. It fits {network} in "
-            f"every name and shape, but computes other numbers there: build {lookalike}, or rename "
-            "the file if it is called so by mistake."
+            f"{source} is for {other} by its name or header. It fits {network} in every name and "
+            f"shape, but computes other numbers there: build {other}, or rename the file if it is "
+            "called so by mistake."
         )
+
+
+def warn_of(other: str, checkpoint: Checkpoint, network: str) -> None:
+    """Logs a warning that a checkpoint for a network may be one of another."""
+    LOG.warning(
+        "%s fits %s in all names and shapes, too, and does not say which it is of: make sure that "
+        "it is of %s.",
+        *(checkpoint.source, other, network),
+    )
 
 
 def _pattern(network):
-    """Finds a network's name in any case, of any width, with `_` and `-` anywhere."""
+    """Finds a network's name in any case, with `_` and `-` anywhere."""
     letters = network.partition("_")[0]
     return re.compile("[_-]?".join(map(re.escape, letters)), re.IGNORECASE)
+
+
+def _graph(network):
+    """A network's name without what tells it from its plain twin, whose shapes are others."""
+    return network.removeprefix("Plain").replace("SE", "", 1)

@@ -189,6 +189,3 @@ ORIGINS = (
         note="It normalizes pixels by itself and activates before each convolution.",
     ),
 )
-# Networks whose checkpoints agree in all names and shapes at their origin, while the graphs differ.
-ALIKE = {f"SEResNet{depth}": f"SEResNet{depth}V1" for depth in (50, 101, 152)}
-ALIKE |= {other: network for network, other in ALIKE.items()}

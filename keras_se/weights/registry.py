@@ -21,6 +21,7 @@ import csv
 import difflib
 import importlib.resources
 import io
+import re
 from dataclasses import dataclass
 
 from keras_se.class_names import IMAGENET_CLASSES, imagenet_class_names
@@ -144,8 +145,8 @@ def find_published(name: str) -> dict[str, Weights]:
     """Finds what a checkpoint is by its repository on the hub, its address or its file's name.
 
     Args:
-        name: The repository, the address or the name of a file; what `.zip` it came in may be
-            left out.
+        name: The repository, the address or the name of a file, in any case; what `.zip` it came
+            in may be left out.
 
     Returns:
         Its `Weights` by the network's name; empty if it is not published.
@@ -154,8 +155,35 @@ def find_published(name: str) -> dict[str, Weights]:
         network: row
         for network, rows in WEIGHTS.items()
         for row in rows
-        if name in _names_of(row.source)
+        if name.lower() in _names_of(row.source.lower())
     }
+
+
+def find_networks(text: str) -> list[str]:
+    """Finds the networks with published checkpoints that a text names.
+
+    Args:
+        text: Words, of which some may be names of keras_se or of timm, in any case.
+
+    Returns:
+        The names of the networks in the order of the words.
+
+    Example:
+    >>> find_networks("trained from mobilenetv3_small_100")
+    ['MobileNetV3Small']
+    """
+    names = {}
+    for network, rows in WEIGHTS.items():
+        sources = [row.source for row in rows if row.origin == "timm" and ":" not in row.source]
+        of_timm = [source.partition("/")[2].partition(".")[0] for source in sources]
+        names |= {_plain(name): network for name in (network, *of_timm)}
+    words = map(_plain, re.findall(r"[\w-]+", text))
+    return [names[word] for word in words if word in names]
+
+
+def _plain(name):
+    """A name without what is written in more than one way."""
+    return re.sub("[_-]", "", name).lower()
 
 
 def _names_of(source):

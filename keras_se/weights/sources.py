@@ -77,7 +77,7 @@ class Download:
 
     def open(self, request: Request) -> Checkpoint:
         """Downloads the file, if it is not cached, and reads it."""
-        from keras_se.weights.hub import Unreachable, fetch
+        from keras_se.weights.hub import Unreachable, architecture, fetch
 
         hashes = {"sha256": None}
         if row := request.row:
@@ -87,7 +87,8 @@ class Download:
             path = fetch(request.weights, **hashes)
         except Unreachable as error:
             raise OSError(f"{error} {_without_download()}") from error
-        return _read(path, request, source=request.weights)
+        said = "" if request.row else architecture(request.weights)
+        return _read(path, request, source=request.weights, said=said)
 
 
 class LocalFile:
@@ -157,11 +158,12 @@ def _open(request):
     return find_weights(request.weights, request.rows, network=request.network)
 
 
-def _read(path, request, source=None):
+def _read(path, request, source=None, said=""):
     """The checkpoint in a file, with the names that the loader knows."""
     row = request.row
     source = f"{row.tag} of {request.network}" if row else source
-    checkpoint = replace(read_checkpoint(path, source=source), row=row)
+    checkpoint = read_checkpoint(path, source=source)
+    checkpoint = replace(checkpoint, row=row, header=f"{checkpoint.header} {said}".strip())
     return translate(checkpoint, request.network, request.weights)
 
 

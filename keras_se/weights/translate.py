@@ -1,13 +1,12 @@
 """Tells whose checkpoint it is that was read, and gives it the names that the loader knows."""
 
-import logging
 import re
 
+from keras_se.weights import hub
 from keras_se.weights.checkpoint import Checkpoint
-from keras_se.weights.origins import ALIKE, ORIGINS
+from keras_se.weights.lookalike import AT_ORIGIN, refuse_lookalike, warn_of
+from keras_se.weights.origins import ORIGINS
 from keras_se.weights.registry import WEIGHTS, find_published
-
-LOG = logging.getLogger("keras_se")
 
 
 def translate(checkpoint: Checkpoint, network: str, name: str) -> Checkpoint:
@@ -24,8 +23,9 @@ def translate(checkpoint: Checkpoint, network: str, name: str) -> Checkpoint:
     Raises:
         ValueError: If it is for another graph than the network's, though all shapes may agree.
     """
-    if checkpoint.row is None:
-        _refuse_published_elsewhere(network, name)
+    published = bool(checkpoint.row) or _is_published(network, name)
+    if not published:
+        refuse_lookalike(checkpoint, network)
     found = [origin for origin in ORIGINS if origin.marks(checkpoint)]
     names = [origin.name for origin in found]
     expected = checkpoint.row and checkpoint.row.origin
@@ -41,28 +41,20 @@ def translate(checkpoint: Checkpoint, network: str, name: str) -> Checkpoint:
             f"{checkpoint.source} is a checkpoint of {names[0]}, whose graph is that of "
             f"{networks}, not that of {network}. {found[0].note}".rstrip()
         )
-    other = ALIKE.get(network)
-    published = checkpoint.row or find_published(_file_name(name))
+    other = AT_ORIGIN.get(network)
     if not published and any(other in origin.networks for origin in found):
-        LOG.warning(
-            "%s fits %s in all names and shapes, too, and does not say which it is of: make sure "
-            "that it is of %s.",
-            *(checkpoint.source, other, network),
-        )
+        warn_of(other, checkpoint, network)
     return fitting[0].rename(checkpoint)
 
 
-def _refuse_published_elsewhere(network, name):
-    """Refuses what is published for other networks, by its repository or the name of its file."""
-    repository = name.removeprefix("hf://").partition("@")[0]
-    published = find_published(repository) or find_published(_file_name(name))
-    if published and network in {*WEIGHTS, *ALIKE} and network not in published:
+def _is_published(network, name):
+    """Whether this is a published checkpoint of the network; refuses those of other networks."""
+    names = (hub.repository(name), re.split(r"[/\\]", name)[-1])
+    published = next(filter(None, map(find_published, filter(None, names))), {})
+    if published and network in WEIGHTS and network not in published:
         other, row = next(iter(published.items()))
         raise ValueError(
             f"{name!r} is {row.tag!r} of {other}, whose graph is not that of {network}, even where "
             f"all shapes agree: use {other}."
         )
-
-
-def _file_name(name):
-    return re.split(r"[/\\]", name)[-1]
+    return bool(published)
