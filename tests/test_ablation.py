@@ -31,6 +31,7 @@ def test_a_recipe_says_what_its_gates_are():
     assert len(gates_of(SMALL)) == 9
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     "setting",
     ["ratio=many", "ratio=0", "reduction=8", "ratio", "stages=one", "stages=9", "squeeze=sum"],
@@ -97,6 +98,7 @@ def test_a_grid_goes_on_and_compares(tmp_path, capsys):
     assert "learning_rate" in capsys.readouterr().err
 
 
+@pytest.mark.backend_neutral
 def test_nothing_is_trained_if_a_value_is_not_legal(tmp_path):
     for axis, values in (("ratio", ["8", "few"]), ("stages", ["7"]), ("block", ["cbam"])):
         with pytest.raises(ValueError, match=axis if axis != "block" else "values"):
@@ -116,6 +118,7 @@ def test_the_network_as_it_is_is_the_same_run_of_every_axis():
     }
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("axis", AXES)
 def test_every_value_of_the_paper_builds(axis):
     recipes = [variant(SMALL, axis, value) for value in AXES[axis]]
@@ -125,6 +128,7 @@ def test_every_value_of_the_paper_builds(axis):
     assert plain == (["ResNet20"] if "none" in AXES[axis] and axis != "squeeze" else [])
 
 
+@pytest.mark.backend_neutral
 def test_differences_of_that_size_are_found_in_four_of_five_experiments():
     random = np.random.default_rng(0)
     seeds, spread = 8, 0.5

@@ -25,6 +25,7 @@ def study(name):
     return load_script(STUDIES / f"{name}.py")
 
 
+@pytest.mark.backend_neutral
 def test_every_study_is_in_the_readme():
     readme = (STUDIES / "README.md").read_text()
     for path in STUDIES.glob("*.py"):
@@ -105,6 +106,7 @@ def test_a_network_and_its_twin_run(tiny, name, tmp_path, capsys):
     assert [line.split()[0] for line in lines] == ["SETiny", "Tiny"]
 
 
+@pytest.mark.backend_neutral
 def test_places365_is_read_as_its_authors_give_it(places365):
     folder, names = places365
     dataset = data.load(f"places365:{folder}", size=8)
@@ -119,6 +121,7 @@ def test_places365_is_read_as_its_authors_give_it(places365):
         np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), labels % 256, atol=2)
 
 
+@pytest.mark.backend_neutral
 def test_lists_of_places365_that_are_wrong_are_refused(places365):
     folder, _ = places365
     (folder / "places365_val.txt").write_text("Places365_val_00000001.jpg 365\n")
@@ -132,6 +135,7 @@ def test_lists_of_places365_that_are_wrong_are_refused(places365):
         data.load(f"places365:{folder}", size=8)
 
 
+@pytest.mark.backend_neutral
 def test_each_list_of_places365_is_read_from_its_own_folder(places365):
     folder, _ = places365
     standard, challenge = (
@@ -201,6 +205,7 @@ def test_places365_runs_from_its_lists_to_both_errors(tiny, places365, tmp_path,
     assert (results["train_images"], results["test_images"]) == (365, 365)
 
 
+@pytest.mark.backend_neutral
 def test_transfer_takes_a_few_of_each_class_in_color():
     labels = np.array([1, 0, 1, 1, 0, 0])
     images = np.float32(np.arange(6)).reshape(6, 1, 1, 1)
@@ -212,6 +217,7 @@ def test_transfer_takes_a_few_of_each_class_in_color():
     assert small.test_labels.tolist() == [1, 0, 1, 1]
 
 
+@pytest.mark.backend_neutral
 def test_transfer_reports_means_and_spreads():
     found = {("weights", 5): [90.0, 92.0], ("scratch", 5): [80.0, 80.0]}
     last = study("transfer").table(found).splitlines()[-1]
@@ -255,12 +261,14 @@ def test_a_deeper_network_begins_as_the_trained_one():
     np.testing.assert_array_equal(run(deeper, images, exactly=True), expected)
 
 
+@pytest.mark.backend_neutral
 def test_a_network_without_some_of_the_layers_is_refused():
     shallow, deeper = cifar_pair(8, 14)
     with pytest.raises(ValueError, match=r"`deeper`.*layer1_1_conv1"):
         study("deeper").grow(deeper, shallow)
 
 
+@pytest.mark.backend_neutral
 def test_more_than_new_blocks_is_refused():
     plain = CIFAR("SEJ", cifar.cifar_resnet, depth=8)
     plain = plain(weights=None, classes=4, input_shape=(8, 8, 3), se=False)
@@ -272,6 +280,7 @@ def test_more_than_new_blocks_is_refused():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.backend_neutral
 def test_blocks_that_end_otherwise_are_refused():
     rows = [CIFAR("SEK", cifar.cifar_preresnet, depth=d, block=bottleneck) for d in (11, 20)]
     pair = [row(weights=None, classes=4, input_shape=(8, 8, 3)) for row in rows]

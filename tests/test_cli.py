@@ -101,6 +101,7 @@ def processor_seconds():
     return times.children_user + times.children_system
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("words", "status"),
     (
@@ -131,6 +132,7 @@ def test_help_and_wrong_use_are_answered_at_once(start, words, status):
     assert min(seconds) < 0.5
 
 
+@pytest.mark.backend_neutral
 def test_the_help_of_train_has_recipes_and_fields():
     text = run_process("train", "--help").stdout
     fields = [field.name for field in dataclasses.fields(Recipe) if field.name != "about"]
@@ -145,6 +147,7 @@ def test_the_backend_is_quiet(start):
     assert done.stderr == ""
 
 
+@pytest.mark.backend_neutral
 def test_what_a_backend_wrote_before_it_failed_is_shown(tmp_path):
     (tmp_path / "keras.py").write_text("import os\nos.write(2, b'no driver')\nraise ValueError")
     done = run_process("list", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
@@ -152,6 +155,7 @@ def test_what_a_backend_wrote_before_it_failed_is_shown(tmp_path):
     assert "no driver" in done.stderr
 
 
+@pytest.mark.backend_neutral
 def test_a_reader_of_the_output_may_stop():
     words = [sys.executable, *SCRIPT, "list"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -160,6 +164,7 @@ def test_a_reader_of_the_output_may_stop():
     assert process.returncode == 141
 
 
+@pytest.mark.backend_neutral
 def test_weights_may_be_an_address(capsys, images, tmp_path, monkeypatch):
     path, address = tmp_path / "w.safetensors", "https://example.com/w-0123abcd.safetensors"
     export_state_dict(applications.SEResNet20(weights="cifar10"), path)
@@ -171,10 +176,12 @@ def test_weights_may_be_an_address(capsys, images, tmp_path, monkeypatch):
     assert by_address == json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.backend_neutral
 def test_formats_are_those_of_export():
     assert set(FORMATS) == set(keras_se.export.FORMATS)
 
 
+@pytest.mark.backend_neutral
 def test_list(capsys):
     assert run("list", "SERESNET?6") == 0
     _, line = capsys.readouterr().out.splitlines()
@@ -268,6 +275,7 @@ def test_a_run_of_gray_images_is_exported_for_the_colors_of_files(capsys, images
     assert [score for _, score in served] == pytest.approx([x for _, x in expected], abs=1e-4)
 
 
+@pytest.mark.backend_neutral
 def test_predict_writes_tables(capsys, run_folder, images):
     assert run("predict", run_folder, images[0].parent, "--top", 2, "--csv") == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
@@ -277,6 +285,7 @@ def test_predict_writes_tables(capsys, run_folder, images):
     assert float(rows[0]["probability"]) > float(rows[1]["probability"])
 
 
+@pytest.mark.backend_neutral
 def test_predict_skips_what_it_cannot_read(capsys, run_folder, images, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
@@ -304,6 +313,7 @@ def test_predict_with_a_file_of_a_network_that_has_no_published_weights(
     assert f"class {scores.argmax()}" in capsys.readouterr().out
 
 
+@pytest.mark.backend_neutral
 def test_a_damaged_model_is_one_line(capsys, tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(b"PK damaged")
@@ -314,6 +324,7 @@ def test_a_damaged_model_is_one_line(capsys, tmp_path):
         assert err.count("\n") == 1
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("words", "parts"),
     (
@@ -402,6 +413,7 @@ def test_export_to_integers(capsys, run_folder, images, tmp_path):
     assert "skipped" in err
 
 
+@pytest.mark.backend_neutral
 def test_loggers_that_are_made_while_a_command_starts_write_later(monkeypatch, capfd):
     monkeypatch.setattr(sys, "stderr", open(2, "w", closefd=False))  # noqa: SIM115
     with native_stderr_dropped():

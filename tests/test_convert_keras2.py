@@ -15,6 +15,8 @@ from keras_se import cli
 from keras_se.weights.checkpoint import Checkpoint
 from keras_se.weights.translate import translate
 
+pytestmark = pytest.mark.backend_neutral
+
 
 def in_order(shapes):
     """The kind and timm's key of each layer, in the order in which Keras made them.

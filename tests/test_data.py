@@ -25,6 +25,7 @@ def as_bytes(images):
     return {image.tobytes() for image in images}
 
 
+@pytest.mark.backend_neutral
 def test_no_digit_is_both_trained_on_and_held_out(digits):
     train, test = as_bytes(digits.train_images), as_bytes(digits.test_images)
     assert (len(train), len(test)) == (1442, 355)
@@ -35,6 +36,7 @@ def test_no_digit_is_both_trained_on_and_held_out(digits):
     np.testing.assert_array_equal(counts[0], sum(counts) // 5)
 
 
+@pytest.mark.backend_neutral
 def test_digits_keep_their_labels_and_go_from_zero_to_one(digits):
     original = load_digits()
     label_of = {
@@ -52,6 +54,7 @@ def test_digits_keep_their_labels_and_go_from_zero_to_one(digits):
     assert digits.image_shape == (8, 8, 1)
 
 
+@pytest.mark.backend_neutral
 def test_resizing_is_bilinear_between_pixel_centres(digits):
     image = digits.test_images[0, ..., 0]
     # Twice the size: the new centres lie a quarter of a pixel beside the old ones.
@@ -63,6 +66,7 @@ def test_resizing_is_bilinear_between_pixel_centres(digits):
     np.testing.assert_allclose(resized.test_images[0, ..., 0], expected, atol=1e-5)
 
 
+@pytest.mark.backend_neutral
 def test_missing_scikit_learn_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match="pip install scikit-learn"):
@@ -221,11 +225,13 @@ def test_only_images_are_augmented():
     np.testing.assert_array_equal(images.ravel(), targets + 100)
 
 
+@pytest.mark.backend_neutral
 def test_a_batch_larger_than_the_data_is_an_error():
     with pytest.raises(ValueError, match="batch_size=11"):
         numbered(11)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
 @pytest.mark.parametrize("crop_mode", ["center", "squash"])
 def test_images_are_resized_as_a_preprocessing_says(tmp_path, interpolation, crop_mode):

@@ -259,6 +259,7 @@ def vector():
     return keras.Model(images, keras.layers.Dense(3)(images))
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("network", "name", "options", "message"),
     (
@@ -299,6 +300,7 @@ def test_the_ending_decides(small, tmp_path, file):
     assert written.format == read_metadata(written.path)["format"] == ENDINGS[file]
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("file", ("a.h5", "a.pb", "a.xyz"))
 def test_an_unknown_ending_is_refused(small, tmp_path, file):
     with pytest.raises(ValueError, match=r"\.onnx.*\.tflite"):
@@ -306,6 +308,7 @@ def test_an_unknown_ending_is_refused(small, tmp_path, file):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("file", "name"), [("a.h5", "keras"), ("a", "onnx"), ("a.onnx", "saved_model")]
 )
@@ -383,6 +386,7 @@ def test_calibration_images_of_another_kind_are_refused(small, tmp_path):
             export_model(small, tmp_path / "m.tflite", "litert_int8", calibration=images)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("name", [name for name, one in FORMATS.items() if one.packages])
 def test_missing_packages_are_named_with_what_installs_them(small, tmp_path, monkeypatch, name):
     if FORMATS[name].tensorflow and not ON_TENSORFLOW:
@@ -401,6 +405,7 @@ def test_other_backends_name_the_one_that_can(small, tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="needs openvino")
 def test_openvino_calls_nobody():
     """Its telemetry would fork a process, or start a thread, that calls a server."""

@@ -95,6 +95,7 @@ def test_logits_are_those_of_tf2cv(network):
     assert difference < 1e-5 * golden["largest"]
 
 
+@pytest.mark.backend_neutral
 def test_parameters_are_those_of_tf2cv(network):
     golden, model = network
     assert trainable_parameters(model) == golden["parameters"]
@@ -113,6 +114,7 @@ def test_a_bias_of_one_gate_moves_the_logits(network):
     assert np.abs(moved).max() > 1e-4 * golden["largest"]
 
 
+@pytest.mark.backend_neutral
 def test_every_golden_is_of_a_published_checkpoint():
     assert ROWS.keys() == GOLDENS.keys()
     for name, (_, row) in ROWS.items():
@@ -134,6 +136,7 @@ def read(golden, tmp_path, rename=lambda name: name, **options):
     return read_checkpoint(write_keras2(tmp_path / "model.tf2.h5.zip", renamed, **options))
 
 
+@pytest.mark.backend_neutral
 def test_what_keras_numbered_does_not_matter(tmp_path):
     """Nor that some versions write a scope twice, or that a list of names is divided."""
     golden = GOLDENS["seresnet10"]
@@ -156,6 +159,7 @@ def seresnet50(tmp_path_factory):
     return read(GOLDENS["seresnet50"], tmp_path_factory.mktemp("weights"))
 
 
+@pytest.mark.backend_neutral
 def test_where_the_stride_is_must_be_said(seresnet50, caplog):
     """In all names and shapes, SE-ResNet-50 is what 50b is: a bare file gets a warning."""
     checkpoint = seresnet50
@@ -176,12 +180,14 @@ def test_where_the_stride_is_must_be_said(seresnet50, caplog):
             translate(checkpoint, "SEResNet50", other)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("network", ("LegacySEResNet50", "SEResNet50D", "SEPreResNet50"))
 def test_other_graphs_are_refused(seresnet50, network):
     with pytest.raises(ValueError, match=rf"imgclsmob.*SEResNet50V1.*not that of {network}"):
         translate(seresnet50, network, "my.h5")
 
 
+@pytest.mark.backend_neutral
 def test_an_archive_is_downloaded_and_checked_by_the_file_in_it(tmp_path, monkeypatch):
     golden = GOLDENS["seresnet20_cifar10"]
     inner = write_keras2(tmp_path / "seresnet20.tf2.h5", layers(golden))
@@ -207,6 +213,7 @@ def test_an_archive_is_downloaded_and_checked_by_the_file_in_it(tmp_path, monkey
             get_model(network)(weights=row.tag)
 
 
+@pytest.mark.backend_neutral
 def test_pieces_that_do_not_fit_are_named():
     group = "se_res_ne_xt/features/stage1/unit1/body/conv2/conv/convgroup"
     gate = "se_res_ne_xt/features/stage1/unit1/se/conv1/conv/kernel"

@@ -94,6 +94,7 @@ def test_replaced_gates_are_those_of_a_rewritten_network(network, dataset):
     assert replaced.right().all()
 
 
+@pytest.mark.backend_neutral
 def test_intervals_are_paired_and_cover_as_often_as_they_say():
     random, covered = np.random.default_rng(0), 0
     for _ in range(500):
@@ -186,6 +187,7 @@ def test_what_was_measured_stays_if_pruning_fails(tmp_path, capsys):
     assert [block["name"] for block in facts["blocks"]] == ["excite"]
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("words", "message"), [(("--repeats", "0"), "--repeats"), (("--prune", "-1"), "--prune")]
 )

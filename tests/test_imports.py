@@ -129,6 +129,7 @@ def imported_modules(path):
 KNOWN = {module_name(path): path for path in MODULES}
 
 
+@pytest.mark.backend_neutral
 @each_module
 def test_imports_go_one_way(module):
     late = LATE - ABOUT.get(module.relative_to(PACKAGE).as_posix(), set())
@@ -139,6 +140,7 @@ def test_imports_go_one_way(module):
         assert root != "keras_se" or rooms <= MAY[part(module)], f"{module}: {name}"
 
 
+@pytest.mark.backend_neutral
 def test_no_modules_import_each_other_in_a_circle():
     graph = {name: set(imported_modules(path)) & set(KNOWN) for name, path in KNOWN.items()}
     try:
@@ -147,6 +149,7 @@ def test_no_modules_import_each_other_in_a_circle():
         pytest.fail(" <- ".join(error.args[1]))
 
 
+@pytest.mark.backend_neutral
 @each_module
 def test_files_and_functions_are_short(module):
     source = module.read_text()
@@ -160,6 +163,7 @@ def test_files_and_functions_are_short(module):
             assert length <= LONGEST_FUNCTION, node.name
 
 
+@pytest.mark.backend_neutral
 def test_no_room_is_most_of_the_house():
     sizes = Counter()
     for module in MODULES:
@@ -169,6 +173,7 @@ def test_no_room_is_most_of_the_house():
     assert size < LARGEST_ROOM * sizes.total(), f"{room}: {size} of {sizes.total()} lines"
 
 
+@pytest.mark.backend_neutral
 def test_only_the_hub_module_and_processes_that_meet_know_the_network():
     for module in MODULES:
         names = {name.split(".")[0] for name, _ in imported(module, ast.parse(module.read_text()))}

@@ -54,6 +54,7 @@ def test_the_block_multiplies_the_residual_branch_and_not_the_skip():
     np.testing.assert_allclose(given, np.maximum(stem + gate * branch, 0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.backend_neutral
 def test_the_table_is_printed(capsys):
     insert_se(backbone())
     lines = capsys.readouterr().out.splitlines()
@@ -128,6 +129,7 @@ def conv_bn(x, filters, name, size=3, activation=None, **arguments):
     return layers.Activation(activation, name=f"{name}_act")(x) if activation else x
 
 
+@pytest.mark.backend_neutral
 def test_auto_goes_before_stochastic_depth_and_layer_scale():
     def network(x):
         y = conv_bn(x, 8, "conv")
@@ -137,6 +139,7 @@ def test_auto_goes_before_stochastic_depth_and_layer_scale():
     assert auto(network) == ["conv_bn"]
 
 
+@pytest.mark.backend_neutral
 def test_auto_leaves_out_sums_in_a_tie_and_pyramids():
     def tie(x):
         x = layers.Add(name="add")([conv_bn(x, 8, "a"), conv_bn(x, 8, "b")])
@@ -151,6 +154,7 @@ def test_auto_leaves_out_sums_in_a_tie_and_pyramids():
     assert auto(pyramid) == ["a_act", "b_act"]
 
 
+@pytest.mark.backend_neutral
 def test_auto_takes_modules_but_not_those_in_residual_branches():
     def module(x, name):
         branches = [conv_bn(x, 4, f"{name}_{i}", activation="relu") for i in range(3)]
@@ -165,6 +169,7 @@ def test_auto_takes_modules_but_not_those_in_residual_branches():
     assert auto(residual) == ["project"]
 
 
+@pytest.mark.backend_neutral
 def test_auto_takes_dense_branches_but_not_decoders():
     def dense(x):
         return layers.Concatenate(name="join")([x, conv_bn(x, 4, "new")])
@@ -178,6 +183,7 @@ def test_auto_takes_dense_branches_but_not_decoders():
     assert auto(decoder) == ["low_act"]
 
 
+@pytest.mark.backend_neutral
 def test_auto_takes_inverted_residuals_without_a_sum():
     def network(x):
         x = conv_bn(x, 32, "expand", 1, activation="relu")
@@ -188,6 +194,7 @@ def test_auto_takes_inverted_residuals_without_a_sum():
     assert auto(network) == ["project_bn"]
 
 
+@pytest.mark.backend_neutral
 def test_auto_leaves_out_gates_pooled_vectors_and_classifiers():
     def network(x):
         x = conv_bn(x, 8, "conv", activation="relu")
@@ -218,6 +225,7 @@ def test_the_channel_axis_is_that_of_the_layer_before():
     )
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -13,6 +13,8 @@ from keras_se.weights import export_state_dict
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
 from keras_se.weights.translate import translate
 
+pytestmark = pytest.mark.backend_neutral
+
 LAYERS = {
     "input_1": {},
     "conv1/7x7_s2": {"conv1/7x7_s2/kernel:0": np.arange(6.0).reshape(1, 1, 3, 2)},

@@ -68,6 +68,7 @@ def changed(state, **changes):
     return result
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("changes", "words"),
     (
@@ -102,17 +103,20 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(small, untouched, chan
         assert word in str(raised.value)
 
 
+@pytest.mark.backend_neutral
 def test_many_missing_tensors_make_a_short_message(untouched):
     with pytest.raises(ValueError, match="missing") as raised:
         load_state_dict(untouched, {})
     assert len(str(raised.value)) < 400
 
 
+@pytest.mark.backend_neutral
 def test_two_tensors_for_one_variable_are_refused(untouched):
     with pytest.raises(ValueError, match="bn1_gamma"):
         load_keras_weights(untouched, {"bn1/gamma": np.ones(16), "bn1_gamma": np.ones(16)})
 
 
+@pytest.mark.backend_neutral
 def test_counters_of_batch_norm_are_ignored(small):
     model, state = small
     load_state_dict(model, changed(state, bn1__num_batches_tracked=np.array(7)))
@@ -127,6 +131,7 @@ def test_every_kind_of_file_brings_the_weights_back(small, tmp_path, ending):
         np.testing.assert_array_equal(value, state[key], err_msg=key)
 
 
+@pytest.mark.backend_neutral
 def test_a_state_dict_has_the_mode_of_new_files(small, tmp_path):
     path = save(small[0], tmp_path / "model.safetensors")
     (tmp_path / "other").touch()
@@ -197,6 +202,7 @@ def test_a_checkpoint_without_a_head_does_not_make_a_random_one(small, tmp_path)
         SEResNet20(weights=path, classes=None)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("kernel", "bias"),
     (
@@ -217,6 +223,7 @@ def test_classes_are_not_counted_in_a_damaged_head(small, tmp_path, kernel, bias
         SEResNet20(weights=path, classes=None)
 
 
+@pytest.mark.backend_neutral
 @every_ending
 def test_damaged_files_are_refused(small, tmp_path, ending):
     path = save(small[0], tmp_path / f"model{ending}")
@@ -251,6 +258,7 @@ def harmless(path, small):
     return sound
 
 
+@pytest.mark.backend_neutral
 def test_links_in_keras_files_are_refused(small, tmp_path):
     secret, path = tmp_path / "secret.h5", save(small[0], tmp_path / "model.weights.h5")
     with h5py.File(secret, "w") as file:
@@ -298,6 +306,7 @@ def claimed_array(file):
     file.create_group("layers/layer/vars").create_dataset("0", (2**40,), "float32")
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("write", "word"),
     (
@@ -317,6 +326,7 @@ def test_a_small_keras_file_takes_no_time_and_memory(tmp_path, write, word):
         read_checkpoint(path)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".pth"))
 def test_what_does_not_fit_in_memory_is_named(tmp_path, monkeypatch, ending):
     path = tmp_path / f"model{ending}"
@@ -330,6 +340,7 @@ def test_what_does_not_fit_in_memory_is_named(tmp_path, monkeypatch, ending):
         read_checkpoint(path)
 
 
+@pytest.mark.backend_neutral
 def test_a_damaged_heap_does_not_stop_the_process(small, tmp_path):
     """HDF5 itself reads such a file for ever."""
     path = save(small[0], tmp_path / "model.weights.h5")
@@ -341,6 +352,7 @@ def test_a_damaged_heap_does_not_stop_the_process(small, tmp_path):
         SEResNet20(weights=path, classes=10)
 
 
+@pytest.mark.backend_neutral
 def test_a_compressed_keras_file_is_refused(small, tmp_path):
     path, bomb = save(small[0], tmp_path / "model.keras"), tmp_path / "bomb.keras"
     with (
@@ -353,6 +365,7 @@ def test_a_compressed_keras_file_is_refused(small, tmp_path):
         SEResNet20(weights=bomb, classes=10)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("weights", "error", "words"),
     (
@@ -394,6 +407,7 @@ def test_another_source_is_one_more_class(small, monkeypatch):
     np.testing.assert_array_equal(loaded["conv1.weight"], small[1]["conv1.weight"])
 
 
+@pytest.mark.backend_neutral
 def test_export_refuses_another_ending_and_leaves_nothing(small, tmp_path):
     with pytest.raises(ValueError, match="safetensors"):
         export_state_dict(small[0], tmp_path / "model.pth")

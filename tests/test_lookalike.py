@@ -11,6 +11,8 @@ from keras_se.weights import export_state_dict
 from keras_se.weights.checkpoint import Checkpoint
 from keras_se.weights.lookalike import AT_ORIGIN, IN_TIMM, refuse_lookalike
 
+pytestmark = pytest.mark.backend_neutral
+
 SMALL = {"alpha": 0.35, "input_shape": (64, 64, 3), "classes": 4}
 
 

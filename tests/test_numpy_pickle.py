@@ -10,6 +10,8 @@ from test_torch_file import Raw, Writer, encode, pickled
 
 from keras_se.weights.checkpoint import read_checkpoint
 
+pytestmark = pytest.mark.backend_neutral
+
 ARRAYS = {
     "conv._conv.weight": np.arange(24, dtype="float32").reshape(2, 3, 4, 1),
     "bn._mean": np.linspace(0, 1, 5),

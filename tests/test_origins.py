@@ -65,6 +65,7 @@ def small_state(golden):
     return {key: tensor(key, [min(side, 3) for side in shape]) for key, shape in golden["state"]}
 
 
+@pytest.mark.backend_neutral
 @each_project
 def test_names_become_those_of_timm(project):
     name = PROJECTS[project][0]
@@ -79,6 +80,7 @@ def test_names_become_those_of_timm(project):
         np.testing.assert_array_equal(np.ravel(result[key]), np.ravel(value), err_msg=key)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("project", "other"),
     (
@@ -102,12 +104,14 @@ PADDLE_SIZES = {"SEResNet18VD": 11.81, "SEResNet34VD": 22.00, "SEResNet50D": 28.
 PADDLE_SIZES |= {"SEResNeXt50VD_32x4d": 27.76, "SENet154VD": 122.03}
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("network", each(PADDLE_SIZES, ("SEResNet18VD",), ("SENet154VD",)))
 def test_networks_of_paddle_have_the_published_size(network):
     model = get_model(network)(weights=None)
     assert model.count_params() / 1e6 == pytest.approx(PADDLE_SIZES[network], abs=0.006)
 
 
+@pytest.mark.backend_neutral
 def test_vd_networks_take_the_names_of_paddle():
     """Their projections have an average before them, so that the convolution has another number."""
     model = get_model("SEResNet18VD")(weights=None, classes=3, input_shape=(32, 32, 3))
@@ -131,6 +135,7 @@ def test_vd_networks_take_the_names_of_paddle():
         np.testing.assert_array_equal(np.ravel(loaded[key]), np.ravel(value), err_msg=key)
 
 
+@pytest.mark.backend_neutral
 def test_a_tag_must_lead_to_the_project_that_it_names():
     (row,) = (row for row in WEIGHTS["SEResNet50"] if row.origin == "mmpretrain")
     checkpoint = Checkpoint("mmpretrain_in1k", small_state(GOLDENS["seresnet50"]), row=row)
@@ -138,6 +143,7 @@ def test_a_tag_must_lead_to_the_project_that_it_names():
         translate(checkpoint, "SEResNet50", row.source)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     "name",
     (
@@ -158,11 +164,13 @@ def test_what_is_published_for_another_network_is_refused(name):
         translate(Checkpoint(name, {}), "SEResNeXt50_32x4d", name)
 
 
+@pytest.mark.backend_neutral
 def test_a_network_takes_its_own_repository_and_what_nobody_published():
     for name in ("hf://timm/seresnet50.a1_in1k", "hf://me/seresnet50", "model.safetensors"):
         assert not translate(Checkpoint(name, {}), "SEResNet50", name).values
 
 
+@pytest.mark.backend_neutral
 def test_two_arrays_for_one_name_are_refused():
     values = {"backbone.conv1.weight": 1, "backbone.layer1.0.se_layer.conv1.conv.weight": 2}
     checkpoint = Checkpoint("FILE", values | {"conv1.weight": 3})

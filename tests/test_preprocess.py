@@ -10,6 +10,8 @@ from PIL import Image
 
 from keras_se.preprocessing import Preprocessing
 
+pytestmark = pytest.mark.backend_neutral
+
 ROW = Preprocessing()
 NO_CROP = Preprocessing(size=8, crop=1.0, interpolation="nearest")
 ROWS = [

@@ -68,6 +68,7 @@ MORE |= {"legacy_seresnext26_32x4d", "legacy_senet154", "vgg19_bn"}
 MORE |= {"mobilenetv3_small_075", "mobilenetv3_small_050"}
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("name", each(TIMM, TIMM.keys() - MORE, MORE))
 def test_channels_are_those_of_timm(name):
     row = get_model(name)
@@ -78,6 +79,7 @@ def test_channels_are_those_of_timm(name):
         assert tuple(level.channels for level in levels.values()) == TIMM[name]
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("name", LAYERS)
 def test_stages_end_with_a_block(name):
     levels = pyramid_levels(abstract(get_model(name), include_top=False))
@@ -91,6 +93,7 @@ FAMILIES = ("SEResNet18", "SEResNet20", "SEMobileNetV2", "SEVGG11", "SEShuffleNe
 TRUNKS = {get_model(name).fields["trunk"]: name for name in list_models()}.values()
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     "name", each(list_models(), FAMILIES, {*list_models()} - {*TRUNKS, *FAMILIES})
 )

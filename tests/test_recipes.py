@@ -37,6 +37,7 @@ def rates(recipe, epochs, steps=10):
     return [float(schedule(round(epoch * steps))) for epoch in epochs]
 
 
+@pytest.mark.backend_neutral
 def test_rates_of_the_published_schedules():
     paper = RECIPES["imagenet"]
     at = (0, 29.9, 30, 59.9, 60, 89.9, 90, 99.9)
@@ -70,6 +71,7 @@ def test_rates_of_the_published_schedules():
     assert RECIPES["imagenet-rs"].scaled_learning_rate == pytest.approx(0.1 * 4096 / 256)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("assignments", "message"),
     [
@@ -89,6 +91,7 @@ def test_ingredients_that_do_not_go_together_are_refused(assignments, message):
         override(DIGITS, assignments)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
@@ -281,6 +284,7 @@ def test_a_head_that_is_trained_by_itself_is_a_new_one(fake, tmp_path, head_epoc
             np.testing.assert_array_equal(value, one)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_says_its_command_and_has_a_network_and_data(name):
     full = RECIPES[name]

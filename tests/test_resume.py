@@ -225,6 +225,7 @@ def test_the_report_says_what_a_run_did(whole):
     assert text.count("<figure>") == min(wrong, report.MOST_ERRORS)
 
 
+@pytest.mark.backend_neutral
 def test_only_the_most_frequent_of_many_confusions_are_shown():
     counts = np.eye(60, dtype=int)
     counts[3, 7] = 5

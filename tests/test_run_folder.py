@@ -30,6 +30,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.backend_neutral
 def test_a_second_run_into_a_folder_is_refused_until_the_first_has_ended(tmp_path):
     (tmp_path / "model.keras").touch()
     (tmp_path / ".partial-killed").mkdir()
@@ -46,6 +47,7 @@ def test_a_second_run_into_a_folder_is_refused_until_the_first_has_ended(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.backend_neutral
 def test_the_lock_of_a_process_that_is_killed_is_gone(tmp_path):
     command = [sys.executable, "-c", HOLDER, tmp_path / ".lock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
@@ -60,6 +62,7 @@ def test_the_lock_of_a_process_that_is_killed_is_gone(tmp_path):
         pass
 
 
+@pytest.mark.backend_neutral
 def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(tmp_path, monkeypatch, caplog):
     def flock(*_):
         raise OSError(37, "No locks available")
@@ -116,6 +119,7 @@ def test_a_state_whose_content_cannot_be_is_refused_by_one_error(
     assert state.record["epoch"] == 0 and not state.arrays
 
 
+@pytest.mark.backend_neutral
 def test_a_disk_that_is_full_leaves_the_state_before(tmp_path):
     """A limit on the size of files stands for it."""
     state = sound_state(tmp_path / "state.npz")
@@ -133,6 +137,7 @@ def test_a_disk_that_is_full_leaves_the_state_before(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
 
 
+@pytest.mark.backend_neutral
 def test_a_folder_that_is_deleted_meanwhile_is_named(tmp_path):
     state = sound_state(tmp_path / "run" / "state.npz")
     with pytest.raises(FileNotFoundError, match=r"run' to write state\.npz into"):

@@ -29,6 +29,7 @@ def scenes(tmp_path_factory):
     return write_scenes(tmp_path_factory.mktemp("scenes"), number=4, size=SIDE)
 
 
+@pytest.mark.backend_neutral
 def test_mean_iou_by_hand():
     truth = np.array([[0, 0, 1, 1], [2, 2, IGNORED, 1]])
     prediction = np.array([[0, 1, 1, 1], [2, 0, 0, 1]])
@@ -37,6 +38,7 @@ def test_mean_iou_by_hand():
     assert mean_iou([truth[:1], truth[1:]], [prediction[:1], prediction[1:]], 4) == expected
 
 
+@pytest.mark.backend_neutral
 def test_masks_go_with_their_pictures(scenes):
     batches = [
         MaskBatches(scenes, "train", SIDE, 4, num_classes=4, seed=seed)[0]
@@ -50,6 +52,7 @@ def test_masks_go_with_their_pictures(scenes):
     assert any((masks != batches[0][1]).any() for _, masks in batches)
 
 
+@pytest.mark.backend_neutral
 def test_masks_fill_squares_with_what_does_not_count(tmp_path):
     Image.fromarray(np.full((10, 20), 3, "uint8")).save(tmp_path / "mask.png")
     mask = load_mask(tmp_path / "mask.png", 40, 2.0)
@@ -59,6 +62,7 @@ def test_masks_fill_squares_with_what_does_not_count(tmp_path):
         load_mask(tmp_path / "color.png", 40, 10.0)
 
 
+@pytest.mark.backend_neutral
 def test_pictures_without_a_mask_are_left_out(tmp_path, caplog):
     folder = write_scenes(tmp_path, number=3, size=32)
     (folder / "masks" / "2.png").unlink()
@@ -69,6 +73,7 @@ def test_pictures_without_a_mask_are_left_out(tmp_path, caplog):
         MaskBatches(folder, "train", 32, 3, num_classes=4)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     "size, value, message",
     [(16, 0, r"2\.png: .* size of its picture, 32x32"), (32, 4, r"2\.png: .* It has \[4\]")],

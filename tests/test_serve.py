@@ -31,7 +31,7 @@ if keras.backend.backend() != "tensorflow":
 generate_latest = pytest.importorskip("prometheus_client").generate_latest
 
 # One process makes the exports.
-pytestmark = pytest.mark.xdist_group("serve")
+pytestmark = [pytest.mark.xdist_group("serve"), pytest.mark.backend_neutral]
 SERVE = Path(__file__).parent.parent / "applications" / "serve.py"
 PATHS = {"saved_model": "served", "onnx": "served.onnx", "openvino": "served.xml"}
 ROW = SEResNet20.weights[0]

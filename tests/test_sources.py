@@ -18,6 +18,8 @@ from keras_se.data import dataset, sources
 from keras_se.image_files import open_image
 from keras_se.preprocessing import Preprocessing
 
+pytestmark = pytest.mark.backend_neutral
+
 SQUARE = Preprocessing(16, crop=1.0, interpolation="bilinear")
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)

@@ -265,6 +265,7 @@ def test_a_run_is_only_overwritten_if_asked(run):
     assert (out / "model.keras").read_bytes() == before
 
 
+@pytest.mark.backend_neutral
 def test_overwriting_removes_all_of_the_old_run_and_nothing_else(tmp_path):
     for name in ("recipe.json", "twin.keras", "notes.txt", "saved_model/saved_model.pb"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -281,6 +282,7 @@ def refuse_training(monkeypatch):
     monkeypatch.setattr(loop, "fit", refuse)
 
 
+@pytest.mark.backend_neutral
 def test_a_folder_that_is_a_file_is_an_error_before_training(recipe, tmp_path, monkeypatch):
     refuse_training(monkeypatch)
     file = tmp_path / "file"
@@ -309,6 +311,7 @@ def test_fewer_images_than_a_batch_are_refused_before_weights_are_downloaded():
         resolve(recipe)
 
 
+@pytest.mark.backend_neutral
 def test_missing_matplotlib_is_an_error_before_training(recipe, tmp_path, monkeypatch):
     refuse_training(monkeypatch)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -317,6 +320,7 @@ def test_missing_matplotlib_is_an_error_before_training(recipe, tmp_path, monkey
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.backend_neutral
 def test_images_too_small_for_the_network_leave_no_folder(tmp_path):
     with pytest.raises(ValueError, match="at least 32 pixels"):
         train(override(DIGITS, ["network=seresnet18"]), tmp_path / "out")
@@ -331,6 +335,7 @@ def test_a_loss_that_is_not_a_number_saves_no_network(recipe, few, tmp_path, mon
     assert {path.name for path in tmp_path.iterdir()} == expected
 
 
+@pytest.mark.backend_neutral
 def test_the_table_ends_with_se_minus_plain():
     counts = {"parameters": 12345, "mflops": 2.5, "seconds": 30.0}
     se = {"test_accuracy": 99.25, "best_accuracy": 99.5, **counts}

@@ -27,6 +27,7 @@ FREE = ("apache-2.0", "bsd-3-clause", "mit")
 LICENSES = (*FREE, "cc-by-nc-4.0", "seer-license", None)
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(("name", "row"), EVERY, ids=[f"{name}.{row.tag}" for name, row in EVERY])
 def test_every_row_is_well_formed(name, row):
     assert applications.get_model(name).name == name
@@ -57,6 +58,7 @@ def test_every_row_is_well_formed(name, row):
         assert row.top1 < row.top5 < 100
 
 
+@pytest.mark.backend_neutral
 def test_tags_are_unique_and_no_published_row_is_lost():
     for name, rows in WEIGHTS.items():
         tags = [row.tag for row in rows]
@@ -65,6 +67,7 @@ def test_tags_are_unique_and_no_published_row_is_lost():
     assert sum(row.origin == "timm" for _, row in EVERY) == 201
 
 
+@pytest.mark.backend_neutral
 def test_what_imagenet_means():
     assert applications.SEResNet50.weights[0].tag == "ra2_in1k"
     assert applications.SEResNet50.weights[0].top1 == 80.26
@@ -80,6 +83,7 @@ def test_what_imagenet_means():
         assert first == sorted(first, reverse=True), name
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("name", ("RegNetY1280", "ResNeXt101_32x32d"))
 def test_imagenet_stands_for_no_weights_for_research_only(name):
     network = applications.get_model(name)
@@ -94,6 +98,7 @@ def test_imagenet_stands_for_no_weights_for_research_only(name):
     assert network.preprocessing(tag) == network.weights[0].preprocessing
 
 
+@pytest.mark.backend_neutral
 def test_imagenet_of_a_network_with_both_is_for_any_use():
     by_tag = {row.tag: row for row in applications.RegNetY320.weights}
     assert by_tag["swag_ft_in1k"].top1 > by_tag["tv2_in1k"].top1
@@ -103,6 +108,7 @@ def test_imagenet_of_a_network_with_both_is_for_any_use():
     )
 
 
+@pytest.mark.backend_neutral
 def test_an_unknown_tag_lists_those_there_are():
     with pytest.raises(ValueError) as raised:
         applications.SEResNet50(weights="ra2")
@@ -112,6 +118,7 @@ def test_an_unknown_tag_lists_those_there_are():
     assert "'ra2'" in message
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("network", "words"),
     (
@@ -130,6 +137,7 @@ def test_networks_without_weights_name_a_way_that_works(network, words):
     assert ("insert_se" in str(raised.value)) == (network != "SEShuffleNet")
 
 
+@pytest.mark.backend_neutral
 def test_lists_are_complete():
     assert len(model_table.networks().splitlines()) == 1 + len(applications.list_models())
     lines = model_table.checkpoints().splitlines()
@@ -185,6 +193,7 @@ assert time.monotonic() - started < 5
 """
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize("endpoint", ("http://127.0.0.1:9", "https://huggingface.invalid"))
 def test_without_a_connection_one_paragraph_says_what_works(tmp_path, endpoint):
     """Nobody listens at the port, or the name has no address."""
@@ -223,6 +232,7 @@ def release(tmp_path, monkeypatch):
         yield hub, path
 
 
+@pytest.mark.backend_neutral
 def test_a_release_file_of_2018_is_downloaded_once_and_loaded(release):
     """By its tag or its address."""
     hub, path = release
@@ -236,6 +246,7 @@ def test_a_release_file_of_2018_is_downloaded_once_and_loaded(release):
     assert hub.requests[("GET", path)] == 1
 
 
+@pytest.mark.backend_neutral
 def test_a_damaged_download_is_refused_and_nothing_is_kept(release, tmp_path):
     hub, path = release
     whole = hub.releases[path]
