@@ -30,9 +30,10 @@ test: $(INSTALLED)
 test-fast: $(INSTALLED)
 	KERAS_BACKEND=tensorflow $(BIN)/python $(FAST)
 
-# By hand, before a release: what `test` shows with a few networks, with all.
-test-large: $(INSTALLED)
+# By hand, before a release: what `test` shows with a few networks, with all; and the GPU's report.
+test-large: $(INSTALLED) .venv-jax/installed
 	KERAS_BACKEND=tensorflow $(BIN)/python $(TESTS) -m large
+	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest -n 0 -m large tests/test_gpu_report.py
 
 # By hand, as the page of keras-se explore changes; needs Chromium: apt-get install chromium, or its
 # path as CHROMIUM. SCREENSHOTS is a folder for pictures of the page.

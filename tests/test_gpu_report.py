@@ -11,7 +11,10 @@ import pytest
 
 GPU = Path(__file__).parent.parent / "benchmarks" / "gpu.py"
 # The profile is JAX's.
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="runs on JAX")
+pytestmark = [
+    pytest.mark.skipif(keras.backend.backend() != "jax", reason="runs on JAX"),
+    pytest.mark.large,
+]
 
 
 def report_of(out, *arguments):
