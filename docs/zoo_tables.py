@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from keras_se.applications import get_model, list_models
-from keras_se.cli.model_table import markdown
+from keras_se.applications import get_model
+from keras_se.cli.model_table import CHECKPOINT_COLUMNS, describe_weights, markdown
 from keras_se.files import write_text
 from keras_se.formatting import markdown_table
 from keras_se.preprocessing import normalization_name
@@ -12,30 +12,43 @@ from keras_se.weights import WEIGHTS
 
 # Every checkpoint of timm 1.0.31 whose network has SE, and which library for Keras 3 loads it.
 TAGS = Path(__file__).parent / "timm_se_tags.csv"
-HEADER = (
-    "network",
-    "weights",
-    "pixels",
-    "crop",
-    "resized",
-    "pixels become",
-    "classes",
-    "top-1 %",
-    "top-5 %",
-    "license",
-    "origin",
-    "source",
+
+
+def _code(column):
+    """A column whose texts are names."""
+    title, alignment, cell = column
+    return title, alignment, lambda row: f"`{cell(row)}`"
+
+
+def _crop(row):
+    return "squash" if row["crop_mode"] == "squash" else f"{row['crop']:.3f}"
+
+
+def _normalization(row):
+    try:
+        return normalization_name(row["mean"], row["std"])
+    except ValueError:
+        return "its own"
+
+
+_NETWORK, _WEIGHTS, _PIXELS, *_REST, _SOURCE = CHECKPOINT_COLUMNS
+COLUMNS = (
+    *(_code(_NETWORK), _code(_WEIGHTS), _PIXELS),
+    ("crop", ">", _crop),
+    ("resized", "<", lambda row: row["interpolation"]),
+    ("pixels become", "<", _normalization),
+    *(*_REST, _code(_SOURCE)),
 )
 
 
 def checkpoint_table() -> str:
     """Returns a Markdown table of every published checkpoint, of networks and of plain twins."""
-    rows = [HEADER]
-    for name in list_models():
-        network = get_model(name)
-        for application in (network, network.twin):
-            rows += [_checkpoint(application, weights) for weights in application.weights]
-    return markdown_table(rows, "<<>><<>>><<<")
+    titles, alignment, cells = zip(*COLUMNS, strict=True)
+    rows = []
+    for row in describe_weights():
+        looks = get_model(row["network"]).preprocessing(row["weights"])
+        rows.append([cell(row | looks.to_dict()) for cell in cells])
+    return markdown_table([titles, *rows], "".join(alignment))
 
 
 def loaded_tags() -> list[str]:
@@ -64,36 +77,6 @@ def library_table() -> str:
         ours = "yes" if line["tag"] in loaded else ""
         rows.append((f"`{line['tag']}`", ours, *(line[name] for name in others)))
     return markdown_table(rows, "<" * len(rows[0]))
-
-
-def _checkpoint(application, weights):
-    preprocessing = weights.preprocessing
-    crop = "squash" if preprocessing.crop_mode == "squash" else f"{preprocessing.crop:.3f}"
-    return (
-        f"`{application.name}`",
-        f"`{weights.tag}`",
-        str(preprocessing.size),
-        crop,
-        preprocessing.interpolation,
-        _normalization(preprocessing),
-        str(weights.classes),
-        _percent(weights.top1),
-        _percent(weights.top5),
-        weights.license or "none named",
-        weights.origin,
-        f"`{weights.source}`",
-    )
-
-
-def _normalization(preprocessing):
-    try:
-        return normalization_name(preprocessing.mean, preprocessing.std)
-    except ValueError:
-        return "its own"
-
-
-def _percent(value):
-    return "-" if value is None else f"{value:.2f}"
 
 
 def write_generated_pages(folder: Path) -> None:

@@ -113,6 +113,9 @@ def test_a_factory_may_take_the_units_that_a_block_asks_for():
     def of_a_name(name):
         return SqueezeExcite(ratio=8, name=name)
 
+    def of_its_own(name, units=3):
+        return SqueezeExcite(units=units, name=name)
+
     def published(name, units):
         return SqueezeExcite(units=units, name=name)
 
@@ -125,6 +128,7 @@ def test_a_factory_may_take_the_units_that_a_block_asks_for():
     wide = partial(network, weights=None, include_top=False, input_shape=(8, 8, 32))
     assert wide(se=factory).get_layer("se").fc1.units == 6
     assert wide(se=of_a_name).get_layer("se").fc1.units == 4
+    assert wide(se=of_its_own).get_layer("se").fc1.units == 3
     assert wide().get_layer("se").fc1.units == 6
     tiny(se=factory)
     assert asked == [6] + 9 * [None]

@@ -1,16 +1,23 @@
 """Checkpoints of other projects: their names become timm's, and no graph takes another's."""
 
+import hashlib
+import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import GOLDENS, each, run
 from generated import image, state_dict, tensor
+from hub_server import HubServer
+from keras2_files import write_keras2
 from test_torch_file import Writer
 
 from keras_se.applications import get_model
 from keras_se.weights import WEIGHTS, export_state_dict
 from keras_se.weights.checkpoint import Checkpoint
+from keras_se.weights.hub import digits_in_name
+from keras_se.weights.sources import open_weights
 from keras_se.weights.translate import translate
 
 # What each project calls the parameters, by expressions for timm's names.
@@ -176,6 +183,74 @@ def test_two_arrays_for_one_name_are_refused():
     checkpoint = Checkpoint("FILE", values | {"conv1.weight": 3})
     with pytest.raises(ValueError, match=r"FILE.*conv1"):
         translate(checkpoint, "SEResNet50", "FILE")
+
+
+def torch_file(key, folder):
+    writer = Writer("zip")
+    return writer.data({"state_dict": {key: writer.tensor(np.ones((2, 2)), "Double")}})
+
+
+def paddle_file(key, folder):
+    return pickle.dumps({key: np.ones((2, 2))}, 2)
+
+
+def keras2_file(key, folder):
+    layers = {key.partition("/")[0]: {f"{key}:0": np.ones((2, 2))}}
+    return write_keras2(folder / "made.h5", layers).read_bytes()
+
+
+# Of every project with a server of its own: a network, the format of its files, and what it calls
+# a kernel of the gates, which is called otherwise here.
+GATE = "layer1.0.se.fc1.weight"
+DOWNLOADS = {
+    "nvidia": ("SEResNeXt101_32x4d", torch_file, "layer1.0.squeeze.squeeze.weight", GATE),
+    "mmpretrain": ("SEResNet50", torch_file, "backbone.layer1.0.se_layer.conv1.conv.weight", GATE),
+    "moskomule": ("SEResNet50", torch_file, "layer1.0.se.fc.0.weight", GATE),
+    "paddle": ("SEResNet18VD", paddle_file, "bb_0_0.scale.squeeze.weight", GATE),
+    "rcmalli": (
+        *("LegacySEResNet50", keras2_file),
+        *("conv2_1_1x1_down/kernel", "layer1_0_se__module_fc1/kernel"),
+    ),
+}
+
+
+@pytest.mark.backend_neutral
+@pytest.mark.parametrize("project", DOWNLOADS)
+def test_a_checkpoint_is_downloaded(project, tmp_path, monkeypatch):
+    """It is checked if a hash of it is known, and read by its names."""
+    network, write, key, expected = DOWNLOADS[project]
+    row = next(row for row in WEIGHTS[network] if row.origin == project)
+    file = row.source.rpartition("/")[2]
+    content = write(key, tmp_path)
+    digits = digits_in_name(file)
+    if digits:
+        file = file.replace(digits, hashlib.sha256(content).hexdigest()[: len(digits)])
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with HubServer() as hub:
+        address = f"{hub.url}/{file}"
+        rows = [replace(row, source=address)]
+        if digits:
+            hub.releases[f"/{file}"] = content[:-1] + b"?"
+            with pytest.raises(OSError, match=f"should start with {digits_in_name(file)}"):
+                open_weights(row.tag, rows, network=network)
+        hub.releases[f"/{file}"] = content
+        for _ in range(2):
+            values = open_weights(row.tag, rows, network=network).values
+            np.testing.assert_array_equal(values[expected], np.ones((2, 2)))
+        assert hub.count(f"/storage/{file}") == (2 if digits else 1)
+        # By its address, nothing says that it is what was published.
+        if not digits:
+            with pytest.raises(ValueError, match="cannot be verified"):
+                open_weights(address, (), network=network)
+
+
+@pytest.mark.backend_neutral
+def test_the_download_of_every_project_is_tested():
+    """Here, and those of the hub, timm's releases and imgclsmob's archives in other files."""
+    projects = {row.origin for rows in WEIGHTS.values() for row in rows}
+    assert projects == {"timm", "keras_se", "imgclsmob", *DOWNLOADS}
 
 
 @pytest.mark.slow

@@ -13,12 +13,14 @@ import pytest
 from conftest import GOLDENS, run
 from generated import image, state_dict
 from hub_server import HubServer
+from make_proofs import proofs
 from safetensors.numpy import save
 from test_torch_file import Writer
 
 from keras_se import applications
 from keras_se.cli import model_table
 from keras_se.weights import WEIGHTS, export_state_dict
+from keras_se.weights.registry import read_proofs
 
 ROOT = Path(__file__).parent.parent
 # Those that come with the package are in test_packaged.py.
@@ -143,6 +145,24 @@ def test_lists_are_complete():
     lines = model_table.checkpoints().splitlines()
     assert len(lines) == 1 + sum(map(len, WEIGHTS.values()))
     assert any(re.match(r"SEResNet50 +ra2_in1k +224 +1000 +80\.26 +95\.07 ", one) for one in lines)
+
+
+@pytest.mark.backend_neutral
+def test_what_is_said_to_be_proven_is_what_the_tests_have():
+    """After a new golden or origin: python tests/make_proofs.py"""
+    assert read_proofs() == proofs()
+    rows = {(row["network"], row["weights"]): row for row in model_table.describe_weights()}
+    for network, tag, proof, hash_ in (
+        ("SEResNet50", "ra2_in1k", "logits", "the hub's"),
+        ("SEResNet50", "mmpretrain_in1k", "names", "sha256:ae206104"),
+        ("ResNet34", "gluon_in1k", "twin", "the hub's"),
+        ("LegacySEResNet50", "in1k", "logits", "sha256:ce0d4300"),
+        ("LegacySEResNet50", "rcmalli_vggface2", "names", "none"),
+        ("SEResNet20", "cifar10", "accuracy", "sha256:"),
+    ):
+        row = rows[network, tag]
+        assert row["proven"] == proof
+        assert model_table.hash_text(row).startswith(hash_)
 
 
 @pytest.fixture(scope="module")

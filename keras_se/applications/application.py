@@ -234,10 +234,10 @@ class Application:
         Args:
             include_top: Whether to end in global average pooling and a classifier.
             weights: `None` (random), `"imagenet"` (the first published checkpoint), a tag of
-                `.weights`, `"hf://owner/repo"`, or the path of a `.safetensors`, `.pth`,
-                `.pth.tar`, `.weights.h5` or `.keras` file. By default the only checkpoint of a
-                network that has one, else `"imagenet"`, or the first checkpoint if none is of
-                ImageNet.
+                `.weights`, `"hf://owner/repo"`, or the path of a file: `.safetensors`,
+                `.weights.h5`, `.keras`, `.pth`, `.pth.tar`, `.pdparams`, `.pkl`, `.h5` or
+                `.h5.zip`. By default the only checkpoint of a network that has one, else
+                `"imagenet"`, or the first checkpoint if none is of ImageNet.
             input_tensor: Keras tensor to use as the image input.
             input_shape: Shape of one image, `(height, width, channels)` or, channels first,
                 `(channels, height, width)`, in pixels; sizes may be `None`. By default the

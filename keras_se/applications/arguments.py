@@ -66,10 +66,12 @@ def se_factory(se: Any, published: Callable) -> Callable:
 def _checked_layer(factory, name, **block):
     """What `factory` makes, if it is a layer: a forgotten `return` must not remove SE silently.
 
-    A function is also told what it takes of `block`, the units and the activation of the block.
+    A function is also told what it asks for of `block`, the units and the activation of the block,
+    by a parameter without a default, or with `None`.
     """
-    takes = inspect.signature(factory).parameters if inspect.isfunction(factory) else ()
-    layer = factory(name=name, **{key: block[key] for key in block if key in takes})
+    takes = inspect.signature(factory).parameters if inspect.isfunction(factory) else {}
+    asks = [key for key in block if key in takes and takes[key].default in (None, takes[key].empty)]
+    layer = factory(name=name, **{key: block[key] for key in asks})
     if not isinstance(layer, keras.layers.Layer):
         raise ValueError(
             f"`se` must be a callable that makes a Keras layer. It made {layer!r} for {name!r}"

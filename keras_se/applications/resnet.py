@@ -110,12 +110,12 @@ def residual_stages(x, gate, *, depths, filters, block, shortcut, project_first=
     `block` makes the residual branch and `shortcut` the other one, where the shapes differ or, for
     `project_first`, in the first block; `gate` is what `gates` gives.
     """
-    for stage, name, width, strides in each_block(depths, filters):
+    for number, (stage, name, width, strides) in enumerate(each_block(depths, filters)):
         at = partial(gate, stage, name)
         residual = block(at("pre", x), width, strides=strides, gate=at, name=name)
         skip = x
         projects = strides > 1 or x.shape[channel_axis()] != residual.shape[channel_axis()]
-        if projects or (project_first and name == "layer1_0"):
+        if projects or (project_first and number == 0):
             skip = shortcut(x, residual.shape[channel_axis()], strides=strides, name=name)
         x = add(at("standard", residual), at("identity", skip), name=name)
         x = at("post", x)

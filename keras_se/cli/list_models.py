@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         action="store_true",
-        help="a line for each published checkpoint: tag, size, accuracy, license, origin, source",
+        help="a line for each published checkpoint: tag, size, accuracy, license, origin, what "
+        "tests compare it with, hash, source",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list in place of a table")
 

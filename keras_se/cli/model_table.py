@@ -9,6 +9,8 @@ from typing import Any
 from keras_se.applications import get_model, list_models
 from keras_se.applications.application import Application
 from keras_se.formatting import markdown_table, text_table
+from keras_se.weights.hub import digits_in_name
+from keras_se.weights.registry import read_proofs
 
 SIZES = "sizes.csv"
 FIELDS = ("network", "parameters", "multiply_adds", "twin_parameters", "twin_multiply_adds")
@@ -105,13 +107,15 @@ def describe_weights(names: Sequence[str] | None = None) -> list[dict[str, Any]]
 
     Returns:
         A mapping for each checkpoint: `network`, `weights`, the tag, `size` in pixels, `classes`,
-        `top1` and `top5` in percent or `None`, `license`, `origin`, `hash` of the file if it is
-        known and not in its name, and `source`.
+        `top1` and `top5` in percent or `None`, `license`, `origin`, `proven`, how tests compare
+        it with its source (see `keras_se.weights.registry.read_proofs`) or `None`, `hash` of the
+        file if the registry has one (the hub announces its own), and `source`.
 
     Example:
     >>> describe_weights(["SEResNet20"])[0]["classes"]
     10
     """
+    proofs = read_proofs()
     return [
         {
             "network": network.name,
@@ -122,7 +126,8 @@ def describe_weights(names: Sequence[str] | None = None) -> list[dict[str, Any]]
             "top5": checkpoint.top5,
             "license": checkpoint.license,
             "origin": checkpoint.origin,
-            "hash": checkpoint.checksum or (checkpoint.sha256 and f"sha256:{checkpoint.sha256}"),
+            "proven": proofs.get((network.name, checkpoint.origin)),
+            "hash": _hash(checkpoint),
             "source": checkpoint.source,
         }
         for application in map(get_model, list_models() if names is None else names)
@@ -164,6 +169,19 @@ def _table(lay_out, rows, columns):
     return lay_out([titles, *([cell(row) for cell in cells] for row in rows)], "".join(alignment))
 
 
+def _hash(checkpoint):
+    sha256 = checkpoint.sha256
+    if checkpoint.source.startswith("http"):
+        sha256 = sha256 or digits_in_name(checkpoint.source)
+    return checkpoint.checksum or (sha256 and f"sha256:{sha256}")
+
+
+def hash_text(row: dict[str, Any]) -> str:
+    """Returns what a download is checked by, of a row of `describe_weights`."""
+    # The hub announces the sha256 of each of its files.
+    return (row["hash"] or ("none" if ":" in row["source"] else "the hub's"))[:15]
+
+
 def _license(row):
     return row["license"] or "none named"
 
@@ -191,7 +209,8 @@ CHECKPOINT_COLUMNS = (
     ("top-5 %", ">", lambda row: _percent(row["top5"])),
     ("license", "<", _license),
     ("origin", "<", lambda row: row["origin"]),
-    ("hash", "<", lambda row: (row["hash"] or "-")[:20]),
+    ("proven by", "<", lambda row: row["proven"] or "-"),
+    ("hash", "<", hash_text),
     ("source", "<", lambda row: row["source"]),
 )
 COMPARISON_COLUMNS = (

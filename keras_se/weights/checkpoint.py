@@ -87,7 +87,7 @@ def read_checkpoint(path: str | os.PathLike, *, source: str | None = None) -> Ch
     """Reads a checkpoint file, executing nothing that is in it.
 
     Args:
-        path: Path of a `.safetensors`, `.pth`, `.pth.tar`, `.weights.h5` or `.keras` file.
+        path: Path of a file with one of `readers.ENDINGS`.
         source: What to call it in messages; by default its path.
 
     Returns:

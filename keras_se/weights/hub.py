@@ -99,9 +99,9 @@ def fetch(
             `pytorch_model.bin` if it has no safetensors.
         sha256: The expected sha256 in hexadecimal, whole or its first 8 or more digits. By
             default a release file is checked against the digits after the last `-` of its name.
-            A few digits tell a damaged file, only the whole sha256 tells a forged one.
-        checksum: The same by another hash, such as `"md5:0123..."`; of a `.zip` that of the one
-            file in it.
+            A few digits tell a damaged file, only the whole sha256 tells a forged one. Of a `.zip`
+            it is that of the one file in it.
+        checksum: The same by another hash, such as `"md5:0123..."`.
         unchecked: Whether to take a release file of which no hash is known.
 
     Returns:
@@ -140,6 +140,12 @@ def repository(source: str) -> str | None:
     """Returns the `"owner/name"` in what `fetch` takes for a file of the hub, or `None`."""
     match = _HUB_SOURCE.fullmatch(source)
     return match and match["repository"]
+
+
+def digits_in_name(source: str) -> str | None:
+    """Returns the digits of its sha256 in which the name of a release file ends, or `None`."""
+    match = _DIGEST_IN_NAME.search(source.partition("?")[0].rpartition("/")[2])
+    return match and match[1].lower()
 
 
 def architecture(source: str) -> str:
@@ -268,14 +274,14 @@ def _parse_release(source, digest, unchecked):
     if not match or not source.isascii():
         raise ValueError(f"{source!r} is not the address of a file: https://host/path/file.")
     name = match["name"]
-    named = _DIGEST_IN_NAME.search(name)
+    named = digits_in_name(name)
     if digest is None and named is None and not unchecked:
         raise ValueError(
             f"{source!r} cannot be verified: its file name does not end in digits of its sha256. "
             "Give sha256=, or download the file by hand and pass its local path as weights=."
         )
     if digest is None and named is not None:
-        digest = _Digest(named[1].lower())
+        digest = _Digest(named)
     # Two releases may use one file name: each needs a cached file of its own.
     own = digest.digits[:8] if digest else hashlib.sha256(source.encode()).hexdigest()[:8]
     if own not in name.lower():

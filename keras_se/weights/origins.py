@@ -10,19 +10,23 @@ from keras_se.weights.classification_models import ClassificationModels
 from keras_se.weights.origin import Origin
 
 BLOCK = "layer{stage}.{block}"
+NVIDIA_GATE = f"{BLOCK}.squeeze.squeeze"
 NVIDIA = (
-    (f"{BLOCK}.squeeze.squeeze", f"{BLOCK}.se.fc1"),
+    (NVIDIA_GATE, f"{BLOCK}.se.fc1"),
     (f"{BLOCK}.squeeze.expand", f"{BLOCK}.se.fc2"),
 )
+MMPRETRAIN_GATE = f"backbone.{BLOCK}.se_layer.conv{{number}}.conv"
 MMPRETRAIN = (
-    (f"backbone.{BLOCK}.se_layer.conv{{number}}.conv", f"{BLOCK}.se.fc{{number}}"),
+    (MMPRETRAIN_GATE, f"{BLOCK}.se.fc{{number}}"),
     ("backbone.{rest:.*}", "{rest}"),
     ("head.fc", "fc"),
 )
-MOSKOMULE = ((f"{BLOCK}.se.fc.0", f"{BLOCK}.se.fc1"), (f"{BLOCK}.se.fc.2", f"{BLOCK}.se.fc2"))
+MOSKOMULE_GATE = f"{BLOCK}.se.fc.0"
+MOSKOMULE = ((MOSKOMULE_GATE, f"{BLOCK}.se.fc1"), (f"{BLOCK}.se.fc.2", f"{BLOCK}.se.fc2"))
+FACES_GATE = f"{BLOCK}.conv5"
 FACES = (
     (f"{BLOCK}.conv4", f"{BLOCK}.se_module.fc1"),
-    (f"{BLOCK}.conv5", f"{BLOCK}.se_module.fc2"),
+    (FACES_GATE, f"{BLOCK}.se_module.fc2"),
     ("{stem:conv1|bn1}", "layer0.{stem}"),
     ("fc", "last_linear"),
 )
@@ -110,18 +114,18 @@ PADDLE_GATE = "bb_{stage}_{block}.scale.squeeze"
 PADDLE_FIELDS = {"_mean": "running_mean", "_variance": "running_var"}
 
 ORIGINS = (
-    Origin("nvidia", NVIDIA[0][0], ("SEResNeXt101_32x4d",), NVIDIA),
-    Origin("mmpretrain", MMPRETRAIN[0][0], ("SEResNet50", "SEResNet101"), MMPRETRAIN),
+    Origin("nvidia", NVIDIA_GATE, ("SEResNeXt101_32x4d",), NVIDIA),
+    Origin("mmpretrain", MMPRETRAIN_GATE, ("SEResNet50", "SEResNet101"), MMPRETRAIN),
     Origin(
         "moskomule",
-        MOSKOMULE[0][0],
+        MOSKOMULE_GATE,
         ("SEResNet50", "SEResNet101", "SEResNet152"),
         MOSKOMULE,
         without_bias=f"{BLOCK}.se.fc{{number}}",
     ),
     Origin(
         "vggface2",
-        FACES[1][0],
+        FACES_GATE,
         ("LegacySEResNet50",),
         FACES,
         note=BGR,

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from keras_se.class_names import IMAGENET_CLASSES, imagenet_class_names
 from keras_se.preprocessing import NORMALIZATIONS, Preprocessing
 
-TABLE = "checkpoints.csv"
+TABLE, PROOFS = "checkpoints.csv", "proofs.csv"
 # Licenses for research only: "imagenet" stands for none of these.
 NON_COMMERCIAL = ("cc-by-nc-4.0", "seer-license")
 # fmt: off
@@ -71,12 +71,11 @@ class Weights:
         origin: Whose code and names the file is of: `"timm"`, `"keras_se"`, or the `name` of an
             `Origin` of `keras_se.weights.origins`.
         unused: What the names of tensors begin with that only training needs, and that are left out.
-        sha256: Hexadecimal sha256 of the file, or its first digits, if known and not part of its
-            name.
+        sha256: Hexadecimal sha256 of the file, or of the one file in a `.zip`, or its first digits,
+            if known and not part of its name.
         class_names: The names of the classes, if they are not those of ImageNet; the accuracies
             are then those on that dataset's held-out images.
-        checksum: Where the publisher gives another hash than sha256, `"md5:..."` or `"sha1:..."`
-            of the file, or of the one file in a `.zip`.
+        checksum: The same where the publisher gives another hash, `"md5:..."` or `"sha1:..."`.
     """
 
     tag: str
@@ -198,11 +197,28 @@ def read_table() -> dict[str, tuple[Weights, ...]]:
     Returns:
         The `Weights` of every network that has some, by the network's name, in the table's order.
     """
-    text = importlib.resources.files("keras_se.weights").joinpath(TABLE).read_text()
     table = {}
-    for line in csv.DictReader(io.StringIO(text)):
+    for line in csv.DictReader(io.StringIO(_text(TABLE))):
         table.setdefault(line["network"], []).append(_weights(line))
     return {network: tuple(rows) for network, rows in table.items()}
+
+
+def read_proofs() -> dict[tuple[str, str], str]:
+    """Reads from the package what tests compare with the source of the checkpoints.
+
+    tests/make_proofs.py writes it: `"logits"` where the tests have logits of the source's own code
+    for this network, `"twin"` where they have those of its twin, `"names"` where they have the
+    names that the source gives its parameters, and `"accuracy"` where it was trained and measured here.
+
+    Returns:
+        One of these by the network's name and the `origin` of its checkpoints, or nothing.
+    """
+    lines = csv.DictReader(io.StringIO(_text(PROOFS)))
+    return {(line["network"], line["origin"]): line["proof"] for line in lines}
+
+
+def _text(name):
+    return importlib.resources.files("keras_se.weights").joinpath(name).read_text()
 
 
 def _weights(line):

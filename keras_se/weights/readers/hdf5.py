@@ -67,7 +67,7 @@ class Objects:
         import h5py
 
         if key not in group:
-            raise ValueError(f"it has no group {key!r}, as a file that Keras 3 writes has")
+            raise ValueError(f"it has no group {key!r}, which files of Keras 3 have")
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             raise ValueError(f"{key!r} in it is a link")
         if not isinstance(group[key], h5py.Group):
