@@ -8,7 +8,6 @@ from keras_se.cli.model_table import CHECKPOINT_COLUMNS, describe_weights, markd
 from keras_se.files import write_text
 from keras_se.formatting import markdown_table
 from keras_se.preprocessing import normalization_name
-from keras_se.weights import WEIGHTS
 
 # Every checkpoint of timm 1.0.31 whose network has SE, and which library for Keras 3 loads it.
 TAGS = Path(__file__).parent / "timm_se_tags.csv"
@@ -55,15 +54,17 @@ def loaded_tags() -> list[str]:
     """Returns which of timm's checkpoints with SE keras_se loads, by timm's names."""
     with TAGS.open() as file:
         tags = [line["tag"] for line in csv.DictReader(file)]
-    published = {
-        name
-        for network, rows in WEIGHTS.items()
-        for row in rows
-        # A release file has no repository: timm calls it by the network and the tag.
-        for name in (row.source.removeprefix("timm/"), f"{network}.{row.tag}".lower())
-        if row.origin == "timm"
-    }
-    return [tag for tag in tags if tag in published or tag.replace("_", "", 1) in published]
+    networks = {tag.partition(".")[0] for tag in tags}
+    published = {f"{name}.{row.tag}" for name in networks for row in _weights_of_timm(name)}
+    return [tag for tag in tags if tag in published]
+
+
+def _weights_of_timm(name):
+    """The checkpoints of timm of the network that it calls so, if keras_se has it."""
+    try:
+        return [row for row in get_model(name).weights if row.origin == "timm"]
+    except ValueError:
+        return []
 
 
 def library_table() -> str:
