@@ -95,6 +95,110 @@ def test_gates_of_keras_applications_are_found():
     np.testing.assert_allclose(gates_of(model, some)["excite"], expected, rtol=1e-5)
 
 
+class Excited(layers.Layer):
+    """A block as other packages have it: a map times its gates."""
+
+    def __init__(self, channels, **keywords):
+        super().__init__(**keywords)
+        self.channels = channels
+        self.reduce = layers.Dense(4, activation="relu", name="reduce")
+        self.expand = layers.Dense(channels, activation="sigmoid", name="expand")
+
+    def build(self, shape):
+        self.reduce.build((None, self.channels))
+        self.expand.build((None, 4))
+
+    def gates(self, x):
+        return self.expand(self.reduce(ops.mean(x, (1, 2), keepdims=True)))
+
+    def call(self, x):
+        return x * self.gates(x)
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+
+class Residual(layers.Layer):
+    """A block that holds a block."""
+
+    def __init__(self, channels, **keywords):
+        super().__init__(**keywords)
+        self.channels = channels
+        self.norm = layers.BatchNormalization(name="norm")
+        self.excited = Excited(channels, name="excited")
+
+    def build(self, shape):
+        self.norm.build(shape)
+        self.excited.build(shape)
+
+    def call(self, x, training=False):
+        return x + self.excited(self.norm(x, training=training))
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+
+class Eager(Excited):
+    """A block whose call needs numbers."""
+
+    def call(self, x):
+        return x * self.gates(x) if isinstance(float(ops.sum(x)), float) else x
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+def test_gates_in_layers_of_other_packages_are_found():
+    inputs = keras.Input((8, 8, 6))
+    first, second = Residual(6, name="first"), Residual(6, name="second")
+    model = randomized(keras.Model(inputs, second(layers.ReLU(name="relu")(first(inputs)))))
+    some = images(2, 8, 8, 6)
+    new, _ = tap_gates(model)
+    np.testing.assert_allclose(infer(new, some), infer(model, some), rtol=1e-4, atol=1e-6)
+    values = gates_of(model, some)
+    assert list(values) == ["excited_multiply", "second_excited_multiply"]
+    maps = some, infer(keras.Model(inputs, second.input), some)
+    for block, x, found in zip((first, second), maps, values.values(), strict=True):
+        expected = ops.convert_to_numpy(block.excited.gates(block.norm(x))).reshape(2, 6)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("kind", ["v1", "fused", "unfused"])
+def test_gates_of_kerashub_are_found(kind):
+    models = pytest.importorskip("keras_hub").models
+    backbone = models.EfficientNetBackbone(
+        stackwise_kernel_sizes=[3, 3],
+        stackwise_num_repeats=[1, 2],
+        stackwise_input_filters=[16, 16],
+        stackwise_output_filters=[16, 24],
+        stackwise_expansion_ratios=[1, 4],
+        stackwise_strides=[1, 2],
+        stackwise_squeeze_and_excite_ratios=[0.25, 0.25],
+        stackwise_block_types=[kind] * 2,
+        stackwise_width_coefficients=[1.0] * 2,
+        stackwise_depth_coefficients=[1.0] * 2,
+        input_shape=(16, 16, 3),
+        num_features=32,
+    )
+    model = randomized(models.ImageClassifier(backbone, num_classes=3))
+    new, gates = tap_gates(model)
+    assert [(block.name, block.channels) for block in gates] == [
+        ("block1a_se_excite", 16),
+        ("block2a_se_excite", 64),
+        ("block2b_se_excite", 96),
+    ]
+    some = images(2, 16, 16, 3)
+    np.testing.assert_allclose(infer(new, some), infer(model, some), rtol=1e-4, atol=1e-6)
+
+
+def test_layers_that_cannot_be_looked_into_are_named():
+    inputs = keras.Input((8, 8, 6))
+    model = keras.Model(inputs, Eager(6, name="eager")(inputs))
+    with pytest.raises(ValueError, match="no symbolic tensor: eager"):
+        tap_gates(model)
+
+
 def test_products_that_are_no_gates_are_left():
     inputs, other = keras.Input((8, 8, 6)), keras.Input((8, 8, 6))
     pooled = layers.GlobalAveragePooling2D()(inputs)

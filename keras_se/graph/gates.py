@@ -2,8 +2,8 @@
 
 This is the only place that knows what a gate is in a graph. A block may be a `SqueezeExcite` layer,
 or a product of a map with a vector that layers compute from a pooled map, as `keras_se.fold`,
-`keras.applications.MobileNetV3Small` and `EfficientNetB0` have it. What a layer of another package
-computes inside of itself is not seen.
+`keras.applications.MobileNetV3Small` and `EfficientNetB0` have it. Both are also found in layers of
+other packages that hold layers, such as the blocks of KerasHub's MobileNet and EfficientNetV2.
 """
 
 import math
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import keras
 
 from keras_se.data_format import image_axis
+from keras_se.graph.open_layers import closed_layers, open_layers
 from keras_se.graph.rewrite import inline
 from keras_se.graph.walk import (
     all_nodes,
@@ -77,6 +78,7 @@ def tap_gates(
     """
     require_functional(model)
     _require_inference(model)
+    model = open_layers(model, _has_gates)
     if image_shape is not None:
         _require_channels(model, image_shape)
     taps = _Taps(model, tap or (lambda gates: gates.tensor))
@@ -87,9 +89,11 @@ def tap_gates(
     start = inputs[0] if len(inputs) == 1 else inputs
     new = inline(model, start, start, taps.rule)
     if not taps.gates:
+        closed = ", ".join(closed_layers(model))
         raise ValueError(
             "`model` must have SE blocks: SqueezeExcite layers, or maps multiplied by gates that "
             f"are computed from a pooled map. Received: {model.name!r}, which has none"
+            + (f" but in layers whose call takes no symbolic tensor: {closed}" if closed else "")
         )
     return new, taps.gates
 

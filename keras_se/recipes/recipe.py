@@ -70,9 +70,9 @@ class Recipe:
             parameters they have) or `"reestimate"` (the statistics change, the parameters do not).
         drop_path: Fraction of images for which training leaves out the last residual
             branch; it rises linearly from zero for the first.
-        se: How the gates differ from the network's own: `ratio=8`, `squeeze=max`, `gate=relu`,
-            `activation=silu`, and what the network has in its `.options`, such as
-            `placement=pre` or `stages=1+2`.
+        se: How the gates differ from the network's own: `block=eca` (those of ECA-Net) or
+            `block=se`, `ratio=8`, `squeeze=max`, `gate=relu`, `activation=silu`, and what the
+            network has in its `.options`, such as `placement=pre` or `stages=1+2`.
         se_weight_decay: Whether `weight_decay` is for the two dense layers of the gates too.
         xla: Whether XLA compiles the step: `"auto"`, as Keras does it, `"on"` or `"off"`, which is
             faster for TensorFlow on a CPU.

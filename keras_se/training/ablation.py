@@ -26,7 +26,7 @@ AXES = {
     "gate": {"relu": 23.47, "tanh": 23.00, "sigmoid": 22.28, "hard_sigmoid": None},
     "stages": {"1": 23.03, "2": 23.04, "3": 22.68, ALL: 22.28, PLAIN: 23.30},
     "placement": {"standard": 22.28, "pre": 22.23, "post": 22.78, "identity": 22.20},
-    "block": {"se": 22.28, PLAIN: 23.30},
+    "block": {"se": 22.28, "eca": None, PLAIN: 23.30},
 }
 
 
@@ -111,9 +111,7 @@ def variant(recipe: Recipe, axis: str, value: str) -> Recipe:
         raise illegal("network", recipe.network, "one with SE")
     if value == PLAIN and axis != "squeeze":
         return override(recipe, [f"network={application.twin.name}", "twin=false", "se="])
-    as_it_is = value == {"block": "se", "stages": ALL}.get(axis)
-    if axis == "block" and not as_it_is:
-        raise illegal("values", value, f"of {', '.join(AXES[axis])}")
+    as_it_is = (axis, value) == ("stages", ALL)
     settings = recipe.se if as_it_is else (*recipe.se, f"{axis}={value}")
     # Raises an error now if the network cannot be built so.
     if _layers(application, settings, recipe.size) == _layers(application, recipe.se, recipe.size):

@@ -1,14 +1,19 @@
 """The gates that a recipe asks for in place of the network's own."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from keras_se.applications.application import Application
+from keras_se.layers import EfficientChannelAttention, SqueezeExcite
 from keras_se.recipes.recipe import illegal
 
-# Arguments of `SqueezeExcite`, and how their texts are read.
-ARGUMENTS = {"ratio": float, "squeeze": str, "gate": str, "activation": str}
+BLOCKS = {"se": SqueezeExcite, "eca": EfficientChannelAttention}
+# Arguments of each block, and how their texts are read.
+ARGUMENTS = {
+    "se": {"ratio": float, "squeeze": str, "gate": str, "activation": str},
+    "eca": {"kernel_size": int, "gate": str},
+}
 # Of an option of a network, numbers of stages are joined by a plus sign.
 OPTIONS = {"stages": lambda text: tuple(int(number) for number in text.split("+")), "alpha": float}
 
@@ -20,7 +25,7 @@ def with_se(
 
     Args:
         application: The network.
-        settings: Texts such as `"ratio=8"` or `"placement=pre"`.
+        settings: Texts such as `"ratio=8"`, `"block=eca"` or `"placement=pre"`.
 
     Returns:
         The network with these options, and what its builder takes as `se`, or `None` for its own.
@@ -35,25 +40,41 @@ def with_se(
     >>> network, se = with_se(SEResNet20, ["ratio=8"])
     >>> se(name="gates").ratio
     8.0
+    >>> network, se = with_se(SEResNet20, ["block=eca"])
+    >>> type(se(name="gates")).__name__
+    'EfficientChannelAttention'
     """
     if settings and application.is_twin:
         raise illegal("se", settings, f"empty for {application.name}, which has no gates")
-    values = dict(_read(setting, settings, application) for setting in settings)
-    arguments = {name: value for name, value in values.items() if name in ARGUMENTS}
-    options = {name: value for name, value in values.items() if name not in ARGUMENTS}
-    if options:
-        application = application.replace(**options)
-    return application, partial(application.fields["se"], **arguments) if arguments else None
+    texts = dict(setting.partition("=")[::2] for setting in settings)
+    own = block_of(application)
+    block = texts.pop("block", own)
+    if block not in BLOCKS:
+        raise illegal("se", settings, f"settings with block={' or block='.join(BLOCKS)}")
+    factory = application.fields["se"] if block == own else BLOCKS[block]
+    # Gates that a function makes depend on where they are, as RegNet's do.
+    readers = {} if inspect.isfunction(factory) else ARGUMENTS[block]
+    options = {name: OPTIONS.get(name, str) for name in application.options}
+    values = {name: _read(name, text, readers | options, settings) for name, text in texts.items()}
+    arguments = {name: values.pop(name) for name in texts if name in readers}
+    if values:
+        application = application.replace(**values)
+    as_published = block == own and not arguments
+    return application, None if as_published else partial(factory, **arguments)
 
 
-def _read(setting: str, settings: Sequence[str], application: Application) -> tuple[str, Any]:
-    name, _, text = setting.partition("=")
-    readers = ARGUMENTS | {option: OPTIONS.get(option, str) for option in application.options}
+def block_of(application: Application) -> str:
+    """Returns the key of `BLOCKS` for the gates of a network as published."""
+    factory = application.fields["se"]
+    return "eca" if factory is EfficientChannelAttention else "se"
+
+
+def _read(name, text, readers, settings):
     if name not in readers:
-        legal = ", ".join(f"{key}=..." for key in readers)
-        raise illegal("se", settings, f"settings of {application.name}: {legal}")
+        legal = ", ".join(f"{key}=..." for key in ("block", *readers))
+        raise illegal("se", settings, f"settings such as {legal}")
     try:
-        return name, readers[name](text)
+        return readers[name](text)
     except ValueError as error:
         kind = "numbers such as 1+2" if name == "stages" else "a number"
         raise illegal("se", settings, f"{kind} in {name}=") from error
