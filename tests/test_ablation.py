@@ -37,8 +37,10 @@ def test_a_recipe_says_what_its_gates_are():
 @pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     "setting",
-    "ratio=many ratio=0 reduction=8 ratio stages=one stages=9 squeeze=sum block=cbam "
-    "block=eca,ratio=8".split(),
+    [
+        *("ratio=many", "ratio=0", "reduction=8", "ratio", "stages=one", "stages=9", "squeeze=sum"),
+        *("block=cbam", "block=eca,ratio=8"),
+    ],
 )
 def test_settings_that_are_not_legal_are_refused(setting):
     with pytest.raises(ValueError, match=rf"(se|{setting.partition('=')[0]})` must be"):
