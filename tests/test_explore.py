@@ -138,7 +138,8 @@ def test_networks_without_gates_or_maps_show_the_rest_and_why():
     page = Page(explorer, "Title")
     texts = page.shown(np.zeros((8, 8, 3), "uint8"), "the predicted one", [], [])
     assert "class 2" in texts[0] and texts[1].count("<img") == 1 and not texts[2]
-    assert len(explorer.missing) == 2 and "SE blocks" in facts_section(explorer, {})
+    facts = facts_section(explorer, {})
+    assert len(explorer.missing) == 2 and "SE blocks" in facts and "in SE layers" not in facts
 
 
 @pytest.mark.backend_neutral
@@ -150,10 +151,11 @@ def test_single_blocks_go_before_their_stage(explorer):
 
 @pytest.mark.backend_neutral
 def test_names_are_text_and_changes_are_said(explorer, pixels):
+    scores = np.linspace(0.19, 0.01, 10)  # The first class is the likeliest.
     view = explorer.view(pixels, {"layer2_0_se": ONE})
-    text = classes_section(view, NAMES)
-    assert "<b>" not in text and "before" in text and "class_1" not in text
-    assert "%" in text
+    text = classes_section(dataclasses.replace(view, scores=scores, changed=scores[::-1]), NAMES)
+    assert "&lt;b&gt;bold&lt;/b&gt; has become class 9." in text and "<b>" not in text
+    assert "before" in text and "class_1" not in text and "+18.0" in text
 
 
 @pytest.mark.backend_neutral

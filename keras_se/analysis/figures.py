@@ -100,8 +100,9 @@ def class_means_figure(
         Hu et al., "Squeeze-and-Excitation Networks", https://arxiv.org/abs/1709.01507, figure 6.
     """
     numbers = _numbers(analysis, classes)
-    figure, panels = _panels(_chosen(analysis, blocks))
-    for block, axes in panels:
+    shown_blocks = _chosen(analysis, blocks)
+    figure, panels = _panels([block.name for block in shown_blocks])
+    for block, axes in zip(shown_blocks, panels, strict=True):
         x, shown = _sampled(block.channels, channels)
         for number in numbers:
             means = block.moments.means[number, shown]
@@ -139,8 +140,9 @@ def class_spread_figure(
     if classes is None:
         classes = paper_classes(analysis.class_names)[:3:2]
     numbers = _numbers(analysis, classes)
-    figure, panels = _panels(_chosen(analysis, blocks))
-    for block, axes in panels:
+    shown_blocks = _chosen(analysis, blocks)
+    figure, panels = _panels([block.name for block in shown_blocks])
+    for block, axes in zip(shown_blocks, panels, strict=True):
         x, shown = _sampled(block.channels, channels)
         for color, number in enumerate(numbers):
             mean = block.moments.means[number, shown]
@@ -154,16 +156,13 @@ def class_spread_figure(
     return figure
 
 
-def image_gates_figure(
-    name: str, gates: np.ndarray, others: dict[str, np.ndarray], channels: int = CHANNELS
-) -> "Figure":
+def image_gates_figure(name: str, gates: np.ndarray, others: dict[str, np.ndarray]) -> "Figure":
     """Draws the gates of one image in one block, and other gates to compare them with.
 
     Args:
         name: The block's name.
         gates: The gates, `(channel,)`.
         others: What else to draw by its label: gates `(channel,)`, such as the means of a class.
-        channels: As for `class_means_figure`.
 
     Returns:
         A Matplotlib figure of one panel.
@@ -172,8 +171,8 @@ def image_gates_figure(
         ImportError: If Matplotlib is not installed.
     """
     figure, panels = _panels([name])
-    axes = panels[0][1]
-    x, shown = _sampled(len(gates), channels)
+    (axes,) = panels
+    x, shown = _sampled(len(gates), CHANNELS)
     for number, (label, values) in enumerate(others.items()):
         axes.plot(x, values[shown], ("C1-", "k--")[number % 2], linewidth=1.2, label=label)
     axes.plot(x, gates[shown], "C0o", markersize=4, label="this image")
@@ -234,15 +233,18 @@ def _figure(width, height):
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _panels(blocks):
-    """A figure, and for each block its axes, two in a row."""
-    columns = min(2, len(blocks))
-    rows = -(-len(blocks) // columns)
+def _panels(titles):
+    """A figure, and for each title its axes, two in a row."""
+    columns = min(2, len(titles))
+    rows = -(-len(titles) // columns)
     figure = _figure(columns * PANEL[0], rows * PANEL[1])
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes in grid[len(blocks) :]:
+    panels, unused = grid[: len(titles)], grid[len(titles) :]
+    for title, axes in zip(titles, panels, strict=True):
+        axes.set_title(title, fontsize=10)
+    for axes in unused:
         axes.remove()
-    return figure, list(zip(blocks, grid, strict=False))
+    return figure, panels
 
 
 def plots_html(figures: Iterable["Figure"]) -> str:
@@ -259,14 +261,13 @@ def plots_html(figures: Iterable["Figure"]) -> str:
 
 
 def _finish(panels):
-    """Titles, and axes on which blocks can be compared."""
-    for block, axes in panels:
-        axes.set_title(getattr(block, "name", block), fontsize=10)
+    """A legend, and axes on which blocks can be compared."""
+    for axes in panels:
         axes.set_xlabel("channel", fontsize=8)
         axes.tick_params(labelsize=8)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0), max(high, 1))
-    panels[0][1].legend(fontsize=7, loc="best")
+    panels[0].legend(fontsize=7, loc="best")
 
 
 def _chosen(analysis, names):

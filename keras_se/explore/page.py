@@ -12,7 +12,7 @@ from keras_se.explore.sections import (
     gates_section,
     pictures_section,
 )
-from keras_se.explore.uploads import take_upload
+from keras_se.explore.uploads import MOST_MEGABYTES, take_upload
 from keras_se.image_files import FORMATS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OWN, MEAN, OFF = KINDS
 PREDICTED = "the predicted one"
-HINT = f"<p>Drop an image of at most 5 MB: {', '.join(FORMATS)}.</p>"
+HINT = f"<p>Drop an image of at most {MOST_MEGABYTES} MB: {', '.join(FORMATS)}.</p>"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -210,7 +210,8 @@ def _costs(network, size):
     kinds = {layer.__name__ for layer in (EfficientChannelAttention, SqueezeExcite)}
     of_se = sum(cost.parameters for cost in costs.layers if cost.kind in kinds)
     return {
-        "parameters": f"{costs.parameters:,}, of them {of_se:,} in SE layers",
+        "parameters": f"{costs.parameters:,}"
+        + (f", of them {of_se:,} in SE layers" if of_se else ""),
         "multiply-adds": f"{costs.multiply_adds:,} for an image",
     }
 
@@ -228,4 +229,6 @@ def _prepared(preprocessing):
         " ".join(f"{value:.4g}" for value in values)
         for values in (preprocessing.mean, preprocessing.std)
     )
-    return f"{text}; pixels from 0 to 1, less {mean}, divided by {std}"
+    text += "; pixels from 0 to 1"
+    is_identity = set(preprocessing.mean) == {0} and set(preprocessing.std) == {1}
+    return text if is_identity else f"{text}, less {mean}, divided by {std}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_se.explore.page import Page
 from keras_se.explore.sections import STYLE
-from keras_se.explore.uploads import MOST_BYTES, decode_image, delete_old
+from keras_se.explore.uploads import MOST_BYTES, MOST_MEGABYTES, decode_image, delete_old
 from keras_se.preprocessing import Preprocessing
 from keras_se.validation import require_packages
 
@@ -24,7 +24,7 @@ def check_packages() -> None:
     require_packages("keras-se explore", "gradio", "matplotlib")
 
 
-def serve(page: Page, port: int = 7860) -> None:
+def serve(page: Page, port: int) -> None:
     """Serves a page at 127.0.0.1, prints its address, and ends when the process is interrupted.
 
     Uploads are written into a temporary folder and deleted once they are read.
@@ -110,7 +110,7 @@ class ImagesOnly:
 
         body = await _body(receive, MOST_BYTES + ENVELOPE)
         if body is None:
-            refusal = PlainTextResponse("The file has more than 5 MB.", 413)
+            refusal = PlainTextResponse(f"The file has more than {MOST_MEGABYTES} MB.", 413)
         else:
             refusal = await self._refusal(scope, body)
         answer = self.app if refusal is None else refusal

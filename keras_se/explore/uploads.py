@@ -12,7 +12,8 @@ from keras_se.preprocessing import Preprocessing
 
 # Seconds after which a file goes that nobody has asked the network about.
 LONGEST = 120
-MOST_BYTES = 5 * 2**20
+MOST_MEGABYTES = 5
+MOST_BYTES = MOST_MEGABYTES * 2**20
 
 
 def decode_image(content: bytes, preprocessing: Preprocessing) -> np.ndarray:
@@ -26,11 +27,13 @@ def decode_image(content: bytes, preprocessing: Preprocessing) -> np.ndarray:
         uint8 pixels `(size, size, 3)`.
 
     Raises:
-        ValueError: If the file is larger than 5 MB, is no image of
+        ValueError: If the file is larger than `MOST_MEGABYTES`, is no image of
             `keras_se.image_files.FORMATS`, is damaged, or has too many pixels.
     """
     if len(content) > MOST_BYTES:
-        raise ValueError(f"The file has {len(content) / 2**20:.1f} MB. At most 5 are taken.")
+        raise ValueError(
+            f"The file has {len(content) / 2**20:.1f} MB. At most {MOST_MEGABYTES} are taken."
+        )
     with open_image(io.BytesIO(content), "The file") as picture:
         return preprocessing.load_image(to_rgb(picture, "The file"))
 
