@@ -44,6 +44,12 @@ def picture_of(array: np.ndarray) -> Any:
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
 
 
+def source_name(source: Any) -> str:
+    """Returns what errors call a file, or what opens an image when it is called."""
+    is_path = isinstance(source, str | os.PathLike)
+    return str(source) if is_path else getattr(source, "name", "an image")
+
+
 def open_image(stream: Any, name: Any) -> Any:
     """Reads the header of an image file; a picture too large to decode is an error."""
     from PIL import Image, UnidentifiedImageError

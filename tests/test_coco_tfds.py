@@ -28,7 +28,8 @@ def row(picture):
     width, height = picture.size
     boxes = picture.boxes[:, [1, 0, 3, 2]] / [height, width, height, width]
     objects = {"bbox": boxes.astype("float32"), "label": picture.labels, "is_crowd": picture.crowd}
-    return {"image": picture.path.read_bytes(), "image/id": picture.id, "objects": objects}
+    names = {"image/filename": picture.path.name.encode(), "image/id": picture.id}
+    return {"image": picture.path.read_bytes(), **names, "objects": objects}
 
 
 def fake_tfds(monkeypatch, splits, names, *, record=True, features=("image", "objects")):
@@ -80,7 +81,13 @@ def test_what_is_wrong_is_left_out_and_said(scenes, monkeypatch):
     pictures, _, problems = read_coco_tfds("coco/2017", "train")
     assert [picture.id for picture in pictures] == [each.id for each in splits["train"][1:]]
     assert len(pictures[0].labels) == len(splits["train"][1].labels) - 1
-    assert len(problems) == 2 and "image 0" in problems[0] and "empty" in problems[1]
+    first, second, third = (picture.path.name for picture in splits["train"])
+    assert len(problems) == 2 and f"{first} (image 0): not an image" in problems[0]
+    assert f"{second} (image 1): " in problems[1] and "empty" in problems[1]
+    # What is broken behind its header is seen when it is decoded.
+    rows[2]["image"] = rows[2]["image"][:200]
+    with pytest.raises(ValueError, match=rf"{third} \(image 2\): cannot be decoded"):
+        load_picture(pictures[-1].path, 32)
 
 
 @pytest.mark.parametrize(

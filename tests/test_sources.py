@@ -78,6 +78,7 @@ def test_broken_files_are_skipped_and_listed(tmp_path, capsys):
     names = [one.partition(": ")[0] for one in loaded.skipped]
     below = ("test/blue/notes.txt", "train/red/6.jpg", "train/red/7.jpg")
     assert names == [str(tmp_path / one) for one in below]
+    assert all(one.count(str(tmp_path)) == 1 for one in loaded.skipped)
     from keras_se.evaluation.report import print_skipped
 
     print_skipped(loaded, most=2)

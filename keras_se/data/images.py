@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_se.augmentation.crop import random_box
 from keras_se.data_format import channel_axis, image_shape
-from keras_se.image_files import open_image, to_rgb
+from keras_se.image_files import open_image, source_name, to_rgb
 from keras_se.preprocessing import Preprocessing
 
 
@@ -104,9 +104,10 @@ class LazyImages:
                 return self.preprocessing.load_image(image)
             return _random_crop(image, self.preprocessing, random, min_area)
         except Exception as error:  # Pillow's decoders raise almost anything on damaged files.
+            name, text = source_name(source), " ".join(str(error).split())
             with self._lock:
                 self.broken.add(int(index))
-                self.skipped.add(f"{_name(source)}: {' '.join(str(error).split())}")
+                self.skipped.add(text if text.startswith(f"{name}: ") else f"{name}: {text}")
             return None
 
 
@@ -119,7 +120,7 @@ def _random_crop(source, preprocessing, random, min_area):
         image = source
     else:
         # Read at once: Pillow reads a header by a few bytes at a time.
-        image = open_image(io.BytesIO(Path(source).read_bytes()), _name(source))
+        image = open_image(io.BytesIO(Path(source).read_bytes()), source_name(source))
     with image:
         width, height = image.size
         box = random_box(random, width, height, min_area)
@@ -129,10 +130,6 @@ def _random_crop(source, preprocessing, random, min_area):
         scale_x, scale_y = image.width / width, image.height / height
         box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
         # Not converted if it need not be: that would be a copy.
-        rgb = image if image.mode == "RGB" else to_rgb(image, _name(source))
+        rgb = image if image.mode == "RGB" else to_rgb(image, source_name(source))
         resampling = Image.Resampling[preprocessing.interpolation.upper()]
         return np.asarray(rgb.resize((size, size), resampling, box=box))
-
-
-def _name(source):
-    return str(source) if isinstance(source, (str, Path)) else getattr(source, "name", "an image")

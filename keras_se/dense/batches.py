@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_se.image_files import open_image, to_rgb
+from keras_se.image_files import open_image, source_name, to_rgb
 from keras_se.validation import check_positive
 
 # Gray, so that what fills up a picture is nothing to see.
@@ -32,7 +32,7 @@ def load_picture(source: str | os.PathLike | Callable, side: int) -> tuple[np.nd
     from PIL import Image
 
     if callable(source):
-        picture = to_rgb(source(), "the picture")
+        picture = to_rgb(source(), source_name(source))
     else:
         with Path(source).open("rb") as stream:
             picture = to_rgb(open_image(stream, source), source)

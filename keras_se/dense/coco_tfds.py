@@ -1,11 +1,12 @@
 """Pictures with boxes of a dataset that TensorFlow Datasets has prepared, such as `coco/2017`."""
 
-import functools
+import io
 from collections.abc import Sequence
 from typing import Any
 
-from keras_se.data.sources.tfds import HELD_OUT, open_row, prepared_builder, undecoded_rows
+from keras_se.data.sources.tfds import HELD_OUT, RowImage, prepared_builder, undecoded_rows
 from keras_se.dense.coco import Picture, box_within, picture_row, warn_of_problems
+from keras_se.image_files import open_image
 
 
 def read_coco_tfds(name: str, split: str) -> tuple[list[Picture], tuple[str, ...], list[str]]:
@@ -51,9 +52,11 @@ def read_coco_tfds(name: str, split: str) -> tuple[list[Picture], tuple[str, ...
 def _picture(rows: Sequence, index: int, problems: list[str]) -> Picture | None:
     """One row; what is wrong in it is added to the problems."""
     row = rows[index]
-    source = functools.partial(open_row, rows, index)
+    name = f"image {index}"
+    if "image/filename" in row:
+        name = f"{row['image/filename'].decode()} ({name})"
     try:
-        width, height = size = source().size
+        width, height = size = open_image(io.BytesIO(row["image"]), name).size
     except ValueError as error:
         problems.append(str(error))
         return None
@@ -65,7 +68,8 @@ def _picture(rows: Sequence, index: int, problems: list[str]) -> Picture | None:
         sides = left * width, top * height, (right - left) * width, (bottom - top) * height
         box, wrong = box_within(sides, size)
         if wrong:
-            problems.append(f"image {index}: {wrong}")
+            problems.append(f"{name}: {wrong}")
         else:
             boxes.append((box, int(label), bool(crowd)))
-    return picture_row(int(row.get("image/id", index)), source, size, boxes)
+    number = int(row.get("image/id", index))
+    return picture_row(number, RowImage(rows, index, name), size, boxes)

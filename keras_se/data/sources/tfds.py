@@ -1,6 +1,6 @@
 """Datasets that TensorFlow Datasets has prepared on this machine."""
 
-import functools
+import dataclasses
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -93,9 +93,23 @@ def undecoded_rows(builder: Any, split: str, name: str) -> Sequence:
         ) from error
 
 
-def open_row(rows: Sequence, index: int) -> Any:
-    """Opens the image of an example as a `PIL.Image.Image`; a broken one is a ValueError."""
-    return open_image(io.BytesIO(rows[index]["image"]), f"image {index}")
+@dataclasses.dataclass(frozen=True)
+class RowImage:
+    """Opens the image of an example as a `PIL.Image.Image`; a broken one is a ValueError.
+
+    Args:
+        rows: The undecoded examples.
+        index: Which of them.
+        name: What errors call it.
+    """
+
+    rows: Sequence
+    index: int
+    name: str
+
+    def __call__(self) -> Any:
+        """Opens the image."""
+        return open_image(io.BytesIO(self.rows[self.index]["image"]), self.name)
 
 
 def _undecoded():
@@ -119,6 +133,5 @@ def _list_split(builder, split):
         tensors = builder.as_dataset(split=split, decoders=_undecoded())
         rows = list(tensorflow_datasets.as_numpy(tensors))
     labels = np.array([int(rows[index]["label"]) for index in range(len(rows))])
-    return ImageList(
-        [functools.partial(open_row, rows, index) for index in range(len(rows))], labels
-    )
+    images = [RowImage(rows, index, f"image {index}") for index in range(len(rows))]
+    return ImageList(images, labels)
