@@ -9,7 +9,8 @@ from safetensors.numpy import save_file
 from keras_se.applications import MobileNetV3Small, TFMobileNetV3Small, get_model
 from keras_se.weights import export_state_dict
 from keras_se.weights.checkpoint import Checkpoint
-from keras_se.weights.lookalike import AT_ORIGIN, IN_TIMM, refuse_lookalike
+from keras_se.weights.lookalike import AT_ORIGIN, IN_TIMM, refuse_named
+from keras_se.weights.translate import translate
 
 pytestmark = pytest.mark.backend_neutral
 
@@ -128,6 +129,20 @@ def test_a_header_that_names_another_network_is_refused(header, network, refused
     checkpoint = Checkpoint("mine.safetensors", {}, header=header)
     if refused:
         with pytest.raises(ValueError, match=rf"mine\.safetensors.*header.*{network}: use "):
-            refuse_lookalike(checkpoint, network)
+            refuse_named(checkpoint, network)
     else:
-        refuse_lookalike(checkpoint, network)
+        refuse_named(checkpoint, network)
+
+
+@pytest.mark.backend_neutral
+def test_names_of_a_project_tell_which_it_is_for(caplog):
+    """PaddleClas has SEResNet50D and not SEResNetAA50D; timm's names leave it open."""
+    paddle = Checkpoint("mine.pdparams", {"bb_0_0.scale.squeeze.weight": np.ones((2, 2))})
+    translate(paddle, "SEResNet50D", "mine.pdparams")
+    assert not caplog.records
+    timm = Checkpoint("mine.pth", {"layer1.0.se.fc1.weight": np.ones((2, 2))})
+    translate(timm, "SEResNet50D", "mine.pth")
+    assert "SEResNetAA50D" in caplog.text
+    named = Checkpoint("seresnetaa50d.pth", timm.values)
+    with pytest.raises(ValueError, match="build SEResNetAA50D,"):
+        translate(named, "SEResNet50D", "seresnetaa50d.pth")

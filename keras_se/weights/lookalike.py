@@ -33,16 +33,15 @@ AT_ORIGIN = _both_ways({f"SEResNet{depth}": f"SEResNet{depth}V1" for depth in (5
 _WIDTH = re.compile(r"_[\dp]+$")
 
 
-def refuse_lookalike(checkpoint: Checkpoint, network: str) -> None:
-    """Refuses a checkpoint that says it is for another network; warns if it must say and does not.
+def refuse_named(checkpoint: Checkpoint, network: str) -> None:
+    """Refuses a checkpoint whose header names another network.
 
     Args:
-        checkpoint: One that is not published, and so known by its file's name, its repository or
-            its header only.
+        checkpoint: One that is not published, and so known by its header only.
         network: Name of the network that it shall be loaded into.
 
     Raises:
-        ValueError: If its header names another network, or its name one that it would fit, too.
+        ValueError: If it is for another.
     """
     named = find_networks(checkpoint.header)
     if named and find_networks(network) and _graph(network) not in map(_graph, named):
@@ -50,6 +49,19 @@ def refuse_lookalike(checkpoint: Checkpoint, network: str) -> None:
             f"{checkpoint.source} is for {named[0]} by its header or config.json, not for "
             f"{network}: use {named[0]}."
         )
+
+
+def refuse_lookalike(checkpoint: Checkpoint, network: str) -> None:
+    """Refuses a checkpoint for a network of the same names and shapes; warns if it does not say so.
+
+    Args:
+        checkpoint: One with timm's names that is not published, and so known by its file's name,
+            its repository or its header only.
+        network: Name of the network that it shall be loaded into.
+
+    Raises:
+        ValueError: If it is for the other.
+    """
     network = _WIDTH.sub("", network)
     other = IN_TIMM.get(network)
     if not other:

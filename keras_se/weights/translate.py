@@ -4,7 +4,7 @@ import re
 
 from keras_se.weights import hub
 from keras_se.weights.checkpoint import Checkpoint
-from keras_se.weights.lookalike import AT_ORIGIN, refuse_lookalike, warn_of
+from keras_se.weights.lookalike import AT_ORIGIN, refuse_lookalike, refuse_named, warn_of
 from keras_se.weights.origins import ORIGINS
 from keras_se.weights.registry import WEIGHTS, find_published
 
@@ -25,13 +25,15 @@ def translate(checkpoint: Checkpoint, network: str, name: str) -> Checkpoint:
     """
     published = bool(checkpoint.row) or _is_published(network, name)
     if not published:
-        refuse_lookalike(checkpoint, network)
+        refuse_named(checkpoint, network)
     found = [origin for origin in ORIGINS if origin.marks(checkpoint)]
     names = [origin.name for origin in found]
     expected = checkpoint.row and checkpoint.row.origin
     if expected not in names and any(expected == origin.name for origin in ORIGINS):
         raise ValueError(f"{checkpoint.source} does not have the names of {expected}'s parameters.")
     if not found:
+        if not published:
+            refuse_lookalike(checkpoint, network)
         return checkpoint
     fitting = [origin for origin in found if network in origin.networks]
     if not fitting:
@@ -57,4 +59,4 @@ def _is_published(network, name):
             f"{name!r} is {row.tag!r} of {other}, whose graph is not that of {network}, even where "
             f"all shapes agree: use {other}."
         )
-    return bool(published)
+    return network in published
