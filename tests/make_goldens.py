@@ -31,11 +31,10 @@ AT_SMALL_SIZES += ("regnetz_040_h", "ecaresnet101d", "ecaresnet269d")
 # Parts of names, the scales that end their residual branches, and from where to where those are if
 # not as usual.
 ENDS = (
-    *(("resnetrs" + depth, r"layer\d\.\d+\.bn3\.weight$", (0.2, 0.4)) for depth in ("350", "420")),
     ("regnety", r"s\d\.b\d+\.conv3\.bn\.weight$"),
     ("regnetz_040_h", r"s\d\.b\d+\.conv3\.bn\.weight$", (0.6, 0.9)),
     ("regnetz", r"s\d\.b\d+\.conv3\.bn\.weight$", (0.4, 0.6)),
-    ("regnetv_064", r"s\d\.b\d+\.norm3\.weight$", (0.3, 0.6)),
+    ("regnetv_064", r"s\d\.b\d+\.norm3\.weight$", (0.9, 1.3)),
     ("regnetv", r"s\d\.b\d+\.norm3\.weight$"),
     ("ts", r"conv3_1x1\.bn\.weight$"),
     ("resnet18", r"layer\d\.\d+\.bn2\.weight$"),

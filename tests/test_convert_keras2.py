@@ -5,11 +5,10 @@ import re
 import numpy as np
 import pytest
 from conftest import GOLDENS
-from keras2_files import write_keras2
+from keras2_files import layers, weight, write_keras2
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from test_imgclsmob import GOLDENS as IMGCLSMOB
-from test_imgclsmob import layers, weight
 
 from keras_se import cli
 from keras_se.weights.checkpoint import Checkpoint

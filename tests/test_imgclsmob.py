@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import each, run
-from generated import SEED, image
+from generated import image
 from hub_server import HubServer
-from keras2_files import write_keras2
+from keras2_files import layers, write_keras2
 
 from keras_se.applications import get_model
 from keras_se.graph.complexity import trainable_parameters
@@ -36,37 +36,6 @@ ROWS = {
     for name in GOLDENS
     if row.source.rpartition("/")[2].startswith(f"{name}-")
 }
-
-
-def weight(name, shape, kind):
-    """A weight that depends only on its name, as `generated.tensor` has it for PyTorch."""
-    random = np.random.Generator(np.random.PCG64(zlib.crc32(f"{SEED}:{name}".encode())))
-    if kind == "moving_variance":
-        value = random.uniform(0.5, 1.5, shape)
-    elif kind in ("moving_mean", "beta", "bias"):
-        value = 0.1 * random.standard_normal(shape)
-    elif kind in ("gamma", "small_gamma"):
-        value = random.uniform(*((0.8, 1.2) if kind == "gamma" else (0.1, 0.3)), shape)
-    else:
-        scale = np.sqrt(2 / np.prod(shape[:-1])) * (0.2 if kind == "small_kernel" else 1)
-        value = scale * random.standard_normal(shape)
-    return value.astype("float32")
-
-
-def names(golden):
-    """The layer, name, shape and kind of every weight; `*` and a number stand for the groups."""
-    for layer, weights in golden["groups"]:
-        for name, shape, kind, *groups in weights:
-            numbers = range(1, groups[0] + 1) if groups else ("",)
-            for number in numbers:
-                yield layer, name.replace("*", str(number)), shape, kind
-
-
-def layers(golden, make=weight):
-    result = {layer: {} for layer, _ in golden["groups"]}
-    for layer, name, shape, kind in names(golden):
-        result[layer][name] = make(name, shape, kind)
-    return result
 
 
 @pytest.fixture(scope="module", params=each(GOLDENS, FAST, {*GOLDENS} - {*FAST}))
