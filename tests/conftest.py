@@ -24,8 +24,9 @@ from keras_se.layers import SqueezeExcite
 gc.collect()
 gc.freeze()
 
-# Needs timm; doctests would import it.
+# They need timm and others; doctests would import them.
 collect_ignore = ["try_package.py", "make_goldens.py"]
+collect_ignore += ["make_keras2_goldens.py", "make_torchvision_goldens.py"]
 
 GOLDENS = json.loads(gzip.decompress((Path(__file__).parent / "goldens.json.gz").read_bytes()))
 # The smallest of each family, one plain twin among them: these run on every backend.

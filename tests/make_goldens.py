@@ -128,9 +128,9 @@ def abstract(name):
         return described(timm.create_model(name)) | {"logits": {}}
 
 
-def golden(name):
-    """What timm says of one network."""
-    model = timm.create_model(name, pretrained=False).eval()
+def golden(name, model=None):
+    """What a model says, by default timm's of this name."""
+    model = (model or timm.create_model(name, pretrained=False)).eval()
     end, *spread = next(ends for part, *ends in ENDS if part in name)
     spread = spread[0] if spread else RESIDUAL_RANGE
     state = {

@@ -8,6 +8,8 @@ import importlib.resources
 
 from conftest import GOLDENS
 from test_imgclsmob import ROWS as OF_IMGCLSMOB
+from test_library_files import KERAS_2
+from test_library_files import NETWORKS as OF_LIBRARIES
 
 from keras_se.applications import get_model
 from keras_se.weights import WEIGHTS
@@ -23,6 +25,8 @@ def proofs():
     for name, golden in GOLDENS.items():
         known[get_model(name).name, "timm"] = "logits" if golden["logits"] else "names"
     known |= {(network, "imgclsmob"): "logits" for network, _ in OF_IMGCLSMOB.values()}
+    for name, (network, _) in OF_LIBRARIES.items():
+        known[network, "tf_keras" if name in KERAS_2 else "torchvision"] = "logits"
     result = {}
     for network, rows in WEIGHTS.items():
         for origin in {row.origin: None for row in rows}:

@@ -26,9 +26,10 @@ COMBINED = (
     "SEResNeXtAA101D_32x8d",
     "SEResNeXtAA201D_32x8d",
     # Wider than RegNetY002, RegNetV040 and RegNetZ040H, or with less.
-    *(name for name in ROWS if name.startswith("RegNetY") and name != "RegNetY002"),
+    *(name for name in ROWS if "RegNetY" in name and name != "RegNetY002"),
     *("RegNetV064", "RegNetZ040", "ResNetRS350", "ResNetRS420"),
     *("TFMobileNetV3Large_075", "TFMobileNetV3Small_075"),
+    *("MobileNetV3LargeTV", "MobileNetV3SmallTV"),
     # The trunks of the others: test_eca.py is about what is new.
     *(name for name in ROWS if name.startswith("ECA")),
 )

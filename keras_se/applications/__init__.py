@@ -13,7 +13,7 @@ from typing import NoReturn
 from keras_se.applications import cifar
 from keras_se.applications import legacy_senet as legacy
 from keras_se.applications.application import Application
-from keras_se.applications.bricks import TENSORFLOW, TENSORFLOW_EPSILON, Flavor
+from keras_se.applications.bricks import TENSORFLOW, TORCHVISION
 from keras_se.applications.densenet import densenet
 from keras_se.applications.hints import OF_BUILDERS, explain_missing_in, explain_name
 from keras_se.applications.inception import bn_inception, inception_resnet_v2, inception_v3
@@ -81,7 +81,7 @@ V3 = {
 }
 V3_LARGE = {**V3, "stages": LARGE, "head": partial(mobilenet_v3_head, filters=1280)}
 V3_SMALL = {**V3, "stages": SMALL, "head": partial(mobilenet_v3_head, filters=1024)}
-V3_RW = {**V3_LARGE, "se": mobilenet_rw_se, "flavor": Flavor(epsilon=TENSORFLOW_EPSILON)}
+V3_RW = {**V3_LARGE, "se": mobilenet_rw_se, "flavor": TORCHVISION}
 V3_RW |= {"head": partial(mobilenet_v3_head, filters=1280, use_bias=False), "first_skip": False}
 V3_150D = {**V3_LARGE, "stages": LARGE_D, "last_depth": 2, "alpha": 1.5, "size": 256}
 VGG = {
@@ -92,6 +92,12 @@ VGG = {
     "dropout": 0.5,
 }
 DENSE = {"se": PAPER_SE, "trunk": densenet, "head_layers": ("classifier",)}
+
+
+def _of_keras2(row):
+    """The RegNetY of Keras 2, which pads otherwise."""
+    return Application(**row.fields | {"name": f"TF{row.name}", "padding": "same_upper"})
+
 
 LX4 = partial(legacy.legacy_grouped_bottleneck, groups=32, first=2, inner=2)
 L154 = partial(legacy.legacy_grouped_bottleneck, groups=64, first=2, inner=4)
@@ -181,6 +187,18 @@ RegNetY320   = Application("RegNetY320",   regnet_y, **REGNET, depths=(2, 5, 12,
 RegNetY640   = Application("RegNetY640",   regnet_y, **REGNET, depths=(2, 5, 12, 1),  filters=(328, 984, 1968, 4920),   group_width=328)
 RegNetY1280  = Application("RegNetY1280",  regnet_y, **REGNET, depths=(2, 7, 17, 1),  filters=(528, 1056, 2904, 7392),  group_width=264)
 RegNetY2560  = Application("RegNetY2560",  regnet_y, **REGNET, depths=(2, 7, 17, 1),  filters=(746, 1492, 4103, 10444), group_width=373)
+TFRegNetY002 = _of_keras2(RegNetY002)
+TFRegNetY004 = _of_keras2(RegNetY004)
+TFRegNetY006 = _of_keras2(RegNetY006)
+TFRegNetY008 = _of_keras2(RegNetY008)
+TFRegNetY016 = _of_keras2(RegNetY016)
+TFRegNetY032 = _of_keras2(RegNetY032)
+TFRegNetY040 = _of_keras2(RegNetY040)
+TFRegNetY064 = _of_keras2(RegNetY064)
+TFRegNetY080 = _of_keras2(RegNetY080)
+TFRegNetY120 = _of_keras2(RegNetY120)
+TFRegNetY160 = _of_keras2(RegNetY160)
+TFRegNetY320 = _of_keras2(RegNetY320)
 RegNetV040   = Application("RegNetV040",   regnet_v, **REGNET_SILU, depths=(2, 6, 12, 2), filters=(128, 192, 512, 1088), group_width=64)
 RegNetV064   = Application("RegNetV064",   regnet_v, **REGNET_SILU, depths=(2, 7, 14, 2), filters=(144, 288, 576, 1296), group_width=72, avg_down=True)
 RegNetZ040   = Application("RegNetZ040",   regnet_z, **REGNET_SILU, depths=(2, 6, 14, 6), filters=(48, 104, 240, 528), group_width=8, size=256)
@@ -236,6 +254,8 @@ MobileNetV3Small_075   = MobileNetV3Small.replace(alpha=0.75)
 MobileNetV3Small_050   = MobileNetV3Small.replace(alpha=0.5)
 MobileNetV3Large_150D  = Application("MobileNetV3Large_150D", **V3_150D)
 MobileNetV3RW          = Application("MobileNetV3RW",         **V3_RW)
+MobileNetV3LargeTV     = Application("MobileNetV3LargeTV",    **V3_LARGE, flavor=TORCHVISION)
+MobileNetV3SmallTV     = Application("MobileNetV3SmallTV",    **V3_SMALL, flavor=TORCHVISION)
 TFMobileNetV3Large     = Application("TFMobileNetV3Large",    **V3_LARGE, flavor=TENSORFLOW)
 TFMobileNetV3Small     = Application("TFMobileNetV3Small",    **V3_SMALL, flavor=TENSORFLOW)
 TFMobileNetV3Large_075 = TFMobileNetV3Large.replace(alpha=0.75)

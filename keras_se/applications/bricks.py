@@ -33,6 +33,8 @@ class Flavor(NamedTuple):
 
 
 PYTORCH = Flavor()
+# Of torchvision's MobileNetV3 and timm's mobilenetv3_rw.
+TORCHVISION = Flavor(epsilon=TENSORFLOW_EPSILON)
 TENSORFLOW = Flavor("same_upper", TENSORFLOW_EPSILON)
 
 

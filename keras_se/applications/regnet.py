@@ -5,7 +5,8 @@ Radosavovic et al., https://arxiv.org/abs/2003.13678; Dollar et al., https://arx
 follow the 3x3 convolution, and have a quarter as many units as the block's input has channels, not
 its 3x3 convolution. V is Y with batch norm and activation before each convolution; Z has inverted
 bottlenecks, nothing after a sum, and no skip where the shape changes. The numbers in the names are
-millions of multiply-adds / 100; TV marks the widths of torchvision where they are others.
+hundreds of millions of multiply-adds; TV marks the widths of torchvision where they are others, and
+TF the networks of Keras 2, which pad strided convolutions at the end (`padding`).
 """
 
 from keras_se.applications.bricks import activate, add, average_pool, conv, norm
@@ -27,14 +28,15 @@ def regnet_silu_se(name, units):
     return SqueezeExcite(units=units, activation="silu", name=name)
 
 
-def regnet_y(x, se, *, depths, filters, group_width):
+def regnet_y(x, se, *, depths, filters, group_width, padding="same"):
     """The four stages after the stem, with groups of `group_width` channels."""
-    x = conv_norm(x, STEM, 3, "relu", strides=2, name="stem")
+    x = conv_norm(x, STEM, 3, "relu", strides=2, padding=padding, name="stem")
     for name, width, strides in each_block(depths, filters):
         skip = x
         if _changes(x, width, strides):
             skip = conv_norm(x, width, 1, strides=strides, name=f"{name}_downsample")
-        x = branch(x, se, (width, width), strides, group_width, "relu", name=name)
+        widths = width, width
+        x = branch(x, se, widths, strides, group_width, "relu", padding=padding, name=name)
         x = add(x, skip, name=name)
     return x
 
@@ -75,20 +77,20 @@ def each_block(depths, filters):
             yield f"s{stage}_b{index}", width, 2 if index == 1 else 1
 
 
-def branch(x, se, filters, strides, group_width, activation, *, name):
+def branch(x, se, filters, strides, group_width, activation, *, padding="same", name):
     """1x1 to the first of `filters`, 3x3, the gates, and 1x1 to the second."""
     inner, width = filters
     units = _units(x)
     x = conv_norm(x, inner, 1, activation, name=f"{name}_conv1")
-    groups = inner // group_width
-    x = conv_norm(x, inner, 3, activation, strides=strides, groups=groups, name=f"{name}_conv2")
+    grouped = {"groups": inner // group_width, "padding": padding}
+    x = conv_norm(x, inner, 3, activation, strides=strides, **grouped, name=f"{name}_conv2")
     x = se(name=f"{name}_se", units=units)(x) if se else x
     return conv_norm(x, width, 1, name=f"{name}_conv3")
 
 
-def conv_norm(x, filters, kernel_size, activation=None, *, strides=1, groups=1, name):
+def conv_norm(x, filters, kernel_size, activation=None, *, name, **arguments):
     """A convolution, its batch normalization and its activation, if any."""
-    x = conv(x, filters, kernel_size, strides=strides, groups=groups, name=f"{name}_conv")
+    x = conv(x, filters, kernel_size, name=f"{name}_conv", **arguments)
     return norm(x, activation, name=f"{name}_bn")
 
 

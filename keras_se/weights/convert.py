@@ -169,6 +169,9 @@ def _keras_layout(tensor, variable, depthwise):
         return tensor.transpose(2, 3, 0, 1)
     if tensor.ndim == 4:
         return flattened(tensor.transpose(2, 3, 1, 0), variable)
+    if tensor.ndim == 2 and variable is not None and len(variable.shape) == 4:
+        # A dense layer, which is a 1x1 convolution here.
+        return tensor.T[None, None]
     return tensor.T if tensor.ndim in (2, 3) else tensor
 
 

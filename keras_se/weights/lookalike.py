@@ -5,31 +5,29 @@ import re
 from pathlib import Path
 
 from keras_se.weights.checkpoint import Checkpoint
+from keras_se.weights.origins import KERAS_2_SIZES
 from keras_se.weights.registry import find_networks
 
 LOG = logging.getLogger("keras_se")
 
 
-def _both_ways(pairs):
-    return pairs | {other: network for network, other in pairs.items()}
-
-
-# Networks with the same names and shapes, here and in timm, at every width, and their plain twins:
-# padding, epsilon and averages leave no trace in a checkpoint.
-IN_TIMM = _both_ways(
-    {
-        "MobileNetV3Large": "TFMobileNetV3Large",
-        "MobileNetV3Small": "TFMobileNetV3Small",
-        "PlainMobileNetV3Large": "PlainTFMobileNetV3Large",
-        "PlainMobileNetV3Small": "PlainTFMobileNetV3Small",
-        "SEResNet50D": "SEResNetAA50D",
-        "SEResNeXt101D_32x8d": "SEResNeXtAA101D_32x8d",
-        "ResNet50D": "ResNetAA50D",
-        "ResNeXt101D_32x8d": "ResNeXtAA101D_32x8d",
-    }
+# Networks with the same names and shapes, here and in timm, at every width: padding, epsilon and
+# averages leave no trace in a checkpoint.
+_ALIKE = (
+    ("MobileNetV3Large", "TFMobileNetV3Large", "MobileNetV3LargeTV"),
+    ("MobileNetV3Small", "TFMobileNetV3Small", "MobileNetV3SmallTV"),
+    ("SEResNet50D", "SEResNetAA50D"),
+    ("SEResNeXt101D_32x8d", "SEResNeXtAA101D_32x8d"),
+    ("ResNet50D", "ResNetAA50D"),
+    ("ResNeXt101D_32x8d", "ResNeXtAA101D_32x8d"),
+    *((f"RegNetY{size}", f"TFRegNetY{size}") for size in KERAS_2_SIZES),
 )
+# Of networks without SE in their names, the plain twins, too.
+_PLAIN = tuple(tuple(f"Plain{name}" for name in names) for names in _ALIKE if "Res" not in names[0])
+IN_TIMM = {name: names for names in _ALIKE + _PLAIN for name in names}
 # Networks whose names differ here, but not in the project that trained them.
-AT_ORIGIN = _both_ways({f"SEResNet{depth}": f"SEResNet{depth}V1" for depth in (50, 101, 152)})
+AT_ORIGIN = {f"SEResNet{depth}": f"SEResNet{depth}V1" for depth in (50, 101, 152)}
+AT_ORIGIN |= {other: network for network, other in AT_ORIGIN.items()}
 _WIDTH = re.compile(r"_[\dp]+$")
 
 
@@ -63,20 +61,21 @@ def refuse_lookalike(checkpoint: Checkpoint, network: str) -> None:
         ValueError: If it is for the other.
     """
     network = _WIDTH.sub("", network)
-    other = IN_TIMM.get(network)
-    if not other:
+    others = [name for name in IN_TIMM.get(network, ()) if name != network]
+    if not others:
         return
     # Of a path the file only: folders hold files of many networks.
     source = checkpoint.source
     said = f"{source if '://' in source else Path(source).name} {checkpoint.header}"
     # TFMobileNetV3Large has the name of MobileNetV3Large in its own: the longest is meant.
-    named = [name for name in (network, other) if _pattern(name).search(said)]
-    if not named:
-        warn_of(other, checkpoint, network)
-    elif max(named, key=len) == other:
+    named = [name for name in (network, *others) if _pattern(name).search(said)]
+    meant = max(named, key=len, default=None)
+    if meant is None:
+        warn_of(" and ".join(others), checkpoint, network)
+    elif meant != network:
         raise ValueError(
-            f"{source} is for {other} by its name or header. It fits {network} in every name and "
-            f"shape, but computes other numbers there: build {other}, or rename the file if it is "
+            f"{source} is for {meant} by its name or header. It fits {network} in every name and "
+            f"shape, but computes other numbers there: build {meant}, or rename the file if it is "
             "called so by mistake."
         )
 

@@ -3,7 +3,8 @@
 Sources: NVIDIA/DeepLearningExamples, PyTorch/Classification/ConvNets; open-mmlab/mmpretrain,
 se_resnet.py; moskomule/senet.pytorch; cydonia999/VGGFace2-pytorch, models/senet.py;
 rcmalli/keras-vggface, models.py; osmr/imgclsmob (tf2cv 0.0.18); PaddlePaddle/PaddleClas,
-se_resnet_vd.py, se_resnext.py and se_resnext_vd.py.
+se_resnet_vd.py, se_resnext.py and se_resnext_vd.py; tf_keras 2.21, applications/resnet_rs.py and
+regnet.py; pytorch/vision, models/regnet.py and mobilenetv3.py.
 """
 
 from keras_se.weights.classification_models import ClassificationModels
@@ -113,6 +114,94 @@ PADDLE_PLAIN, PADDLE_VD = (
 PADDLE_GATE = "bb_{stage}_{block}.scale.squeeze"
 PADDLE_FIELDS = {"_mean": "running_mean", "_variance": "running_var"}
 
+# tf_keras, the Keras 2 that lives on: a session counts the stems and the heads.
+RS_BLOCK, OUR_RS_BLOCK = "BlockGroup{group}__block_{block}", "layer{group-1}.{block}"
+RESNET_RS = (
+    *(
+        (f"stem_{{session}}_stem_{kind}_{number}", name)
+        for kind, names in (
+            ("conv", ("conv1.0", "conv1.3", "conv1.6", "maxpool.0")),
+            ("batch_norm", ("conv1.1", "conv1.4", "bn1", "maxpool.1")),
+        )
+        for number, name in enumerate(names, start=1)
+    ),
+    (f"{RS_BLOCK}__conv_{{number}}", f"{OUR_RS_BLOCK}.conv{{number}}"),
+    (f"{RS_BLOCK}{{bar:__?}}batch_norm_{{number}}", f"{OUR_RS_BLOCK}.bn{{number}}"),
+    (f"{RS_BLOCK}__se_se_reduce", f"{OUR_RS_BLOCK}.se.fc1"),
+    (f"{RS_BLOCK}__se_se_expand", f"{OUR_RS_BLOCK}.se.fc2"),
+    (f"{RS_BLOCK}__projection_conv", f"{OUR_RS_BLOCK}.downsample.1"),
+    (f"{RS_BLOCK}__projection_batch_norm", f"{OUR_RS_BLOCK}.downsample.2"),
+    ("predictions", "fc"),
+)
+Y_BLOCK = r"{net:\w+}_Stage_{stage}_YBlock_{block}"
+OUR_Y_BLOCK = "s{stage+1}.b{block+1}"
+KERAS_2_REGNET = (
+    (r"{net:\w+}_stem_{kind:conv|bn}", "stem.{kind}"),
+    *(
+        rule
+        for theirs, ours in (
+            *(("conv_1x1_1", "conv1"), ("conv_3x3", "conv2"), ("conv_1x1_2", "conv3")),
+            ("skip_1x1", "downsample"),
+        )
+        for rule in (
+            (f"{Y_BLOCK}_{theirs}", f"{OUR_Y_BLOCK}.{ours}.conv"),
+            (f"{Y_BLOCK}_{theirs.replace('skip_1x1', 'skip')}_bn", f"{OUR_Y_BLOCK}.{ours}.bn"),
+        )
+    ),
+    (f"{Y_BLOCK}_squeeze_and_excite_squeeze", f"{OUR_Y_BLOCK}.se.fc1"),
+    (f"{Y_BLOCK}_squeeze_and_excite_excite", f"{OUR_Y_BLOCK}.se.fc2"),
+    ("{session}head_dense", "head.fc"),
+)
+# Networks that Keras 2 had.
+KERAS_2_SIZES = ("002", "004", "006", "008", "016", "032", "040", "064", "080", "120", "160", "320")
+
+# torchvision: a module and its batch norm are 0 and 1 of a sequence.
+TV_BLOCK, OUR_TV_BLOCK = "trunk_output.block{stage}.block{again}-{block}", "s{stage}.b{block+1}"
+TORCHVISION_REGNET = (
+    ("stem.0", "stem.conv"),
+    ("stem.1", "stem.bn"),
+    *(
+        (f"{TV_BLOCK}.{theirs}.{index}", f"{OUR_TV_BLOCK}.{ours}.{kind}")
+        for theirs, ours in (
+            ("proj", "downsample"),
+            ("f.a", "conv1"),
+            ("f.b", "conv2"),
+            ("f.c", "conv3"),
+        )
+        for index, kind in enumerate(("conv", "bn"))
+    ),
+    (f"{TV_BLOCK}.f.se.fc{{number}}", f"{OUR_TV_BLOCK}.se.fc{{number}}"),
+    ("fc", "head.fc"),
+)
+
+
+def torchvision_mobilenet(depths):
+    """The rules of a MobileNetV3 of stages of so many blocks, which torchvision numbers through."""
+    blocks = [f"blocks.{stage}.{i}" for stage, depth in enumerate(depths) for i in range(depth)]
+    return (
+        ("features.0.0", "conv_stem"),
+        ("features.0.1", "bn1"),
+        # The first block expands nothing.
+        ("features.1.block.0.0", "blocks.0.0.conv_dw"),
+        ("features.1.block.0.1", "blocks.0.0.bn1"),
+        ("features.1.block.{last:[12]}.0", "blocks.0.0.conv_pw"),
+        ("features.1.block.{last:[12]}.1", "blocks.0.0.bn2"),
+        *(
+            (f"features.{number}.block.{theirs}", f"{block}.{ours}")
+            for number, block in enumerate(blocks, start=1)
+            for theirs, ours in (
+                *(("0.0", "conv_pw"), ("0.1", "bn1"), ("1.0", "conv_dw"), ("1.1", "bn2")),
+                *(("{last:[23]}.0", "conv_pwl"), ("{last:[23]}.1", "bn3")),
+                *(("{gate}.fc1", "se.conv_reduce"), ("{gate}.fc2", "se.conv_expand")),
+            )
+        ),
+        (f"features.{len(blocks) + 1}.0", f"blocks.{len(depths)}.0.conv"),
+        (f"features.{len(blocks) + 1}.1", f"blocks.{len(depths)}.0.bn1"),
+        ("classifier.0", "conv_head"),
+        ("classifier.3", "classifier"),
+    )
+
+
 ORIGINS = (
     Origin("nvidia", NVIDIA_GATE, ("SEResNeXt101_32x4d",), NVIDIA),
     Origin("mmpretrain", MMPRETRAIN_GATE, ("SEResNet50", "SEResNet101"), MMPRETRAIN),
@@ -181,6 +270,41 @@ ORIGINS = (
             *(f"SEPreResNet{depth}" for depth in SMALL),
         ),
         IMGCLSMOB_PRE,
+    ),
+    Origin(
+        "tf_keras",
+        f"{RS_BLOCK}__se_se_reduce",
+        tuple(f"ResNetRS{depth}" for depth in (50, 101, 152, 200, 270, 350, 420)),
+        RESNET_RS,
+    ),
+    Origin(
+        "tf_keras",
+        f"{Y_BLOCK}_squeeze_and_excite_squeeze",
+        tuple(f"TFRegNetY{size}" for size in KERAS_2_SIZES),
+        KERAS_2_REGNET,
+        note="It pads strided convolutions as TensorFlow does, at the end.",
+    ),
+    Origin(
+        "torchvision",
+        f"{TV_BLOCK}.f.se.fc1",
+        (
+            *("RegNetY004", "RegNetY008TV", "RegNetY016", "RegNetY032", "RegNetY080TV"),
+            *("RegNetY160", "RegNetY320", "RegNetY1280"),
+        ),
+        TORCHVISION_REGNET,
+    ),
+    *(
+        Origin(
+            "torchvision",
+            "features.{number}.block.{gate}.fc1",
+            (network,),
+            torchvision_mobilenet(depths),
+            note="Its batch normalizations have an epsilon of 0.001.",
+        )
+        for network, depths in (
+            ("MobileNetV3LargeTV", (1, 2, 3, 4, 2, 3)),
+            ("MobileNetV3SmallTV", (1, 2, 3, 2, 3)),
+        )
     ),
     ClassificationModels(("SEResNet50V1", "SEResNet101V1", "SEResNet152V1"), grouped=False),
     ClassificationModels(("SEResNeXt50_32x4d", "SEResNeXt101_32x4d", "SENet154"), grouped=True),
