@@ -241,7 +241,7 @@ def test_a_checkpoint_is_downloaded(project, tmp_path, monkeypatch):
         address = f"{hub.url}/{file}"
         rows = [replace(row, source=address, checksum=row.checksum and f"{algorithm}:{made}")]
         if digits:
-            hub.releases[f"/{file}"] = content[:-1] + b"?"
+            hub.releases[f"/{file}"] = content[:-1] + b"!"
             with pytest.raises(OSError, match=f"should start with {made}"):
                 open_weights(row.tag, rows, network=network)
         hub.releases[f"/{file}"] = content
