@@ -378,6 +378,24 @@ def test_what_a_repository_says_that_it_is_for(server, caches, config, name):
     assert hub.architecture("https://example.org/file.pth") == ""
 
 
+@pytest.mark.parametrize("status", (500, 0))
+def test_what_is_not_needed_may_fail(server, caches, no_waiting, status):
+    """With a status, or a connection that is cut."""
+
+    def cut(path):
+        if path == config:
+            raise ConnectionError
+
+    config = SAFETENSORS.replace("model.safetensors", "config.json")
+    server.repositories[REPOSITORY]["config.json"] = b'{"architecture": "seresnet50"}'
+    if status:
+        server.statuses[config] = status
+    server.halfway = cut
+    assert hub.fetch(REPOSITORY).read_bytes() == CONTENT
+    assert server.count("config.json") > 0
+    assert hub.architecture(REPOSITORY) == ""
+
+
 def test_pickle_only_without_safetensors(server, caches, no_waiting):
     server.statuses[SAFETENSORS] = 500
     failure(REPOSITORY)

@@ -259,8 +259,8 @@ class _HubFile:
             else:
                 path = Path(path)
                 _refuse_if_wrong(path, self.digest or _announced_sha256(path))
-                # Not every repository has it, and it is not needed.
-                with contextlib.suppress(OSError):
+                # Not every repository has it, and it is not needed: whatever happens, go on.
+                with contextlib.suppress(Exception):
                     huggingface_hub.hf_hub_download(
                         self.repository, _CONFIG, revision=self.revision
                     )
