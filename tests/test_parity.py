@@ -30,6 +30,11 @@ def network(request, tmp_path_factory):
     return golden, state, model
 
 
+@pytest.mark.backend_neutral
+def test_every_network_of_a_tier_has_a_golden():
+    assert {*FAST, *LARGE} <= GOLDENS.keys()
+
+
 def logits(model, height, width):
     return run(model, image(height, width))[0]
 
