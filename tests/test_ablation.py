@@ -35,6 +35,7 @@ def test_a_recipe_says_what_its_gates_are():
 
 
 @pytest.mark.backend_neutral
+@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     "setting",
     [
@@ -47,6 +48,7 @@ def test_settings_that_are_not_legal_are_refused(setting):
         build(resolve(override(SMALL, [f"se={setting}"])))
 
 
+@pytest.mark.backend_neutral
 def test_a_network_without_gates_has_no_settings_of_them():
     with pytest.raises(ValueError, match="`se` must be empty"):
         resolve(override(SMALL, ["network=ResNet20", "twin=false", "se=ratio=8"]))
@@ -71,18 +73,21 @@ def test_the_dense_layers_of_gates_can_be_free_of_decay():
     assert kernels - moved[False] == {path for path in kernels if "_se/" in path}
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.slow
+@pytest.mark.usefixtures("tiny_network")
 def test_a_grid_goes_on_and_compares(tmp_path, capsys):
-    fields = ("epochs=1", "steps_per_epoch=1", "batch_size=8", "size=8", "warmup_epochs=0")
+    fields = ("network=SETiny", "epochs=1", "steps_per_epoch=1", "batch_size=8", "size=8")
     words = ["ablate", "ratio", "--values", "4", "none", "--data", "fake", "--out", str(tmp_path)]
-    words += [word for field in (*fields, "xla=off") for word in ("--set", field)]
+    fields += ("warmup_epochs=0", "xla=off")
+    words += [word for field in fields for word in ("--set", field)]
     assert main([*words, "--seeds", "1"]) == 0
     assert "One seed says nothing" in capsys.readouterr().out
     first = json.loads((tmp_path / "ablation_ratio.json").read_text())["rows"]
     assert first["4"]["parameters"] > first["none"]["parameters"]
     assert first["4"]["published"] == 22.25
     # As if another seed were complete: it is not trained again.
-    for name in ("seresnet20-ratio=4", "resnet20"):
+    for name in ("setiny-ratio=4", "tiny"):
         other = tmp_path / f"{name}-seed1"
         shutil.copytree(tmp_path / f"{name}-seed0", other)
         recipe = json.loads((other / "recipe.json").read_text()) | {"seed": 1}
@@ -105,6 +110,7 @@ def test_a_grid_goes_on_and_compares(tmp_path, capsys):
 
 
 @pytest.mark.backend_neutral
+@pytest.mark.backend_neutral
 def test_nothing_is_trained_if_a_value_is_not_legal(tmp_path):
     for axis, values in (("ratio", ["8", "few"]), ("stages", ["7"]), ("block", ["cbam"])):
         with pytest.raises(ValueError, match=axis):
@@ -116,6 +122,7 @@ def test_nothing_is_trained_if_a_value_is_not_legal(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.backend_neutral
 def test_the_network_as_it_is_is_the_same_run_of_every_axis():
     as_it_is = {"ratio": "16", "squeeze": "avg", "gate": "sigmoid", "placement": "standard"}
     as_it_is |= {"stages": "1+2+3", "block": "se"}
@@ -124,6 +131,7 @@ def test_the_network_as_it_is_is_the_same_run_of_every_axis():
     }
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.backend_neutral
 @pytest.mark.parametrize("axis", AXES)
 def test_every_value_of_the_paper_builds(axis):
@@ -134,6 +142,7 @@ def test_every_value_of_the_paper_builds(axis):
     assert plain == (["ResNet20"] if "none" in AXES[axis] and axis != "squeeze" else [])
 
 
+@pytest.mark.backend_neutral
 @pytest.mark.backend_neutral
 def test_differences_of_that_size_are_found_in_four_of_five_experiments():
     random = np.random.default_rng(0)
