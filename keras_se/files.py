@@ -1,6 +1,7 @@
 """Writes files and folders that are complete or not there at all."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -79,6 +80,27 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Computes the sha256 of a file, or of the names and contents of all files of a folder.
+
+    Args:
+        path: The file or folder.
+
+    Returns:
+        The sha256 in hexadecimal.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = (f"{file.relative_to(path)} {sha256(file)}\n" for file in files)
+        return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_free_space(path: str | os.PathLike, needed: int, argument: str) -> None:

@@ -20,6 +20,7 @@ LATE = {"tensorflow", "jax", "torch", "PIL", "h5py", "safetensors", "huggingface
 LATE |= {"matplotlib", "tensorflow_datasets", "timm"}
 LATE |= {"gradio", "fastapi", "starlette", "uvicorn"}
 LATE |= {"onnx", "onnxruntime", "openvino", "ai_edge_litert", "pycocotools", "nncf", "tf2onnx"}
+LATE |= {"pyarrow", "ray"}
 # Modules that are about one of these packages, whose classes they extend; nothing imports them.
 LATE |= {"keras_hub", "keras_cv"}
 ABOUT = {"dense/kerashub.py": {"keras_hub"}, "dense/kerascv.py": {"keras_cv"}}
@@ -44,6 +45,7 @@ MAY |= {
     "analysis": {"data", "evaluation", "graph", "layers", "preprocessing", "surgery"},
     "export": {"graph", "layers", "preprocessing", "surgery", "weights"},
     "benchmark": {"export"},
+    "prediction": {"data", "preprocessing"},
     "training": {
         "applications",
         "augmentation",

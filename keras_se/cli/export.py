@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_se.cli.command import OK
-from keras_se.cli.images import check_exist, list_images, load_images
+from keras_se.cli.images import check_exist, find_images, load_images
 from keras_se.cli.models import MODEL_HELP, WEIGHTS_HELP, check_model, resolve_model
 from keras_se.cli.startup import native_stderr_dropped
 
@@ -177,7 +177,7 @@ def load_calibration(
     """
     import numpy as np
 
-    files = list_images([folder])
+    files = list(find_images([folder]))
     if len(files) > CALIBRATION_IMAGES:
         chosen = np.linspace(0, len(files) - 1, CALIBRATION_IMAGES).astype(int)
         files = [files[index] for index in chosen]

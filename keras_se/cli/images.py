@@ -1,5 +1,6 @@
 """Finds and decodes the image files that a command line names."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,29 +23,37 @@ def check_exist(paths: Iterable[Path]) -> None:
         raise FileNotFoundError(f"There is no file or folder {str(paths[0])!r}.")
 
 
-def list_images(paths: Iterable[Path]) -> list[Path]:
-    """Lists image files, with those of folders in place of the folders.
+def find_images(paths: Iterable[Path]) -> Iterator[Path]:
+    """Finds image files one after the other, with those of folders in place of the folders.
 
     Args:
         paths: Files, and folders that are searched for image files, by the ending of their names,
             through all levels.
 
-    Returns:
-        The files; those of one folder are sorted.
+    Yields:
+        The files; those of one folder are sorted, and come before those of folders in it.
 
     Raises:
         ValueError: If there are no image files in a folder.
+        OSError: If a folder cannot be read.
     """
-    files = []
     for path in paths:
         if not path.is_dir():
-            files.append(path)
+            yield path
             continue
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS)
-        if not inside:
+        count = 0
+        for folder, inner, names in os.walk(path, onerror=_raise):
+            inner.sort()
+            for name in sorted(name for name in names if name.lower().endswith(ENDINGS)):
+                count += 1
+                yield Path(folder, name)
+        if not count:
             raise ValueError(f"There are no images in the folder {str(path)!r}.")
-        files += inside
-    return files
+
+
+def _raise(error):
+    """What `os.walk` would pass over, such as a folder that may not be read."""
+    raise error
 
 
 def load_images(

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import functools
 import itertools
 import json
 import sys
@@ -9,10 +10,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from keras_se.cli.command import OK, SOME_SKIPPED
-from keras_se.cli.images import check_exist, list_images, load_images
-from keras_se.cli.models import MODEL_HELP, WEIGHTS_HELP, check_model, resolve_model
+from keras_se.cli.images import check_exist, find_images, load_images
+from keras_se.cli.models import (
+    MODEL_HELP,
+    WEIGHTS_HELP,
+    check_model,
+    find_path,
+    resolve_model,
+)
+from keras_se.files import sha256
+from keras_se.formatting import printable
 
 BATCH = 16
+# What goes with --out only, and what it is without being said.
+INTO_A_FOLDER = {"engine": "processes", "workers": 1, "part_size": 2000, "address": None}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,23 +59,102 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print a line of comma-separated values for each image and class",
     )
 
+    _add_arguments_of_folders(parser)
+
+
+def _add_arguments_of_folders(parser):
+    group = parser.add_argument_group(
+        "many images",
+        "Predictions of any number of images into Parquet files, by several processes.",
+    )
+    group.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="folder to write Parquet files into, one for each part of the images; the same "
+        "command again does the parts that are not there",
+    )
+    group.add_argument(
+        "--part-size", metavar="N", type=int, help="images of a part (default: 2000)"
+    )
+    group.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="processes that predict, or actors of Ray; each loads the model (default: 1)",
+    )
+    group.add_argument(
+        "--engine",
+        choices=("processes", "ray"),
+        help="whether processes of this machine or a Ray cluster predicts (default: processes)",
+    )
+    group.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="of the Ray cluster (default: RAY_ADDRESS of the environment, or a new one here)",
+    )
+
 
 def check(options: argparse.Namespace) -> None:
     """Raises an error, without Keras, for arguments that cannot work."""
     if options.top < 1:
         raise ValueError(f"--top must be at least 1. Received: {options.top}")
+    _check_folder(options)
     check_model(options.model, options.weights)
     check_exist(options.images)
 
 
+def _check_folder(options):
+    """What predicts into a folder goes with --out, and the tables for the terminal do not."""
+    for name, default in INTO_A_FOLDER.items():
+        value = getattr(options, name)
+        if value is None:
+            setattr(options, name, default)
+        elif options.out is None:
+            raise ValueError(f"--{name.replace('_', '-')} goes with --out DIR.")
+    if options.out and options.write is not write_text:
+        raise ValueError("--out writes Parquet files: leave out --json and --csv.")
+    if options.address and options.engine != "ray":
+        raise ValueError("--address goes with --engine ray.")
+
+
 def run(options: argparse.Namespace) -> int:
     """Runs `predict`; returns the exit status."""
-    files = list_images(options.images)
+    if options.out:
+        return _predict_into_folder(options)
+    files = list(find_images(options.images))
     model = resolve_model(options.model, options.weights, options.preprocessing)
     skipped = []
     images = load_images(files, model.require_preprocessing(), skipped)
     options.write(_predict(model, images, options.top))
     return SOME_SKIPPED if skipped else OK
+
+
+def _predict_into_folder(options):
+    """Predicts into Parquet files, and says how many there are."""
+    from keras_se.prediction import open_folder, predict_files
+
+    # Processes of other machines may work in other folders.
+    path = find_path(options.model)
+    model = str(path.absolute()) if path else options.model
+    images = [image.absolute() for image in options.images]
+    settings = {
+        "model": model,
+        "sha256": sha256(path) if path else None,
+        "weights": options.weights,
+        "preprocessing": options.preprocessing,
+        "images": [printable(str(image)) for image in images],
+        "top": options.top,
+    }
+    folder = open_folder(options.out.absolute(), settings, find_images(images), options.part_size)
+    load = functools.partial(resolve_model, model, options.weights, options.preprocessing)
+    names = ("top", "engine", "workers", "address")
+    unreadable = predict_files(load, folder, **{name: getattr(options, name) for name in names})
+    print(
+        f"{folder.file_count} images in {len(folder)} parts in {options.out}, "
+        f"{unreadable} that could not be read"
+    )
+    return SOME_SKIPPED if unreadable else OK
 
 
 def _predict(model, images, top) -> Iterator[tuple[Path, list[dict]]]:

@@ -1,0 +1,83 @@
+"""Predicts the parts of a folder by actors of a Ray cluster."""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+
+from keras_se.prediction.predictor import Predictor
+from keras_se.validation import require_packages
+
+# A node that dies leaves its actors to the others, which need room for them beside a reader.
+PROCESSORS = 0.5
+
+
+class PartPredictor:
+    """An actor: predicts each part that it is given.
+
+    Args:
+        predictor: The `Predictor`.
+    """
+
+    def __init__(self, predictor: Predictor):
+        self._predictor = predictor
+
+    def __call__(self, batch: dict) -> dict:
+        """Predicts the parts of a batch, `{"part": array}`, and returns it."""
+        for part in batch["part"]:
+            self._predictor(int(part))
+        return batch
+
+
+def predict_on_ray(
+    predictor: Predictor, parts: Sequence[int], workers: int, address: str | None
+) -> Iterator[int]:
+    """Distributes parts over the actors of a cluster by Ray Data.
+
+    The images, the model and the folder must have the same paths on all nodes.
+
+    Args:
+        predictor: The `Predictor`.
+        parts: The parts to predict.
+        workers: The number of actors.
+        address: Of the cluster, as for `predict_files`.
+
+    Yields:
+        The parts, in the order in which they are finished.
+
+    Raises:
+        OSError: If the cluster cannot be reached.
+        ImportError: If Ray is not installed.
+    """
+    require_packages("The engine ray", "ray")
+    _connect(address)
+    import ray
+
+    dataset = ray.data.from_items(
+        [{"part": part} for part in parts], override_num_blocks=len(parts)
+    )
+    results = dataset.map_batches(
+        PartPredictor,
+        fn_constructor_args=(predictor,),
+        batch_size=1,
+        concurrency=min(workers, len(parts)),
+        num_cpus=PROCESSORS,
+    )
+    for row in results.iter_rows():
+        yield row["part"]
+
+
+def _connect(address):
+    """Joins the cluster, or starts one on this machine."""
+    import ray
+
+    environment = {"KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    try:
+        ray.init(
+            address=address,
+            ignore_reinit_error=True,
+            log_to_driver=False,
+            logging_level="error",
+            runtime_env={"env_vars": environment},
+        )
+    except ConnectionError as error:
+        raise OSError(f"There is no Ray cluster at {address!r} that can be reached.") from error
