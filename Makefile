@@ -18,7 +18,7 @@ ON_BACKENDS := $(TESTS) -m "not slow and not backend_neutral"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast test-large test-browser test-jax test-torch test-nightly gpu-report fuzz \
+.PHONY: demo test test-fast test-large test-browser test-ray test-jax test-torch test-nightly gpu-report fuzz \
 	lint docs package clean
 
 demo: $(INSTALLED)
@@ -40,6 +40,10 @@ test-large: $(INSTALLED) .venv-jax/installed
 test-browser: .venv-browser/installed
 	KERAS_BACKEND=tensorflow .venv-browser/bin/python -m pytest -n 0 -m browser \
 		tests/test_explore_browser.py
+
+# By hand, as prediction on clusters changes: Ray is large, and starts a cluster for each test.
+test-ray: .venv-ray/installed
+	KERAS_BACKEND=jax .venv-ray/bin/python -m pytest -n 0 -m ray tests/test_predict_ray.py
 
 # The other backends have environments of their own, without tensorflow.
 test-jax: .venv-jax/installed
@@ -109,6 +113,11 @@ $(INSTALLED): $(NEEDS)
 		pytest-xdist sybil
 	touch $@
 
+.venv-ray/installed: $(NEEDS)
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python $(PIP) --editable ".[jax,ray]" pytest pytest-xdist sybil
+	touch $@
+
 clean:
-	rm -rf .venv .venv-jax .venv-torch .venv-nightly .venv-browser .venv-package build dist \
+	rm -rf .venv .venv-jax .venv-torch .venv-nightly .venv-browser .venv-ray .venv-package build dist \
 		docs/_build runs

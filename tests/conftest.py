@@ -164,7 +164,7 @@ def each(names, fast, large=()):
 
 def pytest_collection_modifyitems(config, items):
     """Leaves out what needs the hub or a browser or repeats for long, unless -m asks for it."""
-    for tier in ("large", "browser"):
+    for tier in ("large", "browser", "ray"):
         if tier not in config.option.markexpr:
             left_out = [item for item in items if item.get_closest_marker(tier)]
             items[:] = [item for item in items if item not in left_out]

@@ -1,5 +1,7 @@
 """Predicts the parts of a folder by actors of a Ray cluster."""
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -9,6 +11,8 @@ from keras_se.validation import require_packages
 
 # A node that dies leaves its actors to the others, which need room for them beside a reader.
 PROCESSORS = 0.5
+# Ray itself tries for minutes to reach a cluster that is not there.
+CONNECT_SECONDS = 10
 
 
 class PartPredictor:
@@ -70,6 +74,8 @@ def _connect(address):
     """Joins the cluster, or starts one on this machine."""
     import ray
 
+    address = address or os.environ.get("RAY_ADDRESS")
+    _check_reachable(address)
     environment = {"KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         ray.init(
@@ -81,3 +87,17 @@ def _connect(address):
         )
     except ConnectionError as error:
         raise OSError(f"There is no Ray cluster at {address!r} that can be reached.") from error
+
+
+def _check_reachable(address):
+    """Raises an `OSError` for the address of a cluster where nothing takes connections."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    # Of `auto` and the like Ray knows where they are.
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"There is no Ray cluster at {address!r} that can be reached: {error}"
+        ) from error
