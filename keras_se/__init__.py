@@ -45,6 +45,7 @@ _LAZY = (
     "export",
     "features",
     "graph",
+    "prediction",
     "preprocessing",
     "recipes",
     "surgery",

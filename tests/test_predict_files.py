@@ -110,6 +110,7 @@ def test_arguments_that_are_not_legal_are_named(pictures, tmp_path, options, arg
         predict(tmp_path, pictures[0], **options)
 
 
+@pytest.mark.slow
 def test_two_processes_of_which_one_is_killed_give_the_same_files(pictures, tmp_path):
     folder = pictures[0]
     predict(tmp_path / "alone", folder)
