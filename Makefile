@@ -33,7 +33,8 @@ test-fast: $(INSTALLED)
 # By hand, before a release: what `test` shows with a few networks, with all; and the GPU's report.
 test-large: $(INSTALLED) .venv-jax/installed
 	KERAS_BACKEND=tensorflow $(BIN)/python $(TESTS) -m large
-	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest -n 0 -m large tests/test_gpu_report.py
+	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest -n 0 -m large tests/test_gpu_report.py \
+		tests/test_devices.py
 
 # By hand, as the page of keras-se explore changes; needs Chromium: apt-get install chromium, or its
 # path as CHROMIUM. SCREENSHOTS is a folder for pictures of the page.

@@ -55,9 +55,12 @@ def start(tmp_path_factory):
 def start_two(start, coordinator):
     """Starts both processes of a run, or the first two of more, with the same recipe or not."""
 
-    def start_two(out, *fields, words=(), processes=2, **options):
+    def start_two(out, *fields, words=(), processes=2, started=2, **options):
         several = ("--processes", processes, "--coordinator", coordinator, "--process-id")
-        return [start(out, fields[-index], *words, *several, index, **options) for index in (0, 1)]
+        return [
+            start(out, fields[index % len(fields)], *words, *several, index, **options)
+            for index in range(started)
+        ]
 
     return start_two
 
@@ -164,6 +167,23 @@ def test_a_run_of_which_a_process_dies_says_so_and_goes_on(start_two, tmp_path):
     # Not by one process: in 128 steps the order of a sum would make a difference.
     assert_ends(*start_two(tmp_path / "whole", fields))
     assert_same_run(out, tmp_path / "whole")
+
+
+@jax_only
+@pytest.mark.large
+def test_four_processes_stop_and_two_go_on_and_train_what_one_does(start_two, start, tmp_path):
+    """Which images a step sees does not depend on the number of processes."""
+    fields = CHANGES | {"epochs": 6}
+    out = tmp_path / "several"
+    four = start_two(out, fields, processes=4, started=4, save_seconds=0)
+    wait_for_epochs(out, 2, four[0])
+    for process in four:
+        process.kill()
+        process.join()
+    assert not (out / "results.json").exists()
+    assert_ends(*start_two(out, fields, words=("--resume",)))
+    assert_ends(start(tmp_path / "alone", fields))
+    assert_same_run(tmp_path / "alone", out)
 
 
 @jax_only
