@@ -55,8 +55,8 @@ def classes_section(view: View, class_names: tuple) -> str:
     if view.changed is not None:
         first, then = (class_names[row.argmax()] for row in rows)
         same = first == then
-        text = "The class stays." if same else f"{_words(first)} has become {_words(then)}."
-        text = f"<p>With these gates: {escape(text)}</p>"
+        text = "the class stays." if same else f"{_words(first)} has become {_words(then)}."
+        text = f"<p>With these gates {escape(text)}</p>"
     return f'{text}<div class="classes">{html_table(lines)}</div>'
 
 
