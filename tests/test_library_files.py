@@ -16,6 +16,8 @@ from keras_se.weights import WEIGHTS, export_state_dict, load_state_dict
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
 from keras_se.weights.translate import translate
 
+# The graphs are those of test_parity.py but for an epsilon and paddings that it has, too.
+pytestmark = pytest.mark.backend_neutral
 FOLDER = Path(__file__).parent
 KERAS_2, TORCHVISION = (
     json.loads(gzip.decompress((FOLDER / f"{name}_goldens.json.gz").read_bytes()))
@@ -77,7 +79,6 @@ def small(name, rename=lambda name: name):
     return Checkpoint("FILE", values, keras_names=True)
 
 
-@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("name", "others"),
     (
@@ -93,7 +94,6 @@ def test_other_graphs_are_refused(name, others):
             translate(small(name), other, "FILE")
 
 
-@pytest.mark.backend_neutral
 @pytest.mark.parametrize(("name", "session"), (("resnetrs50", "stem_"), ("tfregnety002", "")))
 def test_what_a_session_of_keras_counted_does_not_matter(name, session):
     network = NETWORKS[name][0]
@@ -106,7 +106,6 @@ def test_what_a_session_of_keras_counted_does_not_matter(name, session):
     assert translate(small(name, rename), network, "FILE").values.keys() == first.keys()
 
 
-@pytest.mark.backend_neutral
 def test_what_a_user_calls_a_file_of_keras_2_does_not_matter(caplog):
     """Its names say what its graph is: regnety002.h5 is for TFRegNetY002."""
     for name, file in (("tfregnety002", "my_regnety002.h5"), ("mobilenet_v3_small", "v3.pth")):
@@ -114,7 +113,6 @@ def test_what_a_user_calls_a_file_of_keras_2_does_not_matter(caplog):
     assert not caplog.records
 
 
-@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     ("file", "network", "other"),
     (
@@ -129,14 +127,12 @@ def test_published_files_are_known_by_their_names(file, network, other):
         translate(Checkpoint(file, {}), other, file)
 
 
-@pytest.mark.backend_neutral
 def test_every_file_of_the_libraries_has_a_row():
     origins = [row.origin for rows in WEIGHTS.values() for row in rows]
     # Of torchvision's RegNets of its second recipe, timm has copies.
     assert (origins.count("tf_keras"), origins.count("torchvision")) == (11 + 12, 7 + 3)
 
 
-@pytest.mark.backend_neutral
 def test_a_file_of_keras_2_is_read_by_its_layers(tmp_path):
     """One weight of each kind, through a file."""
     groups = KERAS_2["tfregnety002"]["groups"]
