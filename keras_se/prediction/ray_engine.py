@@ -1,5 +1,6 @@
 """Predicts the parts of a folder by actors of a Ray cluster."""
 
+import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,9 @@ def predict_on_ray(
     _connect(address)
     import ray
 
+    # The bar that shows images is enough.
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.from_items(
         [{"part": part} for part in parts], override_num_blocks=len(parts)
     )
