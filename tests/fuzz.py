@@ -18,6 +18,7 @@ import re
 import resource
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,9 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 INTERESTING = [0, 1, 2, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**40]
 INTERESTING += [2**63 - 1, 2**63, 2**64 - 1]
 MOST_MEMORY = 2**30  # bytes above what the process has before
-PATIENCE = 60  # seconds for a mutant
-PATIENCE_AT_START = 3600  # for the imports, on a busy machine
+PATIENCE = 60  # seconds of the processor for a mutant
+LONGEST_WAIT = 1800  # seconds for what takes no time of the processor, or on a busy machine
+START_WAIT = 3600  # seconds for the imports of a child
 STARTED = "started"  # what a child says first
 REPORT_EVERY = 5000
 
@@ -261,14 +263,15 @@ def child(folder, seed, first, last):
     Readers(folder)
     print(STARTED, file=answers, flush=True)
     limit_memory()
+
+    def report(*answer):
+        print(*answer, sep="\t", file=answers, flush=True)
+        # Ends the process, whatever it is in.
+        signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
     with tempfile.TemporaryDirectory() as scratch:
-        read_mutants(
-            folder,
-            Path(scratch),
-            seed,
-            range(first, last),
-            lambda *answer: print(*answer, sep="\t", file=answers, flush=True),
-        )
+        read_mutants(folder, Path(scratch), seed, range(first, last), report)
 
 
 def drive(folder, seed, first, count, end):
@@ -277,10 +280,11 @@ def drive(folder, seed, first, count, end):
     while done < count and time.monotonic() < end:
         with started_child(folder, seed, done, count) as process:
             while time.monotonic() < end:
-                line = next_line(process, PATIENCE)
+                line = next_line(process, LONGEST_WAIT)
                 if not line:
                     if done < count:
-                        yield done, names[done % len(names)], "hung" if line is None else "crashed"
+                        is_hung = line is None or process.wait() == -signal.SIGPROF
+                        yield done, names[done % len(names)], "hung" if is_hung else "crashed"
                         done += 1
                     break
                 number, name, outcome = line.split("\t")
@@ -297,7 +301,7 @@ def started_child(folder, seed, first, count):
             [sys.executable, __file__, *map(str, words)], stdout=subprocess.PIPE, stderr=errors
         )
         try:
-            if next_line(process, PATIENCE_AT_START) != STARTED:
+            if next_line(process, START_WAIT) != STARTED:
                 errors.seek(0)
                 message = errors.read().decode(errors="replace")
                 raise RuntimeError(f"a child could not start:\n{message}")

@@ -1,15 +1,19 @@
 """The layer of ECA-Net, against NumPy, and wherever a block of SE may be."""
 
 from functools import partial
+from importlib.util import find_spec
 
 import keras
 import numpy as np
 import pytest
 from conftest import keras_setting, run
 from generated import image
+from random_statistics import randomized
+from tiny import SMALL
 
 from keras_se import EfficientChannelAttention, SqueezeExcite, complexity
 from keras_se.applications import SEResNet20, get_model
+from keras_se.export import FORMATS, export_model, load_exported
 from keras_se.graph.gates import tap_gates
 from keras_se.surgery import insert_se, remove_se
 from keras_se.weights import export_state_dict, load_state_dict
@@ -20,6 +24,36 @@ def by_hand(x, kernel):
     means = np.pad(x.astype("float64").mean((1, 2)), ((0, 0), (len(kernel) // 2,) * 2))
     windows = np.lib.stride_tricks.sliding_window_view(means, len(kernel), 1)
     return 1 / (1 + np.exp(-(windows @ kernel)))
+
+
+FORMATS_OF_GRAPHS = ["saved_model", "onnx", "onnx_fixed", "openvino", "litert", "keras"]
+
+
+@pytest.mark.parametrize("name", FORMATS_OF_GRAPHS)
+def test_it_is_exported(tmp_path, name):
+    if not all(map(find_spec, FORMATS[name].packages)):
+        pytest.skip("this environment cannot write it")
+    if FORMATS[name].tensorflow and keras.backend.backend() != "tensorflow":
+        pytest.skip("TensorFlow writes it")
+    block = partial(EfficientChannelAttention, 5, identity_start=name == "onnx")
+    model = randomized(SMALL(weights=None, classes=4, input_shape=(16, 16, 3), se=block))
+    images = np.concatenate([image(16, 16, seed=seed) for seed in range(2)])
+    path = tmp_path / f"model{FORMATS[name].suffix or ''}"
+    export_model(model, path, name)
+    expected, found = run(model, images), load_exported(path)(images)
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["onnx_int8", "openvino_int8"])
+def test_it_is_exported_in_integers(tmp_path, name):
+    if not all(map(find_spec, FORMATS[name].packages)):
+        pytest.skip("this environment cannot write it")
+    model = SMALL(weights=None, classes=4, input_shape=(16, 16, 3), se=EfficientChannelAttention)
+    images = np.concatenate([image(16, 16, seed=seed) for seed in range(8)])
+    path = tmp_path / f"model{FORMATS[name].suffix}"
+    export = export_model(randomized(model), path, name, calibration=images)
+    assert export.agreement >= 0.75 and export.difference < 0.1
 
 
 def maps(channels=20):

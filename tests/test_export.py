@@ -102,12 +102,27 @@ def test_preprocessing_is_baked_in(small, tmp_path, name):
     assert metadata["preprocessing_included"]
     expected = run(small, ((pixels / 255 - 0.5) / 0.5).astype("float32"))
     found = load_exported(path)(pixels)
-    # Of 8-bit integers, a few steps of the output's range, which averages have made small; more in
-    # OpenVINO, where all else is in bfloat16.
-    steps = 18 if name == "openvino_int8" else 6
+    # Of 8-bit integers, a few steps of the output's range, which averages have made small.
     step = np.ptp(expected) / 255
-    tolerance = steps * step if FORMATS[name].calibrated else 1e-5 * np.abs(expected).max()
+    tolerance = 6 * step if FORMATS[name].calibrated else 1e-5 * np.abs(expected).max()
     np.testing.assert_allclose(found, expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", each_format("state_dict", "onnx_fixed", "openvino_int8"))
+def test_float64_is_written_in_float32(tmp_path, name):
+    with keras_setting(floatx="float64", dtype_policy="float64"):
+        model = of_one_block()
+    assert model.input.dtype == model.output.dtype == "float64"
+    images = np.concatenate([image(16, 16, seed=seed) for seed in range(2)]).astype("float64")
+    path = path_of(tmp_path, name)
+    export = export_model(model, path, name, **calibration_of(name, images))
+    exported = load_exported(path)
+    assert exported.metadata["input_dtype"] == "float32"
+    expected, found = run(model, images), exported(images)
+    assert np.asarray(found).dtype == "float32"
+    largest = np.abs(expected).max()
+    tolerance = 0.1 if export.agreement is not None else 1e-5
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * largest)
 
 
 def test_a_model_knows_the_preprocessing_and_classes_of_its_weights(small, tmp_path):

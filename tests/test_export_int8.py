@@ -112,16 +112,22 @@ def test_any_size_with_normalization_included(network, tmp_path):
     assert load_exported(path)(np.zeros((2, 24, 20, 3), "uint8")).shape == (2, 10)
 
 
-def test_folders_of_classes_tell_the_accuracy(tmp_path, capsys):
+@pytest.mark.parametrize("labels", [None, ["left"] * 5 + ["right"] * 5])
+def test_folders_of_classes_tell_the_accuracy(tmp_path, capsys, labels):
+    """Of the weights' classes or of those of --labels, several of which may have the same name."""
     path = path_of(tmp_path, "onnx_int8")
-    for index, name in enumerate(("airplane", "dog")):
+    folders = (labels[0], labels[-1]) if labels else ("airplane", "dog")
+    for index, name in enumerate(folders):
         picture(tmp_path / "pictures" / name / "a.png", (90 * index, 120, 200), (32, 32))
     words = ["export", "seresnet20", str(path), "--format", "onnx_int8"]
+    if labels:
+        (tmp_path / "labels.txt").write_text("\n".join(labels))
+        words += ["--labels", str(tmp_path / "labels.txt")]
     assert main([*words, "--calibration", str(tmp_path / "pictures")]) == 0
     out = capsys.readouterr().out
     pixels = np.full((2, 32, 32, 3), [[[(0, 120, 200)]], [[(90, 120, 200)]]], "uint8")
     likeliest = load_exported(path)(SEResNet20.preprocess_input(pixels)).argmax(-1)
     names = read_metadata(path)["class_names"]
-    right = [names[index] for index in likeliest] == np.array(["airplane", "dog"])
+    right = [names[index] for index in likeliest] == np.array(folders)
     assert f"the right one for {100 * right.mean():.2f} %" in out
     assert "of 2 images" in out

@@ -116,21 +116,28 @@ def outcomes(seeds, tmp_path, monkeypatch):
     def drive(before, start="print('started', flush=True)"):
         script = tmp_path / "child.py"
         script.write_text(
-            f"import os, sys, time\n{start}\n"
+            f"import os, signal, sys, time\n{start}\n"
             "for number in range(int(sys.argv[6]), int(sys.argv[8])):\n"
             f"    {before}\n"
             "    print(number, 'x', 'refused', sep='\\t', flush=True)\n"
         )
         monkeypatch.setattr(fuzz, "__file__", str(script))
-        monkeypatch.setattr(fuzz, "PATIENCE", 0.3)
+        monkeypatch.setattr(fuzz, "LONGEST_WAIT", 1)
         return [outcome for *_, outcome in fuzz.drive(seeds, 0, 0, 5, float("inf"))]
 
     return drive
 
 
 def test_a_child_that_crashes_or_hangs_is_counted_and_the_next_goes_on(outcomes):
-    harm = "os.abort() if number == 1 else time.sleep(60) if number == 3 else None"
-    assert outcomes(harm) == ["refused", "crashed", "refused", "hung", "refused"]
+    harm = "{1: os.abort, 2: stop, 3: wait}.get(number, int)()"
+    start = (
+        "print('started', flush=True)\n"
+        "def wait(): time.sleep(60)\n"
+        "def stop():\n"
+        "    signal.setitimer(signal.ITIMER_PROF, 0.01)\n"
+        "    while True: pass"
+    )
+    assert outcomes(harm, start) == ["refused", "crashed", "hung", "hung", "refused"]
 
 
 def test_a_child_that_cannot_start_is_no_crash_of_a_mutant(outcomes):

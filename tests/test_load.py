@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from keras_se.applications import LegacySEResNet18, MobileNetV3Small, SEResNet18, SEResNet20
 from keras_se.weights import export_state_dict, load_keras_weights, load_state_dict, sources
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
-from keras_se.weights.readers import find_reader
+from keras_se.weights.readers import ENDINGS, find_reader
 
 every_ending = pytest.mark.parametrize("ending", (".safetensors", ".weights.h5", ".keras"))
 
@@ -46,6 +47,16 @@ def test_a_model_that_calls_a_network_has_its_state_dict(network):
     assert state.keys() == expected.keys()
     for key, value in state.items():
         np.testing.assert_array_equal(value, expected[key])
+
+
+@pytest.mark.backend_neutral
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_pipe_is_no_checkpoint(tmp_path, ending):
+    path = tmp_path / f"model{ending}"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_checkpoint(path)
 
 
 @pytest.fixture

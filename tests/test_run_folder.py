@@ -68,9 +68,21 @@ def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(tmp_path, monkeyp
         raise OSError(37, "No locks available")
 
     fcntl = pytest.importorskip("fcntl")
+
+    def unlink(path, missing_ok=False):
+        is_open = any(path.samefile(file) for file in open_files())
+        deleted.append((path.name, is_open))
+
+    def open_files():
+        return [file for file in Path("/proc/self/fd").iterdir() if file.exists()]
+
+    deleted = []
     monkeypatch.setattr(fcntl, "flock", flock)
     with run_folder.prepare(tmp_path):
         assert "No locks available" in caplog.text
+        monkeypatch.setattr(Path, "unlink", unlink)
+    # Windows, which has no such locks, deletes no file that is open.
+    assert deleted == [(".lock", False)]
 
 
 def sound_state(path):

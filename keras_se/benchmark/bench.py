@@ -1,7 +1,6 @@
 """What every export of a model costs on this machine, and which to take."""
 
 import contextlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from keras_se.benchmark.turns import Task, Worker, measure, quartiles
 from keras_se.export import FORMATS, export_model, load_exported
+from keras_se.export.verify import likeliest_classes
 
 # What runs each format; a state dict is no network.
 RUNTIMES = {
@@ -26,7 +26,6 @@ RUNTIMES = {
 }
 # Of the likeliest classes, those that a recommended export must have in common with the model.
 LEAST_AGREEMENT = 0.98
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,9 @@ def bench(
             say(f"{name} is left out: {error}")
     if not exports:
         raise ValueError(f"{model.name} can be written in none of the formats {', '.join(formats)}")
-    expected = _classes(lambda batch: model.predict_on_batch(batch), images)
+    expected = likeliest_classes(model.predict_on_batch, images)
     agreements = {
-        name: float(np.mean(_classes(load_exported(path), images) == expected))
+        name: float(np.mean(likeliest_classes(load_exported(path), images) == expected))
         for name, path in exports.items()
     }
     tasks = {
@@ -134,19 +133,12 @@ def recommend(rows: Sequence[Row]) -> tuple[str, str] | None:
         return None
     first = min(min(row.seconds) for row in fit)
     latency = min(fit, key=lambda row: row.seconds[first][0])
-    throughput = min(fit, key=lambda row: min(_per_image(row), default=math.inf))
+    throughput = min(fit, key=lambda row: min(_per_image(row)))
     return latency.format, throughput.format
 
 
 def _per_image(row):
     return [median / batch for batch, (median, _, _) in row.seconds.items()]
-
-
-def _classes(run, images):
-    """The likeliest class of each image."""
-    starts = range(0, len(images), BATCH)
-    results = [keras.tree.flatten(run(images[start : start + BATCH]))[0] for start in starts]
-    return np.concatenate(results).argmax(-1)
 
 
 def _size(path):

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 WORKER = Path(__file__).parent / "worker.py"
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+# The last is JAX's.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC")
 
 
 @dataclass(frozen=True)

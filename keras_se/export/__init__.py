@@ -83,7 +83,8 @@ def export_model(
     channel)` unless Keras is set to channels first. Its outputs are `output_0` and so on. In a
     state dict there is no graph, only weights.
 
-    A model of mixed precision is written in float32, the precision of its weights.
+    A model of mixed precision is written in float32, the precision of its weights, and so is one
+    of float64.
 
     Args:
         model: Functional Keras model of one image input.
@@ -183,4 +184,4 @@ def _checked(calibration, model, preprocessing):
             f"`calibration` must be {dtype} images with four axes and {channels} channels. "
             f"Received: {images.dtype} of {images.shape}"
         )
-    return images
+    return images.astype("float32") if dtype == "float64" else images

@@ -13,7 +13,7 @@ from keras_se.surgery import fold as folded
 
 LOG = logging.getLogger("keras_se")
 INPUT = "images"
-SHORT = ("bfloat16", "float16")
+OTHER_FLOATS = ("bfloat16", "float16", "float64")
 # What changes its input in training only. By exact type: a subclass may compute anything. Keras's
 # RandomCrop is not among them, since at inference it resizes.
 TRAINING_ONLY = {
@@ -61,7 +61,8 @@ def make_inference_model(
     """Prepares `model`, which is not changed, for inference elsewhere.
 
     A model of mixed precision computes in float32 then, as its weights are: most runtimes know
-    nothing else, and 16 bits are too few to tell rounding from a mistake.
+    nothing else, and 16 bits are too few to tell rounding from a mistake. So does one of float64,
+    whose convolutions neither ONNX Runtime nor LiteRT have.
 
     Args:
         model: As for `export_model`.
@@ -87,7 +88,7 @@ def make_inference_model(
             "format='onnx_fixed' needs a model of one image size, built with its `input_shape`. "
             f"Received: {model.name!r} of {tuple(model.inputs[0].shape)}"
         )
-    if any(layer.compute_dtype in SHORT for layer in layers_within(model)):
+    if any(layer.compute_dtype in OTHER_FLOATS for layer in layers_within(model)):
         model = _in_float32(model)
     any_size = of_own_size(model) if fixed_size else _of_any_size(model)
     _warn_of_left_out(model)
@@ -155,7 +156,11 @@ def _in_float32(model):
     def clone(layer):
         return type(layer).from_config(_with_float32(layer.get_config()))
 
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    (tensor,) = model.inputs
+    dtype = "float32" if tensor.dtype == "float64" else tensor.dtype
+    images = keras.Input(batch_shape=tensor.shape, dtype=dtype, name=tensor.name)
+    inputs = keras.tree.pack_sequence_as(model.input, [images])
+    copy = keras.models.clone_model(model, inputs, clone_function=clone, recursive=True)
     copy.set_weights(model.get_weights())
     return copy
 

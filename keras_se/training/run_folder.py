@@ -76,11 +76,14 @@ def _locked(folder):
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(path.open("a"))
         # Whoever held it may have deleted the file since it was opened.
-        while _lock(file, folder) and not _is_at(file, path):
+        while (locked := _lock(file, folder)) and not _is_at(file, path):
             file = stack.enter_context(path.open("a"))
         try:
             yield
         finally:
+            if not locked:
+                # Windows deletes no file that is open.
+                stack.close()
             path.unlink(missing_ok=True)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_se.weights.convert import torch_name
 from keras_se.weights.load import load_keras_weights, load_state_dict
-from keras_se.weights.readers import find_reader, safetensors_file
+from keras_se.weights.readers import find_reader
 from keras_se.weights.registry import Weights
 
 # The most classes that are taken from a file, since a damaged one may say anything.
@@ -100,11 +100,14 @@ def read_checkpoint(path: str | os.PathLike, *, source: str | None = None) -> Ch
     """
     path = Path(path)
     reader = find_reader(path)
+    if path.exists() and not path.is_file():
+        # A pipe would never end.
+        raise OSError(f"{path}: not a regular file")
     try:
         values = reader.read(path)
     except MemoryError as error:
         raise ValueError(f"The arrays of {str(path)!r} do not fit in memory.") from error
-    header = safetensors_file.header(path) if reader is safetensors_file else ""
+    header = reader.header(path) if hasattr(reader, "header") else ""
     return Checkpoint(source or str(path), values, reader.KERAS_NAMES, header=header)
 
 

@@ -57,17 +57,70 @@ def converted_model(model: keras.Model, why: str):
 
 
 def _export(model, path):
-    network = rewrite(model, _without_normalization)
+    network = rewrite(model, _convertible)
     (images,) = network.inputs
     # Keras exports what was called only.
     network(np.zeros((1, *images.shape[1:]), images.dtype))
     network.export(path, format="onnx", verbose=False, opset_version=OPSET)
 
 
-def _without_normalization(node, copy):
-    """A `Rescaling` for a `Normalization`, of whose numbers tf2onnx makes inputs of the graph."""
+def _convertible(node, copy):
+    """What tf2onnx knows, in place of three layers of which it makes files that are not valid."""
     layer = node.operation
-    if type(layer) is not keras.layers.Normalization or layer.invert:
+    if type(layer) is keras.layers.Normalization:
+        return _as_rescaling(layer, copy)
+    is_depthwise, is_gelu = _is_depthwise(layer), _is_gelu(layer)
+    if is_depthwise:
+        copy = _as_depthwise(layer)
+    if is_gelu:
+        copy.activation = keras.activations.linear
+        return lambda *args, **keywords: _gelu(copy(*args, **keywords))
+    return copy if is_depthwise else None
+
+
+def _is_depthwise(layer):
+    return type(layer) is keras.layers.Conv2D and 1 < layer.groups == layer.filters == _inputs(
+        layer
+    )
+
+
+def _inputs(layer):
+    return layer.kernel.shape[2] * layer.groups
+
+
+def _as_depthwise(layer):
+    """A depthwise convolution for one whose groups have a channel each, which Keras compiles."""
+    config = layer.get_config()
+    names = (
+        "name",
+        "kernel_size",
+        "strides",
+        "padding",
+        "data_format",
+        "dilation_rate",
+        "use_bias",
+    )
+    own = {name: config[name] for name in (*names, "activation", "dtype")}
+    depthwise = keras.layers.DepthwiseConv2D(**own)
+    depthwise.build(layer.input.shape)
+    depthwise.kernel.assign(keras.ops.transpose(layer.kernel, (0, 1, 3, 2)))
+    if layer.use_bias:
+        depthwise.bias.assign(layer.bias)
+    return depthwise
+
+
+def _is_gelu(layer):
+    return getattr(layer, "activation", None) is keras.activations.gelu
+
+
+def _gelu(x):
+    """As Keras, which takes `erfc` for it."""
+    return 0.5 * x * (1 + keras.ops.erf(x / np.sqrt(2).astype("float32")))
+
+
+def _as_rescaling(layer, copy):
+    """A `Rescaling` for a `Normalization`, of whose numbers tf2onnx makes inputs of the graph."""
+    if layer.invert:
         return None
     mean = keras.ops.convert_to_numpy(layer.mean)
     deviation = np.sqrt(keras.ops.convert_to_numpy(layer.variance))

@@ -58,6 +58,7 @@ class OpenVinoInt8(OpenVino):
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(calibration),
                 ignored_scope=nncf.IgnoredScope(names=_gate_products(model)),
+                advanced_parameters=_whole_ranges(),
             )
         save_openvino(quantized, path, metadata)
 
@@ -65,6 +66,16 @@ class OpenVinoInt8(OpenVino):
         """In bfloat16, what is not in integers, on processors that compute in it."""
         known = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return {"INFERENCE_PRECISION_HINT": "bf16"} if "BF16" in known else FULL_PRECISION
+
+
+def _whole_ranges():
+    """Ranges that hold every calibration image; NNCF's own, means over images, cut many off."""
+    from nncf import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    return AdvancedQuantizationParameters(
+        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+    )
 
 
 def _reader(images):

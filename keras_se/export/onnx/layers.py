@@ -7,7 +7,13 @@ from keras import activations, layers
 from keras_se.data_format import channel_axis
 from keras_se.export.onnx.blocked import enlarged, summands
 from keras_se.export.onnx.graph import INWARD, OUTWARD
-from keras_se.layers import ChannelShuffle, PoolToMinimumSize, ShakeShake, SqueezeExcite
+from keras_se.layers import (
+    ChannelShuffle,
+    EfficientChannelAttention,
+    PoolToMinimumSize,
+    ShakeShake,
+    SqueezeExcite,
+)
 from keras_se.layers.pool_to_minimum_size import means_of_overlaps
 
 # Keras's kernels have (height, width, input, output), those of ONNX (output, input, ...).
@@ -272,12 +278,37 @@ def _squeeze_excite(graph, node, x):
         if layer.use_bias:
             inputs.append(graph.constant(_array(layer.bias), f"{name}/bias"))
         gates = _activated(graph, layer.activation, graph.node("Conv", inputs, name=name))
+    return _gated(graph, node, x, gates)
+
+
+def _efficient_channel_attention(graph, node, x):
+    block = node.operation
+    gates = graph.node("GlobalAveragePool", [x], name=f"{block.name}_pool")
+    # The channels are a line of pixels to the convolution.
+    line, maps = (
+        graph.constant(np.array(shape, "int64"), f"{block.name}/shape")
+        for shape in ((0, 1, -1), (0, block.channels, 1, 1))
+    )
+    kernel = _array(block.conv.kernel).transpose(2, 1, 0)
+    inputs = [
+        graph.node("Reshape", [gates, line]),
+        graph.constant(kernel, f"{block.name}_conv/kernel"),
+    ]
+    pads = 2 * [kernel.shape[2] // 2]
+    gates = graph.node("Conv", inputs, name=f"{block.name}_conv", pads=pads)
+    gates = _activated(graph, block.gate, gates)
+    return _gated(graph, node, x, graph.node("Reshape", [gates, maps]))
+
+
+def _gated(graph, node, x, gates):
+    """The product of the maps `x` with the gates of a block."""
+    block = node.operation
     if block.identity_start:
         start = float(block.gate(keras.ops.zeros((1, 2)))[0, 0])
         inverse = graph.constant(np.array(1 / start, "float32"), f"{block.name}/start")
         gates = graph.node("Mul", [gates, inverse])
     shape = graph.shape(node.outputs[0])
-    if kind:
+    if block.squeeze != "none":
         gates = enlarged(graph, gates, (*shape[:2], 1, 1), shape)
     return graph.node("Mul", [x, gates], name=block.name)
 
@@ -328,6 +359,7 @@ LAYERS = {
     ShakeShake: _shake_shake,
     PoolToMinimumSize: _enlarge,
     SqueezeExcite: _squeeze_excite,
+    EfficientChannelAttention: _efficient_channel_attention,
     layers.Activation: _activation,
     layers.Add: _sum,
     layers.AveragePooling2D: _average_pool,

@@ -3,7 +3,7 @@
 A reader is a module with `ENDINGS`, the endings of its files' names; `KERAS_NAMES`, whether the
 arrays have Keras's names and layouts or PyTorch's; and `read(path)`, which gives arrays by name,
 raises `ValueError` for a file that is not sound, `MemoryError` for one that is too large, and runs
-nothing that is in it.
+nothing that is in it. If its files may say what they are for, `header(path)` gives what they say.
 """
 
 from pathlib import Path

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_se.weights.readers import torch_file
 from keras_se.weights.readers.pickle_machine import (
+    MAX_DIMENSIONS,
     MAX_NUMBER,
     PickleMachine,
     describe,
@@ -22,7 +23,6 @@ ENDINGS = (".pdparams", ".pkl")
 KERAS_NAMES = False
 # What PaddlePaddle writes beside the arrays: the names that its graph gives to them.
 IGNORED = "StructuredToParameterName@@"
-_MAX_DIMENSIONS = 32
 _KINDS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 # Of the file's size: bytes that are written once may be those of several arrays.
 _MAX_SHARING = 4
@@ -42,8 +42,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
         OSError: If it cannot be read.
         ValueError: If it is damaged or holds anything else than arrays.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path}: not a regular file")
     with path.open("rb") as file:
         if torch_file.looks_like_torch(file.read(512)):
             return torch_file.read(path)
@@ -124,7 +122,7 @@ class _NumPyPickle(PickleMachine):
 
 def _checked(shape, kind, fortran, data):
     """The content of an array, if its bytes are as many as its shape says."""
-    fit = type(shape) is tuple and len(shape) <= _MAX_DIMENSIONS and type(kind) is _Kind
+    fit = type(shape) is tuple and len(shape) <= MAX_DIMENSIONS and type(kind) is _Kind
     fit = fit and all(type(n) is int and 0 <= n <= MAX_NUMBER for n in shape)
     fit = fit and type(data) in (str, bytes)
     require(fit, "damaged pickle: an array lacks its shape, kind or bytes")

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, ClassVar
 # Pickles of large networks with optimizer state have less than 200 000 operations.
 _MAX_OPERATIONS = 1_000_000
 MAX_NUMBER = 2**63 - 1
+MAX_DIMENSIONS = 32  # of an array
 
 
 class Global(str):

@@ -49,8 +49,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
         ValueError: The file is damaged, is not a PyTorch state dict, or holds anything else than
             tensors and plain values. The message names the file and what is wrong.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path}: not a regular file")
     with path.open("rb") as file:
         try:
             return _read(file, path.stat().st_size)

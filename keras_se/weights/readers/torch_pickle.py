@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from keras_se.weights.readers.pickle_machine import (
+    MAX_DIMENSIONS,
     MAX_NUMBER,
     Global,
     PickleMachine,
@@ -20,7 +21,6 @@ from keras_se.weights.readers.pickle_machine import (
 
 # Pickles of large networks with optimizer state stay below a megabyte.
 MAX_PICKLE_BYTES = 16 * 2**20
-_MAX_DIMENSIONS = 32
 # How the bytes of a storage are read: bool and bfloat16 are converted afterwards.
 _FLOAT_TYPES = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "u2"}
 _WHOLE_TYPES = {"Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "u1"}
@@ -78,7 +78,7 @@ def _rebuild_tensor(storage, offset, size, stride, *rest) -> Tensor:
     fit = len(rest) in (0, 2) or (len(rest) == 3 and not rest[2])
     require(fit, "a tensor has metadata that is not supported")
     fit = type(storage) is Storage and type(size) is type(stride) is tuple
-    fit = fit and len(size) == len(stride) <= _MAX_DIMENSIONS
+    fit = fit and len(size) == len(stride) <= MAX_DIMENSIONS
     fit = fit and all(type(n) is int and abs(n) <= MAX_NUMBER for n in (offset, *size, *stride))
     require(fit, "damaged pickle: a tensor lacks its storage, offset, size or stride")
     return Tensor(storage, offset, size, stride)
