@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from keras_se.applications import MobileNetV3Small, TFMobileNetV3Small, get_model
 from keras_se.weights import export_state_dict
 from keras_se.weights.checkpoint import Checkpoint
-from keras_se.weights.lookalike import AT_ORIGIN, IN_TIMM, refuse_named
+from keras_se.weights.lookalike import AT_ORIGIN, IN_TIMM, refuse_lookalike, refuse_named
 from keras_se.weights.translate import translate
 
 pytestmark = pytest.mark.backend_neutral
@@ -147,3 +147,22 @@ def test_names_of_a_project_tell_which_it_is_for(caplog):
     named = Checkpoint("seresnetaa50d.pth", timm.values)
     with pytest.raises(ValueError, match="build SEResNetAA50D,"):
         translate(named, "SEResNet50D", "seresnetaa50d.pth")
+
+
+@pytest.mark.backend_neutral
+@pytest.mark.parametrize(
+    ("file", "network", "other"),
+    (
+        ("mobilenetv3_large_tv.safetensors", "MobileNetV3Large", "MobileNetV3LargeTV"),
+        ("mobilenetv3_large_tv.safetensors", "TFMobileNetV3Large", "MobileNetV3LargeTV"),
+        ("tf_regnety_002.safetensors", "RegNetY002", "TFRegNetY002"),
+        ("regnety_002.safetensors", "TFRegNetY002", "RegNetY002"),
+    ),
+)
+def test_the_networks_of_other_libraries_are_told_apart(file, network, other, caplog):
+    with pytest.raises(ValueError, match=f"is for {other} by"):
+        refuse_lookalike(Checkpoint(file, {}), network)
+    refuse_lookalike(Checkpoint(file, {}), other)
+    assert not caplog.records
+    refuse_lookalike(Checkpoint("mine.safetensors", {}), network)
+    assert other in caplog.text
