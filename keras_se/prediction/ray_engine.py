@@ -57,17 +57,17 @@ def predict_on_ray(
     _connect(address)
     import ray
 
-    # The bar that shows images is enough.
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.from_items(
         [{"part": part} for part in parts], override_num_blocks=len(parts)
     )
+    # The bar that shows images is enough. Ray sets up its loggers as it makes the first dataset.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
     results = dataset.map_batches(
         PartPredictor,
         fn_constructor_args=(predictor,),
         batch_size=1,
-        concurrency=min(workers, len(parts)),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
         num_cpus=PROCESSORS,
     )
     for row in results.iter_rows():
