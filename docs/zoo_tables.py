@@ -5,12 +5,15 @@ from pathlib import Path
 
 from keras_se.applications import get_model
 from keras_se.cli.model_table import CHECKPOINT_COLUMNS, describe_weights, markdown
+from keras_se.export import FORMATS
 from keras_se.files import write_text
 from keras_se.formatting import markdown_table
 from keras_se.preprocessing import normalization_name
 
 # Every checkpoint of timm 1.0.31 whose network has SE, and which library for Keras 3 loads it.
 TAGS = Path(__file__).parent / "timm_se_tags.csv"
+# What tests/make_export_table.py wrote of networks that are not ours.
+UPSTREAM_EXPORTS = Path(__file__).parent / "upstream_exports.csv"
 
 
 def _code(column):
@@ -80,6 +83,31 @@ def library_table() -> str:
     return markdown_table(rows, "<" * len(rows[0]))
 
 
+def export_table() -> str:
+    """Returns a Markdown table of which networks of Keras and KerasHub are written in which format.
+
+    Below it are the errors of those that are not.
+    """
+    with UPSTREAM_EXPORTS.open() as file:
+        lines = list(csv.DictReader(file))
+    formats = [name for name in FORMATS if name in {line["format"] for line in lines}]
+    results = {}
+    for line in lines:
+        results.setdefault((line["network"], line["backend"]), {})[line["format"]] = line["result"]
+    rows = [("network", "backend", *(f"`{name}`" for name in formats))]
+    for key, of_format in results.items():
+        words = {"written": "yes", None: "-"}
+        rows.append((*key, *(words.get(of_format.get(name), "no") for name in formats)))
+    errors = [("network", "backend", "format", "error")]
+    for line in lines:
+        if line["result"] != "written":
+            names = ("network", "backend", "format", "result")
+            errors.append(tuple(line[name].replace("|", "\\|") for name in names))
+    tables = [markdown_table(rows, "<" * len(rows[0]))]
+    tables += [markdown_table(errors, "<<<<")] if len(errors) > 1 else []
+    return "\n\n".join(tables)
+
+
 def write_generated_pages(folder: Path) -> None:
     """Writes the parts of pages that come from the registry.
 
@@ -90,3 +118,4 @@ def write_generated_pages(folder: Path) -> None:
     write_text(folder / "networks.md", markdown() + "\n")
     write_text(folder / "checkpoints.md", checkpoint_table() + "\n")
     write_text(folder / "libraries.md", library_table() + "\n")
+    write_text(folder / "upstream_exports.md", export_table() + "\n")

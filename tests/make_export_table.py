@@ -1,0 +1,78 @@
+"""Writes docs/upstream_exports.csv, which format holds which network of Keras. Run by hand on each
+backend, where the lines of the other backends are kept:
+
+KERAS_BACKEND=tensorflow python tests/make_export_table.py [NETWORK ...]
+"""
+
+import csv
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from upstream_networks import NETWORKS, build
+
+from keras_se.export import FORMATS, export_model
+
+PATH = Path(__file__).parent.parent / "docs" / "upstream_exports.csv"
+FIELDS = ("network", "backend", "format", "result")
+WRITTEN = "written"
+BACKEND = keras.backend.backend()
+CALIBRATION_IMAGES = 4
+LONGEST = 160  # letters of an error
+
+
+def formats():
+    """The formats of graphs that this backend writes."""
+    return [
+        format
+        for format in FORMATS.values()
+        if format.graph and (BACKEND == "tensorflow" or not format.tensorflow)
+    ]
+
+
+def result(model, format, folder):
+    """`WRITTEN`, verified too, or the error that says what remains."""
+    calibration = None
+    if format.calibrated:
+        shape = (CALIBRATION_IMAGES, *model.input_shape[1:])
+        calibration = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    try:
+        path = Path(folder) / f"{format.name}{format.suffix or ''}"
+        export_model(model, path, format.name, calibration=calibration)
+    except (ValueError, ImportError) as error:
+        said = " ".join(str(error).split())
+        # What our own translation lacks matters only where Keras's fails as well.
+        return (said.partition("Keras's own export to ONNX ")[2] or said)[:LONGEST]
+    return WRITTEN
+
+
+def read():
+    """The results by network, backend and format."""
+    if not PATH.exists():
+        return {}
+    with PATH.open() as file:
+        return {
+            (line["network"], line["backend"], line["format"]): line["result"]
+            for line in csv.DictReader(file)
+        }
+
+
+def write(results):
+    """Writes the results, sorted."""
+    with PATH.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(FIELDS)
+        writer.writerows((*key, results[key]) for key in sorted(results))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or NETWORKS:
+        model, results = build(name), {}
+        for format in formats():
+            with tempfile.TemporaryDirectory() as folder:
+                results[name, BACKEND, format.name] = result(model, format, folder)
+            print(name, format.name, results[name, BACKEND, format.name], flush=True)
+        write(read() | results)
+        keras.backend.clear_session(free_memory=True)
