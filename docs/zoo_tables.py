@@ -98,13 +98,17 @@ def export_table() -> str:
     for key, of_format in results.items():
         words = {"written": "yes", None: "-"}
         rows.append((*key, *(words.get(of_format.get(name), "no") for name in formats)))
-    errors = [("network", "backend", "format", "error")]
+    errors = {}
     for line in lines:
         if line["result"] != "written":
-            names = ("network", "backend", "format", "result")
-            errors.append(tuple(line[name].replace("|", "\\|") for name in names))
+            said = line["result"].replace("|", "\\|").replace("`", "'")
+            error = line["network"], line["backend"], said
+            errors.setdefault(error, []).append(f"`{line['format']}`")
     tables = [markdown_table(rows, "<" * len(rows[0]))]
-    tables += [markdown_table(errors, "<<<<")] if len(errors) > 1 else []
+    if errors:
+        header = ("network", "backend", "error", "formats")
+        cells = [(*error, ", ".join(formats)) for error, formats in errors.items()]
+        tables.append(markdown_table([header, *cells], "<<<<"))
     return "\n\n".join(tables)
 
 
