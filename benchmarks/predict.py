@@ -66,8 +66,8 @@ def plain_loop(model, files):
 def into_folder(load, files, out, **options):
     """Predicts into a new folder."""
     shutil.rmtree(out, ignore_errors=True)
-    folder = open_folder(out, {}, files, part_size=500)
-    predict_files(load, folder, batch_size=BATCH, verbose=False, **options)
+    with open_folder(out, {}, files, part_size=500) as folder:
+        predict_files(load, folder, batch_size=BATCH, verbose=False, **options)
 
 
 def contents(out):

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -10,6 +11,8 @@ from pathlib import Path
 
 # What the name of a folder begins with in which a file is being written.
 PARTIAL = ".partial-"
+LOCK = ".lock"
+LOG = logging.getLogger("keras_se")
 
 
 @contextlib.contextmanager
@@ -66,6 +69,63 @@ def _replace(source, target):
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     source.replace(target)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder, which the system gives up for a process that ends.
+
+    Where a file system has no locks, a warning says so.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: If another process holds it.
+    """
+    path = folder / LOCK
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("a"))
+        # Whoever held it may have deleted the file since it was opened.
+        while (locked := _lock(file, folder)) and not _is_at(file, path):
+            file = stack.enter_context(path.open("a"))
+        try:
+            yield
+        finally:
+            if not locked:
+                # Windows deletes no file that is open.
+                stack.close()
+            path.unlink(missing_ok=True)
+
+
+def _lock(file, folder):
+    """Locks a file, or raises an `OSError` if another process has; returns whether it could."""
+    try:
+        # Not on Windows.
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(
+            f"Another process is writing into {str(folder)!r}: use another folder, or wait."
+        ) from error
+    except (ImportError, OSError) as error:
+        # Some file systems of networks have no locks.
+        LOG.warning(
+            "%s cannot be locked (%s): do not write into it from two processes.", folder, error
+        )
+        return False
+    return True
+
+
+def _is_at(file, path):
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
+
+
+def remove_partial(folder: Path) -> None:
+    """Deletes what killed processes were writing, if the caller holds the lock of the folder."""
+    for partial in folder.glob(f"{PARTIAL}*"):
+        shutil.rmtree(partial)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

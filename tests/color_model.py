@@ -19,17 +19,20 @@ class ColorModel:
     Args:
         seconds: How long a batch takes.
         kills: A file in whose absence a process makes it and is killed, or `None`.
+        error: What predicting raises a `ValueError` with, if anything.
     """
 
     class_names = NAMES
 
-    def __init__(self, seconds: float = 0, kills: Path | None = None):
-        self._seconds, self._kills = seconds, kills
+    def __init__(self, seconds: float = 0, kills: Path | None = None, error: str = ""):
+        self._seconds, self._kills, self._error = seconds, kills, error
 
     def require_preprocessing(self):
         return Preprocessing(4, crop=1.0, interpolation="nearest")
 
     def predict(self, images):
+        if self._error:
+            raise ValueError(self._error)
         time.sleep(self._seconds)
         if self._kills and not self._kills.exists():
             self._kills.touch()

@@ -298,7 +298,10 @@ def started_child(folder, seed, first, count):
     words = ["--child", folder, "--seed", seed, "--first", first, "--mutants", count]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, __file__, *map(str, words)], stdout=subprocess.PIPE, stderr=errors
+            [sys.executable, __file__, *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            bufsize=0,
         )
         try:
             if next_line(process, START_WAIT) != STARTED:
@@ -313,6 +316,7 @@ def started_child(folder, seed, first, count):
 
 def next_line(process, patience):
     """The next line of a child, an empty one if it has ended, `None` if it takes too long."""
+    # Nothing is buffered here, where `select` would not see it.
     ready, _, _ = select.select([process.stdout], [], [], patience)
     return process.stdout.readline().decode().rstrip() if ready else None
 

@@ -35,7 +35,6 @@ def test_a_recipe_says_what_its_gates_are():
 
 
 @pytest.mark.backend_neutral
-@pytest.mark.backend_neutral
 @pytest.mark.parametrize(
     "setting",
     [
@@ -113,7 +112,7 @@ def test_a_grid_goes_on_and_compares(tmp_path, capsys):
 @pytest.mark.backend_neutral
 def test_nothing_is_trained_if_a_value_is_not_legal(tmp_path):
     for axis, values in (("ratio", ["8", "few"]), ("stages", ["7"]), ("block", ["cbam"])):
-        with pytest.raises(ValueError, match=axis):
+        with pytest.raises(ValueError, match=axis if axis != "block" else "values"):
             ablate(SMALL, axis, tmp_path, values)
     with pytest.raises(ValueError, match="values"):
         ablate(SMALL, "ratio", tmp_path, [])

@@ -69,6 +69,20 @@ def test_the_header_that_the_zoo_writes_tells_which_it_is_for(trained, tmp_path,
     assert not caplog.records
 
 
+def test_the_name_of_the_model_in_a_keras_file_tells_which_it_is_for(trained, tmp_path):
+    path = tmp_path / "mine.keras"
+    trained.save(path)
+    with pytest.raises(ValueError, match="use TFMobileNetV3Small"):
+        build(MobileNetV3Small, path)
+    build(TFMobileNetV3Small, path)
+
+
+def test_what_else_a_header_says_names_no_network(trained, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_file(export_state_dict(trained), path, {"note": "a student of seresnet152d"})
+    build(TFMobileNetV3Small, path)
+
+
 def test_the_repository_tells_which_it_is_for(trained, tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     save_file(export_state_dict(trained), path)

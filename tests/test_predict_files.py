@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from color_model import NAMES, loader, write_pictures
 
+from keras_se.applications import SEResNet20
 from keras_se.cli import main
+from keras_se.export import export_model
 from keras_se.prediction import open_folder, predict_files
+from keras_se.weights import export_state_dict
 
 parquet = pytest.importorskip("pyarrow.parquet")
 pytestmark = pytest.mark.backend_neutral
@@ -29,9 +32,10 @@ def open_parts(out, folder, settings=None, part_size=4):
     return open_folder(out, settings or {"model": "colors"}, files, part_size)
 
 
-def predict(out, folder, load=None, **options):
+def predict(out, folder, load=None, part_size=4, **options):
     options = {"batch_size": 3, "top": 2, "verbose": False} | options
-    return predict_files(load or loader(), open_parts(out, folder), **options)
+    with open_parts(out, folder, part_size=part_size) as parts:
+        return predict_files(load or loader(), parts, **options)
 
 
 def contents(out):
@@ -69,11 +73,12 @@ def test_finished_parts_are_kept_and_the_others_done(pictures, tmp_path):
 def test_files_that_come_or_go_later_do_not_move_the_parts(tmp_path):
     folder = tmp_path / "pictures"
     write_pictures(folder, 4)
-    out = open_parts(tmp_path / "out", folder, part_size=2).path
+    out = tmp_path / "out"
+    assert predict(out, folder, part_size=2) == 0
+    (out / "part-000000.parquet").unlink()
     write_pictures(folder, 5)
     (folder / "000.png").unlink()
-    parts = open_parts(out, folder, part_size=2)
-    assert predict_files(loader(), parts, verbose=False) == 1
+    assert predict(out, folder, part_size=2) == 1
     rows = parquet.read_table(out).to_pylist()
     assert [Path(row["path"]).name for row in rows] == [f"{n:03d}.png" for n in range(4)]
     assert "No such file" in rows[0]["error"]
@@ -91,14 +96,36 @@ def test_names_that_are_no_text_are_escaped(tmp_path):
 def test_another_prediction_is_refused(pictures, tmp_path):
     predict(tmp_path, pictures[0])
     before = contents(tmp_path)
-    with pytest.raises(ValueError, match="model was 'colors' and is 'others'"):
-        open_parts(tmp_path, pictures[0], {"model": "others"})
+    others = {"model": "others"}
+    with (
+        pytest.raises(ValueError, match="model was 'colors' and is 'others'"),
+        open_parts(tmp_path, pictures[0], others),
+    ):
+        pass
     with pytest.raises(ValueError, match="part_size"):
-        open_parts(tmp_path, pictures[0], part_size=5)
+        predict(tmp_path, pictures[0], part_size=5)
     (tmp_path / "_settings.json").unlink()
     with pytest.raises(ValueError, match=r"_settings\.json"):
-        open_parts(tmp_path, pictures[0])
+        predict(tmp_path, pictures[0])
     assert contents(tmp_path) == before
+
+
+def test_a_folder_has_one_process_at_a_time(pictures, tmp_path):
+    with open_parts(tmp_path, pictures[0]), pytest.raises(OSError, match="Another process"):
+        predict(tmp_path, pictures[0])
+    assert predict(tmp_path, pictures[0]) == len(BROKEN)
+
+
+def test_no_files_and_no_folder_of_them_are_errors(tmp_path):
+    with pytest.raises(ValueError, match="files"), open_folder(tmp_path, {}, [], 4):
+        pass
+    folder = tmp_path / "pictures"
+    write_pictures(folder, 3)
+    with open_parts(tmp_path / "out", folder) as parts:
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(FileNotFoundError, match="pictures"):
+            predict_files(loader(), parts, verbose=False)
+    assert not contents(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -176,3 +203,23 @@ def test_a_folder_without_images_and_a_model_that_does_not_prepare_them(tmp_path
     assert main(words) == 2
     assert "--preprocessing" in capsys.readouterr().err
     assert not contents(tmp_path / "out")
+    assert main([*words, "--preprocessing", "seresnet20.cifar10"]) == 0
+    assert len(contents(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize("file", ("model.xml", "mine.safetensors"))
+def test_a_model_of_which_a_file_has_changed_is_refused(photographs, tmp_path, capsys, file):
+    model = SEResNet20()
+    if file == "model.xml":
+        export_model(model, tmp_path / file)
+        words, changed = [str(tmp_path / file)], tmp_path / "model.bin"
+    else:
+        export_state_dict(model, tmp_path / file)
+        words, changed = ["seresnet20", "--weights", str(tmp_path / file)], tmp_path / file
+    words = ["predict", *words, str(photographs), "--out", str(tmp_path / "out")]
+    assert main(words) == 1
+    content = bytearray(changed.read_bytes())
+    content[-1] ^= 1
+    changed.write_bytes(content)
+    assert main(words) == 2
+    assert "sha256" in capsys.readouterr().err

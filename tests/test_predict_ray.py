@@ -36,7 +36,8 @@ def pictures(tmp_path_factory):
 def expected(pictures, tmp_path_factory):
     """The files that this process writes."""
     out = tmp_path_factory.mktemp("alone")
-    predict_files(loader(), open_parts(out, pictures), verbose=False)
+    with open_parts(out, pictures) as parts:
+        predict_files(loader(), parts, verbose=False)
     return contents(out)
 
 
@@ -63,15 +64,10 @@ def contents(out):
     return {path.name: path.read_bytes() for path in out.glob("part-*.parquet")}
 
 
-def predict_on(address, out, pictures, seconds=0.0):
-    return predict_files(
-        loader(seconds=seconds),
-        open_parts(out, pictures),
-        engine="ray",
-        workers=2,
-        address=address,
-        verbose=False,
-    )
+def predict_on(address, out, pictures, seconds=0.0, **options):
+    load = loader(seconds=seconds, **options)
+    with open_parts(out, pictures) as parts:
+        return predict_files(load, parts, engine="ray", workers=2, address=address, verbose=False)
 
 
 def wait_for_parts(out, count):
@@ -104,6 +100,12 @@ def test_a_driver_that_dies_goes_on(cluster, pictures, expected, tmp_path):
     assert len(contents(tmp_path)) < PARTS
     assert predict_on(cluster.address, tmp_path, pictures) == 2
     assert contents(tmp_path) == expected
+
+
+def test_an_actor_that_fails_says_why(cluster, pictures, tmp_path):
+    with pytest.raises(OSError, match="ValueError: no colors today"):
+        predict_on(cluster.address, tmp_path, pictures, error="no colors today")
+    assert not contents(tmp_path)
 
 
 def test_a_cluster_that_cannot_be_reached_is_said(pictures, tmp_path):

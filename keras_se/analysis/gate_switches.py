@@ -17,6 +17,7 @@ class GateSwitches:
     Args:
         model: Functional `keras.Model` with SE blocks; see `keras_se.graph.gates`. Not changed.
         image_shape: Shape of one image; by default that of the model.
+        look_into: As for `keras_se.graph.gates.tap_gates`.
 
     Attributes:
         gates: The `keras_se.graph.gates.Gates` of each block, in the order of the network.
@@ -38,9 +39,11 @@ class GateSwitches:
     ((1, 1, 1, 64), True)
     """
 
-    def __init__(self, model: keras.Model, image_shape: tuple | None = None):
+    def __init__(
+        self, model: keras.Model, image_shape: tuple | None = None, look_into: bool = True
+    ):
         self._controls = {}
-        new, self.gates = tap_gates(model, self._controlled, image_shape)
+        new, self.gates = tap_gates(model, self._controlled, image_shape, look_into)
         names = [block.name for block in self.gates]
         self.stages = dict(zip(names, stage_numbers(self.gates), strict=True))
         self.input, self.outputs = new.input, keras.tree.flatten(new.outputs)

@@ -177,12 +177,13 @@ class ReplacedGates:
         dataset: As for `importance`.
         preprocessing: As for `importance`.
         batch_size: As for `importance`.
+        look_into: As for `keras_se.graph.gates.tap_gates`.
 
     Attributes:
         stages: The number of the stage of each block by its name, in the order of the network.
     """
 
-    def __init__(self, model, dataset, preprocessing=None, batch_size=64):
+    def __init__(self, model, dataset, preprocessing=None, batch_size=64, look_into=True):
         count = len(dataset.test_labels)
         self.batch_size = min(check_positive("batch_size", batch_size, integer=True), count)
         if self.batch_size < 2:
@@ -191,7 +192,7 @@ class ReplacedGates:
                 f"another image. Received: batch_size={batch_size} for {count} images"
             )
         self.dataset, self.preprocessing = dataset, preprocessing
-        self.switches = GateSwitches(model, dataset.image_shape)
+        self.switches = GateSwitches(model, dataset.image_shape, look_into)
         scores = self.switches.outputs
         classes = len(dataset.class_names)
         if len(scores) != 1 or tuple(scores[0].shape[1:]) != (classes,):

@@ -117,7 +117,7 @@ def prune_se(
             f"`budget` must be a number of points, at least 0. Received: budget={budget!r}"
         )
     choosing, reporting = _halves(dataset)
-    network = ReplacedGates(model, choosing, preprocessing, batch_size)
+    network = ReplacedGates(model, choosing, preprocessing, batch_size, look_into=False)
     if None in network.layers.values():
         raise ValueError(
             f"`model` must have SqueezeExcite layers, which can be taken out. Received: "

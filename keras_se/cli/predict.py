@@ -91,7 +91,8 @@ def _add_arguments_of_folders(parser):
     group.add_argument(
         "--address",
         metavar="HOST:PORT",
-        help="of the Ray cluster (default: RAY_ADDRESS of the environment, or a new one here)",
+        help="of the Ray cluster (default: RAY_ADDRESS of the environment, one that was started on "
+        "this machine, or a new one)",
     )
 
 
@@ -137,24 +138,38 @@ def _predict_into_folder(options):
     # Processes of other machines may work in other folders.
     path = find_path(options.model)
     model = str(path.absolute()) if path else options.model
+    weights = options.weights
+    if weights and Path(weights).is_file():
+        weights = str(Path(weights).absolute())
     images = [image.absolute() for image in options.images]
     settings = {
         "model": model,
-        "sha256": sha256(path) if path else None,
-        "weights": options.weights,
+        "weights": weights,
+        "sha256": [sha256(file) for file in _model_files(path, weights)],
         "preprocessing": options.preprocessing,
         "images": [printable(str(image)) for image in images],
         "top": options.top,
     }
-    folder = open_folder(options.out.absolute(), settings, find_images(images), options.part_size)
-    load = functools.partial(resolve_model, model, options.weights, options.preprocessing)
+    load = functools.partial(resolve_model, model, weights, options.preprocessing)
     names = ("top", "engine", "workers", "address")
-    unreadable = predict_files(load, folder, **{name: getattr(options, name) for name in names})
+    files, out = find_images(images), options.out.absolute()
+    with open_folder(out, settings, files, options.part_size) as folder:
+        unreadable = predict_files(load, folder, **{name: getattr(options, name) for name in names})
     print(
         f"{folder.file_count} images in {len(folder)} parts in {options.out}, "
         f"{unreadable} that could not be read"
     )
     return SOME_SKIPPED if unreadable else OK
+
+
+def _model_files(path, weights):
+    """The files that the predictions depend on: the model's, with those beside it, and weights."""
+    from keras_se.export.formats import BY_SUFFIX
+
+    if path is None:
+        return [Path(weights)] if weights and Path(weights).is_file() else []
+    beside = BY_SUFFIX[path.suffix].beside if path.is_file() and path.suffix in BY_SUFFIX else ()
+    return [path, *(path.with_suffix(suffix) for suffix in beside)]
 
 
 def _predict(model, images, top) -> Iterator[tuple[Path, list[dict]]]:

@@ -177,6 +177,9 @@ def _checked(calibration, model, preprocessing):
     """The calibration images as an array of the kind that the written network takes."""
     images = np.asarray(calibration)
     dtype = "uint8" if preprocessing is not None else model.inputs[0].dtype
+    if dtype == "float64":
+        # What is written takes float32.
+        dtype, images = "float32", images.astype("float32") if images.dtype.kind == "f" else images
     channels = model.inputs[0].shape[channel_axis()]
     fits = images.ndim == 4 and images.shape[channel_axis()] == channels and len(images) > 0
     if images.dtype != dtype or not fits:
@@ -184,4 +187,4 @@ def _checked(calibration, model, preprocessing):
             f"`calibration` must be {dtype} images with four axes and {channels} channels. "
             f"Received: {images.dtype} of {images.shape}"
         )
-    return images.astype("float32") if dtype == "float64" else images
+    return images

@@ -6,6 +6,7 @@ or a product of a map with a vector that layers compute from a pooled map, as `k
 other packages that hold layers, such as the blocks of KerasHub's MobileNet and EfficientNetV2.
 """
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from keras_se.graph.walk import (
 )
 from keras_se.layers import SqueezeExcite
 
+LOG = logging.getLogger("keras_se")
 # By class name: the means and maxima of keras.ops have no public class.
 REDUCTIONS = ("Mean", "Max")
 
@@ -39,7 +41,8 @@ class Gates(NamedTuple):
         tensor: Symbolic tensor of the gates, a batch of vectors with or without axes of one.
         channels: How many gates an image has.
         positions: Number of pixels of the map, or `None` if that is not known.
-        layer: The `SqueezeExcite` layer in the model that was looked through, or `None`.
+        layer: The `SqueezeExcite` layer in the model that was looked through, or a copy of it if
+            layers of other packages were opened; `None` for gates of other layers.
     """
 
     name: str
@@ -50,17 +53,21 @@ class Gates(NamedTuple):
 
 
 def tap_gates(
-    model: keras.Model, tap: Callable | None = None, image_shape: Sequence[int] | None = None
+    model: keras.Model,
+    tap: Callable | None = None,
+    image_shape: Sequence[int] | None = None,
+    look_into: bool = True,
 ) -> tuple[keras.Model, list[Gates]]:
     """Rebuilds a model so that its gates are tensors of the graph, which may be changed.
 
     Args:
-        model: Functional `keras.Model`; not changed. The new one shares its `SqueezeExcite` layers;
-            all others are copies, those of models in the model too.
+        model: Functional `keras.Model`; not changed. The new one shares its `SqueezeExcite` layers,
+            unless layers are opened; all others are copies, those of models in the model too.
         tap: Callable of `Gates` that returns what to multiply the map by instead of
             `gates.tensor`; `None` changes nothing.
         image_shape: Shape of one example for a model of one input, so that the sizes of all maps
             are known; by default that of the model.
+        look_into: Whether to look for gates within layers of other packages, too, which are opened.
 
     Returns:
         `(new, gates)`: a functional `keras.Model` with the outputs of `model`, which takes a list
@@ -78,7 +85,8 @@ def tap_gates(
     """
     require_functional(model)
     _require_inference(model)
-    model = open_layers(model, _has_gates)
+    if look_into:
+        model = open_layers(model, _has_gates)
     if image_shape is not None:
         _require_channels(model, image_shape)
     taps = _Taps(model, tap or (lambda gates: gates.tensor))
@@ -88,12 +96,14 @@ def tap_gates(
     ]
     start = inputs[0] if len(inputs) == 1 else inputs
     new = inline(model, start, start, taps.rule)
+    closed = ", ".join(closed_layers(model))
+    if taps.gates and closed and look_into:
+        LOG.warning("Gates in these layers of %s are not seen: %s", model.name, closed)
     if not taps.gates:
-        closed = ", ".join(closed_layers(model))
         raise ValueError(
             "`model` must have SE blocks: SqueezeExcite layers, or maps multiplied by gates that "
             f"are computed from a pooled map. Received: {model.name!r}, which has none"
-            + (f" but in layers whose call takes no symbolic tensor: {closed}" if closed else "")
+            + (f", but perhaps in layers that cannot be looked into: {closed}" if closed else "")
         )
     return new, taps.gates
 

@@ -5,7 +5,14 @@ from collections.abc import Callable
 import keras
 
 from keras_se.graph.rewrite import rewrite
-from keras_se.graph.walk import all_nodes, free_name, is_graph, layers_within, nodes
+from keras_se.graph.walk import (
+    all_nodes,
+    calls_for_training,
+    free_name,
+    is_graph,
+    layers_within,
+    nodes,
+)
 
 
 def open_layers(model: keras.Model, wanted: Callable) -> keras.Model:
@@ -15,7 +22,7 @@ def open_layers(model: keras.Model, wanted: Callable) -> keras.Model:
     `call` takes symbolic tensors, what it calls can stand in the graph in its place.
 
     Args:
-        model: Functional `keras.Model`; not changed.
+        model: Functional `keras.Model`; not changed, but that the layers are called once more.
         wanted: Callable of the functional model of what a layer calls, which says whether the layer
             is to be opened; it is asked of the layers within the layer too.
 
@@ -38,7 +45,7 @@ def open_layers(model: keras.Model, wanted: Callable) -> keras.Model:
 
 
 def closed_layers(model: keras.Model) -> list[str]:
-    """Lists the layers of other packages that hold layers whose calls cannot be known."""
+    """Lists the layers of other packages that hold layers and cannot be looked into."""
     calls = [(n.operation, n.input_tensors) for n in all_nodes(model) if _holds_layers(n)]
     return [layer.name for layer, tensors in calls if _body(layer, tensors) is None]
 
@@ -94,6 +101,13 @@ def _holds_layers(node):
     """Whether a call is of a layer of another package that holds layers."""
     layer = node.operation
     if not isinstance(layer, keras.layers.Layer) or is_graph(layer):
+        return False
+    # What else it is called with would be lost, and so would it that it is always in training.
+    arguments = node.arguments
+    options = (value for name, value in arguments.kwargs.items() if name != "training")
+    if len(arguments.args) != 1 or any(value is not None for value in options):
+        return False
+    if calls_for_training(node):
         return False
     # The layers of Keras and ours hide nothing that is looked for.
     is_foreign = type(layer).__module__.partition(".")[0] not in ("keras", "keras_se")

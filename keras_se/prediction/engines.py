@@ -46,8 +46,8 @@ def predict_files(
         top: How many classes to keep of an image.
         engine: `"processes"` of this machine, or `"ray"`.
         workers: How many processes, or actors of Ray; each loads the model. One process is this.
-        address: Of the Ray cluster. By default that of the environment's `RAY_ADDRESS`, or a new
-            one on this machine.
+        address: Of the Ray cluster, `"host:port"`. By default that of the environment's
+            `RAY_ADDRESS`, one that was started on this machine, or a new one.
         verbose: Whether to show a progress bar.
 
     Returns:

@@ -4,56 +4,59 @@ Names that begin with `_` are those of files that readers of Parquet folders lea
 `pandas.read_parquet(folder)`.
 """
 
+import contextlib
 import itertools
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_se.files import atomic_path, write_text
+from keras_se.files import atomic_path, locked, remove_partial, write_text
 from keras_se.validation import check_positive, require_packages
 
 if TYPE_CHECKING:
     import pyarrow
 
-SETTINGS, FILES = "_settings.json", "_files.parquet"
+SETTINGS, FILES, PARTS = "_settings.json", "_files.parquet", "part-*.parquet"
 
 
+@contextlib.contextmanager
 def open_folder(
     path: str | os.PathLike, settings: dict, files: Iterable[Path], part_size: int
-) -> "PredictionFolder":
+) -> Iterator["PredictionFolder"]:
     """Fixes the list of files in a new folder, or opens the folder of the same prediction again.
+
+    In the block, no other process opens the folder.
 
     Args:
         path: The folder, which is made if it is not there.
         settings: What the predictions depend on, by name, as JSON can hold it.
-        files: The image files. They are looked at only if the folder is new: files that come later
-            do not change a prediction that has begun.
+        files: The image files. They are looked at only if the folder has no parts: files that
+            come later do not change a prediction that has begun.
         part_size: How many files a part has.
 
-    Returns:
+    Yields:
         The `PredictionFolder`.
 
     Raises:
         ValueError: If `part_size` is not a positive integer, there are no files, or the folder
             holds another prediction.
-        OSError: If the folder cannot be written.
+        OSError: If the folder cannot be written, or another process has opened it.
         ImportError: If pyarrow is not installed.
     """
     require_packages("Prediction into a folder", "pyarrow")
     settings = settings | {"part_size": check_positive("part_size", part_size, integer=True)}
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    if (path / SETTINGS).is_file():
-        _check_settings(path, settings)
-    else:
-        # Whatever is left of a folder without settings: nobody knows what was predicted.
-        if any(path.glob("part-*.parquet")):
-            raise ValueError(f"`out` has predictions, but no {SETTINGS} that says of what: {path}")
-        _write_list(path / FILES, files, part_size)
-        write_text(path / SETTINGS, json.dumps(settings, indent=2) + "\n")
-    return PredictionFolder(path)
+    with locked(path):
+        remove_partial(path)
+        if any(path.glob(PARTS)):
+            _check_settings(path, settings)
+        else:
+            _write_list(path / FILES, files, part_size)
+            write_text(path / SETTINGS, json.dumps(settings, indent=2) + "\n")
+        yield PredictionFolder(path)
 
 
 class PredictionFolder:
@@ -129,6 +132,8 @@ def _list_of(path):
 
 def _check_settings(path, settings):
     """Requires the settings that the folder was made with."""
+    if not (path / SETTINGS).is_file():
+        raise ValueError(f"`out` has predictions, but no {SETTINGS} that says of what: {path}")
     before = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
     changed = [name for name in settings if before.get(name) != settings[name]]
     if changed:
@@ -149,6 +154,10 @@ def _write_list(path, files, part_size):
     # Names of files are bytes, which need not be text.
     schema = pyarrow.schema([("path", pyarrow.binary())])
     files = iter(files)
+    count = 0
     with atomic_path(path) as partial, pyarrow.parquet.ParquetWriter(partial, schema) as writer:
         while names := [os.fsencode(file) for file in itertools.islice(files, part_size)]:
             writer.write_table(pyarrow.table({"path": names}, schema), row_group_size=part_size)
+            count += len(names)
+        if not count:
+            raise ValueError("`files` must have at least one image file. Received: none")

@@ -67,11 +67,17 @@ class Predictor:
     top: int
 
     def __call__(self, part: int) -> int:
-        """Predicts the image files of a part, writes its Parquet file and returns the part."""
+        """Predicts the image files of a part, writes its Parquet file and returns the part.
+
+        Raises:
+            OSError: If the folders of the images are not there, such as a disk that is not mounted.
+        """
         import pyarrow
 
         model = self._model()
         files = self.folder.read_files(part)
+        if not any(file.parent.is_dir() for file in files):
+            raise FileNotFoundError(f"There is no folder {str(files[0].parent)!r} of images here.")
         batches = DecodedFiles(files, model.require_preprocessing(), self.batch_size)
         columns = {name: [] for name in ("error", "classes", "names", "probabilities")}
         try:

@@ -12,6 +12,8 @@ from keras_se.validation import require_packages
 
 # A node that dies leaves its actors to the others, which need room for them beside a reader.
 PROCESSORS = 0.5
+# Of an actor and of a part, after which a node or a process has died; Ray's own number is infinite.
+RETRIES = 3
 # Ray itself tries for minutes to reach a cluster that is not there.
 CONNECT_SECONDS = 10
 
@@ -50,7 +52,8 @@ def predict_on_ray(
         The parts, in the order in which they are finished.
 
     Raises:
-        OSError: If the cluster cannot be reached.
+        OSError: If the cluster cannot be reached, or an actor fails.
+        ValueError: If an address is given and this process is connected to a cluster already.
         ImportError: If Ray is not installed.
     """
     require_packages("The engine ray", "ray")
@@ -69,22 +72,40 @@ def predict_on_ray(
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
         num_cpus=PROCESSORS,
+        max_restarts=RETRIES,
+        max_task_retries=RETRIES,
     )
-    for row in results.iter_rows():
-        yield row["part"]
+    try:
+        for row in results.iter_rows():
+            yield row["part"]
+    except ray.exceptions.RayError as error:
+        raise OSError(
+            f"An actor failed: {_first_cause(error)} The finished parts are kept; the same command "
+            "again does the others."
+        ) from error
+
+
+def _first_cause(error):
+    """What an actor raised, which Ray wraps more than once."""
+    while (cause := getattr(error, "cause", None) or error.__cause__) is not None:
+        error = cause
+    return f"{type(error).__name__}: {error}".rstrip(".") + "."
 
 
 def _connect(address):
     """Joins the cluster, or starts one on this machine."""
     import ray
 
+    if ray.is_initialized():
+        if address:
+            raise ValueError(f"This process is connected to a Ray cluster. Received: {address!r}")
+        return
     address = address or os.environ.get("RAY_ADDRESS")
     _check_reachable(address)
     environment = {"KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         ray.init(
             address=address,
-            ignore_reinit_error=True,
             log_to_driver=False,
             logging_level="error",
             runtime_env={"env_vars": environment},

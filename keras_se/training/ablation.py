@@ -107,6 +107,8 @@ def variant(recipe: Recipe, axis: str, value: str) -> Recipe:
     from keras_se.applications import get_model
 
     application = get_model(recipe.network)
+    if axis == "block":
+        check_choice("values", value, tuple(AXES[axis]))
     if application.is_twin:
         raise illegal("network", recipe.network, "one with SE")
     if value == PLAIN and axis != "squeeze":

@@ -1,20 +1,17 @@
 """The folder of a run, in which every file is complete or not there."""
 
 import contextlib
-import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_se.files import PARTIAL, check_free_space
+from keras_se.files import check_free_space, locked, remove_partial
 from keras_se.recipes.recipe import Recipe
 from keras_se.recipes.resume import check_same, resumed_recipe
 from keras_se.recipes.run_files import FILES
 
-LOG = logging.getLogger("keras_se")
-LOCK = ".lock"
 # Of a network, per parameter: two models with their optimizers, the state and its successor.
 BYTES_PER_PARAMETER = 4 * 16
 # For histories, pictures and reports.
@@ -48,10 +45,8 @@ def prepare(
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise OSError(f"`out` must be a folder that can be written. Received: {error}") from error
-    with _locked(folder):
-        # Of a process that was killed while it wrote; nobody else writes here.
-        for partial in folder.glob(f"{PARTIAL}*"):
-            shutil.rmtree(partial)
+    with locked(folder):
+        remove_partial(folder)
         if resumed is None:
             _make_room(folder, overwrite)
         yield folder
@@ -67,48 +62,6 @@ def _make_room(folder, overwrite):
         )
     for path in present:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    """Holds the lock of a folder, which the system gives up for a process that ends."""
-    path = folder / LOCK
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(path.open("a"))
-        # Whoever held it may have deleted the file since it was opened.
-        while (locked := _lock(file, folder)) and not _is_at(file, path):
-            file = stack.enter_context(path.open("a"))
-        try:
-            yield
-        finally:
-            if not locked:
-                # Windows deletes no file that is open.
-                stack.close()
-            path.unlink(missing_ok=True)
-
-
-def _lock(file, folder):
-    """Locks a file, or raises an `OSError` if another process has; returns whether it could."""
-    try:
-        # Not on Windows.
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OSError(
-            f"Another process is training into {str(folder)!r}: use another folder, or wait."
-        ) from error
-    except (ImportError, OSError) as error:
-        # Some file systems of networks have no locks.
-        LOG.warning(
-            "%s cannot be locked (%s): do not train into it from two processes.", folder, error
-        )
-        return False
-    return True
-
-
-def _is_at(file, path):
-    return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
 
 
 def require_space(folder: Path, parameters: int) -> None:

@@ -207,8 +207,9 @@ def read_proofs() -> dict[tuple[str, str], str]:
     """Reads from the package what tests compare with the source of the checkpoints.
 
     tests/make_proofs.py writes it: `"logits"` where the tests have logits of the source's own code
-    for this network, `"twin"` where they have those of its twin, `"names"` where they have the
-    names that the source gives its parameters, and `"accuracy"` where it was trained and measured here.
+    for this network, `"twin"` where they have those of its twin, `"names"` where names and shapes of
+    the parameters were compared with the source's own code, and `"accuracy"` where it was trained and
+    measured here.
 
     Returns:
         One of these by the network's name and the `origin` of its checkpoints, or nothing.

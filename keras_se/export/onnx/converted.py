@@ -15,6 +15,17 @@ from keras_se.export.onnx.model import OPSET, value
 from keras_se.graph.rewrite import rewrite
 from keras_se.validation import require_packages
 
+# Layers whose activation is the last that they do.
+LAST_ACTIVATION = (
+    keras.layers.Activation,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Dense,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
+
 # What Keras needs for it besides the backend, which may bring a converter of its own.
 CONVERTERS = {"tensorflow": ("tf2onnx",), "jax": ("jax2onnx",), "torch": ()}
 LONGEST_REASON = 200
@@ -69,6 +80,8 @@ def _convertible(node, copy):
     layer = node.operation
     if type(layer) is keras.layers.Normalization:
         return _as_rescaling(layer, copy)
+    if keras.backend.backend() != "tensorflow":
+        return None
     is_depthwise, is_gelu = _is_depthwise(layer), _is_gelu(layer)
     if is_depthwise:
         copy = _as_depthwise(layer)
@@ -110,7 +123,8 @@ def _as_depthwise(layer):
 
 
 def _is_gelu(layer):
-    return getattr(layer, "activation", None) is keras.activations.gelu
+    # Layers of other classes may apply their activation to anything but their output.
+    return type(layer) in LAST_ACTIVATION and layer.activation is keras.activations.gelu
 
 
 def _gelu(x):

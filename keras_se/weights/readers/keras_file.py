@@ -1,6 +1,7 @@
 """Reads the arrays of Keras's own files by name, without building anything they describe."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,9 @@ VARIABLES = {
     2: ("kernel", "bias"),
     4: ("gamma", "beta", "moving_mean", "moving_variance"),
 }
-MEMBER = "model.weights.h5"
+MEMBER, CONFIG = "model.weights.h5", "config.json"
+# The config of a deep network has about a megabyte.
+MAX_CONFIG_BYTES = 2**26
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -50,6 +53,30 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # whatever zipfile and h5py raise for a damaged file
         raise ValueError(f"{str(path)!r} is not a sound Keras file: {error}") from error
+
+
+def header(path: Path) -> str:
+    """Reads the name of the model in a `.keras` file.
+
+    Args:
+        path: Path of a file that `read` reads.
+
+    Returns:
+        The name, or an empty text if the file has none.
+
+    Raises:
+        ValueError: If the file's config is not sound.
+    """
+    if path.suffix != ".keras":
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(CONFIG).file_size > MAX_CONFIG_BYTES:
+                raise ValueError(f"{CONFIG} in it has more than {MAX_CONFIG_BYTES} bytes")
+            name = json.loads(archive.read(CONFIG))["config"]["name"]
+    except Exception as error:  # whatever zipfile and json raise for a damaged file
+        raise ValueError(f"{str(path)!r} is not a sound Keras file: {error}") from error
+    return name if isinstance(name, str) else ""
 
 
 class _Arrays(Objects):

@@ -8,6 +8,8 @@ from keras_se.weights.readers import bfloat16
 
 ENDINGS = (".safetensors",)
 KERAS_NAMES = False
+# Texts of the header that name a network; others may speak of any.
+NAMING = ("architecture", "keras_se", "model", "model_name", "network")
 # The kinds of numbers, as NumPy calls them.
 DTYPES = {
     "F64": "<f8",
@@ -47,18 +49,19 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def header(path: Path) -> str:
-    """Reads what the header of a `.safetensors` file says, such as the network that it is for.
+    """Reads what the header of a `.safetensors` file says of the network that it is for.
 
     Args:
         path: Path of a file that `read` reads.
 
     Returns:
-        The texts of the header in one, or an empty one if there are none.
+        The texts of `NAMING` in one, or an empty one if there are none.
     """
     from safetensors import safe_open
 
     with safe_open(path, "numpy") as file:
-        return " ".join((file.metadata() or {}).values())
+        metadata = file.metadata() or {}
+    return " ".join(metadata[key] for key in NAMING if key in metadata)
 
 
 def _array(dtype, shape, data):
