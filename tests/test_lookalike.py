@@ -72,7 +72,7 @@ def test_the_header_that_the_zoo_writes_tells_which_it_is_for(trained, tmp_path,
 def test_the_name_of_the_model_in_a_keras_file_tells_which_it_is_for(trained, tmp_path):
     path = tmp_path / "mine.keras"
     trained.save(path)
-    with pytest.raises(ValueError, match="use TFMobileNetV3Small"):
+    with pytest.raises(ValueError, match="build TFMobileNetV3Small,"):
         build(MobileNetV3Small, path)
     build(TFMobileNetV3Small, path)
 

@@ -38,7 +38,7 @@ def test_a_second_run_into_a_folder_is_refused_until_the_first_has_ended(tmp_pat
         # What an earlier process left, and the files of its run, are gone.
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
         with (
-            pytest.raises(OSError, match="Another process is training into"),
+            pytest.raises(OSError, match="Another process is writing into"),
             run_folder.prepare(tmp_path, overwrite=True),
         ):
             pass
@@ -53,7 +53,7 @@ def test_the_lock_of_a_process_that_is_killed_is_gone(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "locked\n"
         with (
-            pytest.raises(OSError, match="Another process is training into"),
+            pytest.raises(OSError, match="Another process is writing into"),
             run_folder.prepare(tmp_path),
         ):
             pass
