@@ -12,8 +12,8 @@ from keras_se.validation import require_packages
 
 # A node that dies leaves its actors to the others, which need room for them beside a reader.
 PROCESSORS = 0.5
-# Of an actor and of a part, after which a node or a process has died; Ray's own number is infinite.
-RETRIES = 3
+# How often an actor whose process or node has died is started again; Ray would do it for ever.
+RESTARTS = 3
 # Ray itself tries for minutes to reach a cluster that is not there.
 CONNECT_SECONDS = 10
 
@@ -29,10 +29,15 @@ class PartPredictor:
         self._predictor = predictor
 
     def __call__(self, batch: dict) -> dict:
-        """Predicts the parts of a batch, `{"part": array}`, and returns it."""
+        """Predicts the parts of a batch, `{"part": array}`; adds why some could not be."""
+        errors = []
         for part in batch["part"]:
-            self._predictor(int(part))
-        return batch
+            try:
+                self._predictor(int(part))
+                errors.append("")
+            except (ValueError, OSError, ImportError) as error:
+                errors.append(f"{type(error).__name__}: {error}")
+        return batch | {"error": errors}
 
 
 def predict_on_ray(
@@ -72,24 +77,18 @@ def predict_on_ray(
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
         num_cpus=PROCESSORS,
-        max_restarts=RETRIES,
-        max_task_retries=RETRIES,
+        max_restarts=RESTARTS,
     )
     try:
         for row in results.iter_rows():
+            if row["error"]:
+                raise OSError(f"Part {row['part']} could not be predicted: {row['error']}")
             yield row["part"]
     except ray.exceptions.RayError as error:
         raise OSError(
-            f"An actor failed: {_first_cause(error)} The finished parts are kept; the same command "
-            "again does the others."
+            "An actor failed. The finished parts are kept; the same command again does the others. "
+            f"{type(error).__name__}: {error}"
         ) from error
-
-
-def _first_cause(error):
-    """What an actor raised, which Ray wraps more than once."""
-    while (cause := getattr(error, "cause", None) or error.__cause__) is not None:
-        error = cause
-    return f"{type(error).__name__}: {error}".rstrip(".") + "."
 
 
 def _connect(address):
