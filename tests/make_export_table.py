@@ -14,6 +14,7 @@ import numpy as np
 from upstream_networks import NETWORKS, build
 
 from keras_se.export import FORMATS, export_model
+from keras_se.files import atomic_path
 
 PATH = Path(__file__).parent.parent / "docs" / "upstream_exports.csv"
 FIELDS = ("network", "backend", "format", "result")
@@ -41,10 +42,13 @@ def result(model, format, folder):
     try:
         path = Path(folder) / f"{format.name}{format.suffix or ''}"
         export_model(model, path, format.name, calibration=calibration)
-    except (ValueError, ImportError) as error:
+    except ValueError as error:
         said = " ".join(str(error).split())
-        # What our own translation lacks matters only where Keras's fails as well.
-        return (said.partition("Keras's own export to ONNX ")[2] or said)[:LONGEST]
+        # What our own translation lacks matters only where Keras's fails as well, and what helps
+        # users less here than what the layers raised.
+        for start in ("Keras's own export to ONNX ", "They raised: "):
+            said = said.partition(start)[2] or said
+        return said[:LONGEST]
     return WRITTEN
 
 
@@ -61,7 +65,7 @@ def read():
 
 def write(results):
     """Writes the results, sorted."""
-    with PATH.open("w", newline="") as file:
+    with atomic_path(PATH) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
         writer.writerows((*key, results[key]) for key in sorted(results))
