@@ -47,7 +47,7 @@ NETWORKS = {
 TRAINED = ("ResNet50", "MobileNetV2", "InceptionV3", "DenseNet121", "VGG16")
 # Saved too, with layers of Keras's own applications in the last one.
 SAVED = (*TRAINED[:3], "VGG16", "ConvNeXtTiny")
-FAST = EXPORTED = ("MobileNetV2", "VGG16")
+FAST, EXPORTED = ("VGG16",), ("MobileNetV2", "VGG16")
 # Of the same layers and connections as ResNet50, it and InceptionV3 together, or EfficientNetB0.
 DEEPER = ("ResNet152", "InceptionResNetV2", "EfficientNetV2B0")
 
