@@ -96,7 +96,7 @@ DENSE = {"se": PAPER_SE, "trunk": densenet, "head_layers": ("classifier",)}
 
 def _of_keras2(row):
     """The RegNetY of Keras 2, which pads otherwise."""
-    return Application(**row.fields | {"name": f"TF{row.name}", "padding": "same_upper"})
+    return Application(**row.fields | {"name": f"TF{row.name}", "padding": TENSORFLOW.padding})
 
 
 LX4 = partial(legacy.legacy_grouped_bottleneck, groups=32, first=2, inner=2)

@@ -114,3 +114,18 @@ def _report_to(address, greeting):
                     f"Process 0 did not answer at {host}:{port} within {TIMEOUT:g} seconds: {error}"
                 ) from error
         time.sleep(RETRY_INTERVAL)
+
+
+def takes_connections(host: str, port: str, seconds: float) -> bool:
+    """Returns whether anything takes connections at an address.
+
+    Args:
+        host: Name or number of the host.
+        port: The port, as text.
+        seconds: How long to try.
+    """
+    try:
+        socket.create_connection((host, int(port)), seconds).close()
+    except (OSError, ValueError):
+        return False
+    return True

@@ -2,11 +2,11 @@
 
 import logging
 import os
-import socket
 from collections.abc import Iterator, Sequence
 
 import keras
 
+from keras_se.distribution.rendezvous import takes_connections
 from keras_se.prediction.predictor import Predictor
 from keras_se.validation import require_packages
 
@@ -100,7 +100,10 @@ def _connect(address):
             raise ValueError(f"This process is connected to a Ray cluster. Received: {address!r}")
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    _check_reachable(address)
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    # Of `auto` and the like Ray knows where they are.
+    if colon and not takes_connections(host, port, CONNECT_SECONDS):
+        raise OSError(f"There is no Ray cluster at {address!r} that can be reached.")
     environment = {"KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         ray.init(
@@ -111,17 +114,3 @@ def _connect(address):
         )
     except ConnectionError as error:
         raise OSError(f"There is no Ray cluster at {address!r} that can be reached.") from error
-
-
-def _check_reachable(address):
-    """Raises an `OSError` for the address of a cluster where nothing takes connections."""
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
-    # Of `auto` and the like Ray knows where they are.
-    if not colon:
-        return
-    try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise OSError(
-            f"There is no Ray cluster at {address!r} that can be reached: {error}"
-        ) from error

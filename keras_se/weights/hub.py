@@ -12,14 +12,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_se.files import PARTIAL, atomic_path
 from keras_se.weights import connection
 from keras_se.weights.connection import Unreachable
+from keras_se.weights.digest import Digest, delete_if_wrong
 
 _DEFAULT_FILES = ("model.safetensors", "pytorch_model.bin")
 # What says of a repository which of timm's networks it is for.
@@ -42,10 +41,6 @@ _DIGEST = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)
 _CHECKSUM = re.compile(r"(?P<algorithm>md5|sha1|sha256):(?P<digits>[0-9a-f]{8,64})")
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})(?:\.[^-]*)?$", re.IGNORECASE)
 
-# What zipfile raises for a damaged archive, and Python for one of more or fewer files than one.
-_ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-_ZIP_DAMAGE += (TypeError, ValueError, AttributeError, KeyError)
-
 _ASK_FOR_ACCESS = (
     "Check the spelling; if the repository is private or asks to accept its terms, do so on its "
     "page and set HF_TOKEN."
@@ -65,14 +60,6 @@ _ADVICE = {
 
 class _Refusal(OSError):
     """A failure whose text already says what the user can do about it."""
-
-
-@dataclass(frozen=True)
-class _Digest:
-    """The first hexadecimal digits of a hash of a file."""
-
-    digits: str
-    algorithm: str = "sha256"
 
 
 def fetch(
@@ -116,17 +103,17 @@ def fetch(
     """
     if sha256 is not None and not (isinstance(sha256, str) and _DIGEST.fullmatch(sha256)):
         raise ValueError(f"sha256 must be 8 to 64 hexadecimal digits, not {sha256!r}.")
-    digest = _Digest(sha256.lower()) if sha256 else None
+    digest = Digest(sha256.lower()) if sha256 else None
     if checksum is not None:
         match = _CHECKSUM.fullmatch(checksum)
         if not match:
             raise ValueError(f"checksum must be md5:, sha1: or sha256: and digits: {checksum!r}.")
-        digest = _Digest(match["digits"], match["algorithm"])
+        digest = Digest(match["digits"], match["algorithm"])
     is_release = isinstance(source, str) and source.lower().startswith(("https://", "http://"))
     file = _parse_release(source, digest, unchecked) if is_release else _parse_hub(source, digest)
     try:
         path = file.cached()
-        if path and not _delete_if_wrong(path, file.digest):
+        if path and not delete_if_wrong(path, file.digest):
             return path
         _refuse_if_offline(file.place())
         connection.check_connection(file.server())
@@ -175,7 +162,7 @@ class _ReleaseFile:
 
     address: str
     name: str
-    digest: _Digest | None
+    digest: Digest | None
 
     def server(self):
         return self.address
@@ -209,7 +196,7 @@ class _HubFile:
     repository: str
     revision: str | None
     names: tuple[str, ...]
-    digest: _Digest | None
+    digest: Digest | None
 
     @property
     def address(self):
@@ -281,7 +268,7 @@ def _parse_release(source, digest, unchecked):
             "Give sha256=, or download the file by hand and pass its local path as weights=."
         )
     if digest is None and named is not None:
-        digest = _Digest(named)
+        digest = Digest(named)
     # Two releases may use one file name: each needs a cached file of its own.
     own = digest.digits[:8] if digest else hashlib.sha256(source.encode()).hexdigest()[:8]
     if own not in name.lower():
@@ -339,7 +326,7 @@ def _download(address, path):
 def _announced_sha256(path):
     """The hub's sha256 of a large file: in its cache, the name of what is linked to."""
     name = path.resolve().name
-    return _Digest(name) if len(name) == 64 and _DIGEST.fullmatch(name) else None
+    return Digest(name) if len(name) == 64 and _DIGEST.fullmatch(name) else None
 
 
 def _refuse_if_offline(place):
@@ -349,39 +336,11 @@ def _refuse_if_offline(place):
 
 
 def _refuse_if_wrong(path, digest):
-    if actual := _delete_if_wrong(path, digest):
+    if actual := delete_if_wrong(path, digest):
         raise _Refusal(
             f"its {digest.algorithm} should start with {digest.digits} but is {actual}, so it was "
             f"deleted. Try again, and check the expected {digest.algorithm} if that does not help"
         )
-
-
-def _delete_if_wrong(path, digest):
-    """Deletes a file of another hash than `digest`, and gives that one."""
-    if digest is None:
-        return None
-    actual = _hash_of(path, digest.algorithm)
-    if actual.startswith(digest.digits):
-        return None
-    # In the hub's cache the path is a link: were its target left, the link would be made again.
-    path.resolve().unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
-    return actual
-
-
-def _hash_of(path, algorithm):
-    """The hash of a file or, as publishers count, of the one file in a `.zip`."""
-    if path.suffix != ".zip":
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest()
-    digest = hashlib.new(algorithm)
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(*archive.namelist()) as member:
-            while block := member.read(_BLOCK):
-                digest.update(block)
-    except _ZIP_DAMAGE:
-        return "that of no sound .zip of one file"
-    return digest.hexdigest()
 
 
 def _explain(source, address, error):
