@@ -6,7 +6,10 @@ of the package: it puts the package where Python looks for it, but leaves its `_
 """
 
 import importlib.util
+import multiprocessing
+import os
 import sys
+import threading
 
 
 def main():
@@ -23,6 +26,24 @@ def load_keras():
     from keras_se.cli.startup import load_keras as load
 
     load()
+
+
+def start_worker(gpu):
+    """Prepares a process of a pool: it ends with the one that started it, and has loaded Keras.
+
+    Args:
+        gpu: Whether it may use GPUs; one that need not would take memory there all the same.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if not gpu:
+        os.environ |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    load_keras()
+
+
+def _end_with_parent():
+    """A pool whose process was killed would wait for work for good."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def defer_package():

@@ -6,6 +6,7 @@ It makes JPEG files of noise that compress like photographs and reads them in tu
 
 * `keras_se`: `TrainBatches` of a folder, decoded late by threads and cropped, as training does it;
   flips and all else happen within the step, on the device;
+* `keras_se, processes`: the same by a process per core, as `keras-se train --workers` does it;
 * `pil`: Pillow in one process per core, the same crop and no batches: the reference of the
   target, which is a ratio of 0.95 or better.
 """
@@ -52,20 +53,25 @@ def read_with_pillow(paths, size, seed):
 
 
 def pipelines(root, size, pool):
-    """The two pipelines by name, as functions that read all images once."""
+    """The pipelines by name, as functions that read all images once."""
     from keras_se import data
 
-    loaded = data.load(f"folder:{root}", size=size, memory=0)
-    batches = data.TrainBatches(
-        loaded.train_images,
-        loaded.train_labels,
-        BATCH,
-        augment=lambda images, labels, step: ((images, step), labels),
-        min_area=0.08,
-    )
-    paths, cores = loaded.train_images.sources, os.cpu_count()
+    cores = os.cpu_count()
 
-    def ours():
+    def train_batches(workers):
+        loaded = data.load(f"folder:{root}", size=size, memory=0, workers=workers)
+        return data.TrainBatches(
+            loaded.train_images,
+            loaded.train_labels,
+            BATCH,
+            augment=lambda images, labels, step: ((images, step), labels),
+            min_area=0.08,
+        )
+
+    by_threads, by_processes = train_batches(0), train_batches(cores)
+    paths = by_threads.images.sources
+
+    def read(batches):
         for index in range(len(batches)):
             batches[index]
         batches.on_epoch_end()
@@ -74,11 +80,16 @@ def pipelines(root, size, pool):
         shares = [paths[index::cores] for index in range(cores)]
         list(pool.map(read_with_pillow, shares, [size] * cores, range(cores)))
 
-    return {"keras_se": ours, "pil": pillow}, len(batches) * BATCH, len(paths)
+    functions = {
+        "keras_se": lambda: read(by_threads),
+        "keras_se, processes": lambda: read(by_processes),
+        "pil": pillow,
+    }
+    return functions, len(by_threads) * BATCH, len(paths)
 
 
 def main(arguments=None):
-    """Prints images per second of both pipelines and their ratio."""
+    """Prints images per second of the pipelines and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=512, help="how many files (default: 512)")
     parser.add_argument("--side", type=int, default=500, help="their width, in pixels")
@@ -92,11 +103,12 @@ def main(arguments=None):
         make_folder(Path(root), options.images, options.side)
         functions, ours, theirs = pipelines(root, options.size, pool)
         seconds = timing.interleave(functions, options.rounds)
-    rates = {"keras_se": ours / seconds["keras_se"], "pil": theirs / seconds["pil"]}
     timing.print_environment()
-    for name, rate in rates.items():
-        print(f"{name:10} {rate:10.1f} images/s")
-    print(f"{'ratio':10} {rates['keras_se'] / rates['pil']:10.3f}")
+    pillow = theirs / seconds.pop("pil")
+    print(f"{'pil':20} {pillow:10.1f} images/s")
+    for name, duration in seconds.items():
+        rate = ours / duration
+        print(f"{name:20} {rate:10.1f} images/s  {rate / pillow:6.3f} of Pillow's")
 
 
 if __name__ == "__main__":

@@ -124,14 +124,14 @@ class Prepared(data.PrefetchingDataset):
         return index
 
 
-def test_threads_prepare_the_next_ten_batches_and_their_errors_come_in_their_place():
+def test_threads_prepare_the_next_batches_and_their_errors_come_in_their_place():
     batches = Prepared()
     batches.go.set()
     assert batches[0] == 0
     deadline = time.monotonic() + 60
-    while len(batches.made) < 10 and time.monotonic() < deadline:
+    while len(batches.made) < batches.max_queue_size and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert sorted(index for index, _ in batches.made) == list(range(10))
+    assert sorted(index for index, _ in batches.made) == list(range(batches.max_queue_size))
     assert threading.get_ident() not in {thread for _, thread in batches.made}
     assert [batches[index] for index in range(1, 13)] == list(range(1, 13))
     with pytest.raises(ValueError, match="13 is broken"):

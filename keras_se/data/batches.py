@@ -72,7 +72,7 @@ class TrainBatches(PrefetchingDataset):
         min_area: float | None = None,
         shard: Callable[[np.ndarray], np.ndarray] = all_indices,
     ):
-        super().__init__(prefetch=isinstance(images, LazyImages))
+        super().__init__(isinstance(images, LazyImages), getattr(images, "workers", 0))
         check_batch_size(batch_size, len(images))
         self.images, self.targets = images, targets
         self.batch_size = batch_size
@@ -169,7 +169,7 @@ class EvalBatches(PrefetchingDataset):
         preprocess: Callable | None = None,
         shard: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
-        super().__init__(prefetch=isinstance(images, LazyImages))
+        super().__init__(isinstance(images, LazyImages), getattr(images, "workers", 0))
         if not len(images):
             raise ValueError("There must be at least one image. Received: none")
         if batch_size < 1:

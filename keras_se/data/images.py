@@ -1,18 +1,19 @@
 """Images that are decoded when they are indexed, so that no dataset is too large."""
 
-import io
+import itertools
 import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-from keras_se.augmentation.crop import random_box
+from keras_se.data.decoding import decode_images, decode_in_processes
 from keras_se.data_format import channel_axis, image_shape
-from keras_se.image_files import open_image, source_name, to_rgb
 from keras_se.preprocessing import Preprocessing
+
+# Images that a thread decodes at a time when all are.
+PIECE = 64
 
 
 class LazyImages:
@@ -22,6 +23,11 @@ class LazyImages:
         sources: Paths of image files, or functions without arguments that return a
             `PIL.Image.Image`.
         preprocessing: How each image becomes a square.
+        workers: How many processes decode, or zero: then whoever asks for images does. Python lets
+            threads of a process wait for each other, which a machine with many cores feels.
+
+    Raises:
+        ValueError: If there are workers and a source is not a path.
 
     Attributes:
         shape: `(image, size, size, 3)`, or `(image, 3, size, size)` channels first.
@@ -31,8 +37,13 @@ class LazyImages:
 
     dtype = np.dtype("uint8")
 
-    def __init__(self, sources: Sequence, preprocessing: Preprocessing):
-        self.sources = list(sources)
+    def __init__(self, sources: Sequence, preprocessing: Preprocessing, workers: int = 0):
+        self.sources, self.workers = list(sources), workers
+        if workers and any(map(callable, self.sources)):
+            raise ValueError(
+                f"`workers` decode image files only, and these images are read otherwise. "
+                f"Received: workers={workers}"
+            )
         self.preprocessing = preprocessing
         self.skipped, self.broken = set(), set()
         self._lock = threading.Lock()
@@ -51,7 +62,8 @@ class LazyImages:
         Args:
             indices: Integers, which images.
         """
-        return LazyImages([self.sources[index] for index in indices], self.preprocessing)
+        sources = [self.sources[index] for index in indices]
+        return LazyImages(sources, self.preprocessing, self.workers)
 
     def take(
         self, indices: Sequence, randoms: Sequence | None = None, min_area: float | None = None
@@ -71,65 +83,36 @@ class LazyImages:
         Raises:
             ValueError: If none of all images can be read.
         """
-        randoms = randoms or [None] * len(indices)
-        decoded = [
-            self._decode(index, random, min_area)
-            for index, random in zip(indices, randoms, strict=True)
-        ]
-        return self._stack(decoded)
+        return self._stack(indices, *self._decode(indices, randoms, min_area))
 
     def decode_all(self) -> tuple[np.ndarray, np.ndarray]:
-        """Decodes every image once, in a thread for each core.
+        """Decodes every image once, by the workers or in a thread for each core.
 
         Returns:
             As `take`.
         """
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return self._stack(list(pool.map(self._decode, range(len(self)))))
+        indices = range(len(self))
+        pieces = [indices[start : start + PIECE] for start in indices[::PIECE]]
+        with ThreadPoolExecutor(self.workers or os.cpu_count()) as pool:
+            images, errors = zip(*pool.map(self._decode, pieces), strict=True)
+        return self._stack(indices, np.concatenate(images), list(itertools.chain(*errors)))
 
-    def _stack(self, decoded):
-        readable = np.array([image is not None for image in decoded], bool)
+    def _decode(self, indices, randoms=None, min_area=None):
+        """Images, channels last, and for each why it cannot be read, or `None`."""
+        sources = [self.sources[index] for index in indices]
+        arguments = sources, self.preprocessing, randoms, min_area
+        if self.workers:
+            return decode_in_processes(self.workers, *arguments)
+        return decode_images(*arguments)
+
+    def _stack(self, indices, images, errors):
+        """The images with their channels where Keras has them, and which could be read."""
+        with self._lock:
+            self.broken |= {
+                int(index) for index, error in zip(indices, errors, strict=True) if error
+            }
+            self.skipped |= set(filter(None, errors))
         if len(self.broken) == len(self):
             raise ValueError(f"None of {len(self)} images can be read: {min(self.skipped)}")
-        black = np.zeros((self.preprocessing.size, self.preprocessing.size, 3), "uint8")
-        images = np.stack([black if image is None else image for image in decoded])
+        readable = np.array([error is None for error in errors], bool)
         return np.ascontiguousarray(np.moveaxis(images, -1, channel_axis())), readable
-
-    def _decode(self, index, random=None, min_area=None):
-        """The pixels of one image, or `None` if it is broken."""
-        source = self.sources[index]
-        try:
-            image = source() if callable(source) else source
-            if random is None:
-                return self.preprocessing.load_image(image)
-            return _random_crop(image, self.preprocessing, random, min_area)
-        except Exception as error:  # Pillow's decoders raise almost anything on damaged files.
-            name, text = source_name(source), " ".join(str(error).split())
-            with self._lock:
-                self.broken.add(int(index))
-                self.skipped.add(text if text.startswith(f"{name}: ") else f"{name}: {text}")
-            return None
-
-
-def _random_crop(source, preprocessing, random, min_area):
-    """A random box of an image, resized to `(size, size, 3)`."""
-    from PIL import Image
-
-    size = preprocessing.size
-    if isinstance(source, Image.Image):
-        image = source
-    else:
-        # Read at once: Pillow reads a header by a few bytes at a time.
-        image = open_image(io.BytesIO(Path(source).read_bytes()), source_name(source))
-    with image:
-        width, height = image.size
-        box = random_box(random, width, height, min_area)
-        # A JPEG is decoded at a half, a quarter or an eighth if that is still large enough.
-        shrink = max(min(box[2] - box[0], box[3] - box[1]) / size, 1)
-        image.draft("RGB", (int(width / shrink), int(height / shrink)))
-        scale_x, scale_y = image.width / width, image.height / height
-        box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
-        # Not converted if it need not be: that would be a copy.
-        rgb = image if image.mode == "RGB" else to_rgb(image, source_name(source))
-        resampling = Image.Resampling[preprocessing.interpolation.upper()]
-        return np.asarray(rgb.resize((size, size), resampling, box=box))

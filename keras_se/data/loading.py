@@ -82,7 +82,12 @@ def _resize(images, size):
 
 
 def open_images(
-    lists: ImageLists, preprocessing: Preprocessing, memory: int, decode_train: bool, name: str
+    lists: ImageLists,
+    preprocessing: Preprocessing,
+    memory: int,
+    decode_train: bool,
+    name: str,
+    workers: int = 0,
 ) -> Dataset:
     """Makes a dataset of images that are decoded now if they fit in memory, or later.
 
@@ -92,6 +97,7 @@ def open_images(
         memory: As for `keras_se.data.load`.
         decode_train: As for `keras_se.data.load`.
         name: Name of the data, for messages.
+        workers: As for `keras_se.data.load`.
 
     Returns:
         The `Dataset`, of arrays or of `LazyImages`.
@@ -105,9 +111,9 @@ def open_images(
         held_out = f"{name}, every {HELD_OUT_EVERY}th image of a class"
         check_none_empty(test.labels, class_names, held_out)
     dataset = Dataset(
-        train_images=LazyImages(train.sources, preprocessing),
+        train_images=LazyImages(train.sources, preprocessing, workers),
         train_labels=train.labels,
-        test_images=LazyImages(test.sources, preprocessing),
+        test_images=LazyImages(test.sources, preprocessing, workers),
         test_labels=test.labels,
         class_names=class_names,
     )

@@ -14,18 +14,21 @@ class PrefetchingDataset(keras.utils.PyDataset):
     build a model, and give them to the next epoch.
 
     Args:
-        prefetch: Whether threads prepare up to `max_queue_size` (10) batches, as many at a time as
-            there are cores; if not, a batch is made when it is asked for.
+        prefetch: Whether threads prepare batches, as many at a time as there are cores or
+            `workers`, and ten at least ahead; if not, a batch is made when it is asked for.
+        workers: How many processes decode for the threads.
 
     Raises:
         IndexError: If the index of a batch is out of range.
     """
 
-    def __init__(self, prefetch: bool):
-        super().__init__()
+    def __init__(self, prefetch: bool, workers: int = 0):
+        threads = max(os.cpu_count(), workers)
+        # Some batches are complete while all threads are busy.
+        super().__init__(max_queue_size=max(10, threads + 2))
         self._prefetch = prefetch
         self._prepared, self._lock = {}, threading.Lock()
-        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._pool = ThreadPoolExecutor(threads)
 
     def batch(self, index: int) -> tuple:
         """Makes a batch of the epoch. Several threads may call it."""

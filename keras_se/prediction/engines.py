@@ -91,7 +91,8 @@ def _predict_by_processes(
     pool = ProcessPoolExecutor(
         min(workers, len(parts)),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=keras_se_command.load_keras,
+        initializer=keras_se_command.start_worker,
+        initargs=(True,),
     )
     # Unpickled when the process has loaded Keras, without the lines of its backend.
     pickled = pickle.dumps(predictor)

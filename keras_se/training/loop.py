@@ -41,6 +41,7 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     shard: ProcessShard | None = None,
+    workers: int = 0,
 ) -> dict | None:
     """Trains the network of a recipe and, if the recipe says so, its plain twin.
 
@@ -71,6 +72,8 @@ def train(
             first one writes; the others, whose `out` must be the same folder, only read what it
             resumes. Within `processes.stop_all_on_failure`, none of them waits for one that has
             failed.
+        workers: How many processes decode image files, which changes no result; zero for threads.
+            See `keras_se.data.load`.
 
     Returns:
         A dictionary with `networks` (for each name, `test_accuracy` of the last epoch and
@@ -93,7 +96,7 @@ def train(
     require_packages("The report", "matplotlib")
     if tensorboard:
         require_packages("TensorBoard's log", "tensorboard", "tensorflow")
-    run = resolve(recipe)
+    run = resolve(recipe, workers=workers)
     labels = np.asarray(run.dataset.train_labels).tolist()
     devices.check_agreement(shard, recipe=recipe.to_json(), data=labels)
     with devices.distribution_scope(recipe.batch_size):

@@ -50,12 +50,13 @@ class Run:
         return len(self.dataset.class_names)
 
 
-def resolve(recipe: Recipe, dataset: Dataset | None = None) -> Run:
+def resolve(recipe: Recipe, dataset: Dataset | None = None, workers: int = 0) -> Run:
     """Looks up everything that a recipe names, and loads its data.
 
     Args:
         recipe: The `Recipe`.
         dataset: The images, if they are not to be loaded by the recipe's `data`.
+        workers: How many processes decode them; see `keras_se.data.load`.
 
     Returns:
         The `Run`.
@@ -87,6 +88,7 @@ def resolve(recipe: Recipe, dataset: Dataset | None = None) -> Run:
             size=recipe.size,
             preprocessing=preprocessing,
             decode_train=area is None,
+            workers=workers,
         )
     data.check_batch_size(recipe.batch_size, len(dataset.train_images))
     # Files are cut before they are made smaller, arrays within the step.

@@ -30,6 +30,7 @@ def load(
     preprocessing: Preprocessing = WHOLE_IMAGE,
     memory: int = MEMORY,
     decode_train: bool = True,
+    workers: int = 0,
 ) -> Dataset:
     """Loads a dataset by name.
 
@@ -56,13 +57,16 @@ def load(
         decode_train: Whether training images of files may be decoded at once. Batches that crop
             them at random need them as `LazyImages`, whatever the memory: a decoded image has lost
             all but its center. The held-out ones are decoded if they alone fit.
+        workers: How many processes decode image files; with zero, threads of this process do, of
+            which about four work at a time. As with every Python program that starts processes,
+            the lines of a script that do so are behind `if __name__ == "__main__":`.
 
     Returns:
         A `Dataset`.
 
     Raises:
         ValueError: If there is no such source, a class is empty, the classes held out are not
-            those to train on.
+            those to train on, or there are workers for images that are not files.
         ImportError: If a package is missing.
         OSError: If files are not there or cannot be read.
 
@@ -70,12 +74,15 @@ def load(
     >>> load("fake", size=8).image_shape
     (8, 8, 3)
     """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise ValueError(f"`workers` must be zero or a positive integer. Received: {workers=}")
     contents = _source(name).load()
     if isinstance(contents, Dataset):
         return resize(contents, size)
     if size is None:
         raise ValueError(f"`size` is required for data={name!r}: its images may differ in size.")
-    return open_images(contents, preprocessing.replace(size=size), memory, decode_train, name)
+    sized = preprocessing.replace(size=size)
+    return open_images(contents, sized, memory, decode_train, name, workers)
 
 
 def check(name: str) -> str:
