@@ -1,18 +1,20 @@
 """How fast the input pipeline alone is: decode, crop at random, batch.
 
 KERAS_BACKEND=jax python benchmarks/data.py [--images 512] [--side 500] [--size 224] [--rounds 5]
+    [--out decode.json]
 
 It makes JPEG files of noise that compress like photographs and reads them in turns by
 
-* `keras_se`: `TrainBatches` of a folder, decoded late by threads and cropped, as training does it;
-  flips and all else happen within the step, on the device;
+* `keras_se, threads`: `TrainBatches` of a folder, decoded late by threads and cropped, as training
+  does it; flips and all else happen within the step, on the device;
 * `keras_se, processes`: the same by a process per core, as `keras-se train --workers` does it;
-* `pil`: Pillow in one process per core, the same crop and no batches: the reference of the
+* `Pillow`: Pillow in one process per core, the same crop and no batches: the reference of the
   target, which is a ratio of 0.95 or better.
 """
 
 import argparse
 import concurrent.futures
+import json
 import multiprocessing
 import os
 import tempfile
@@ -22,7 +24,7 @@ import numpy as np
 import timing
 from PIL import Image
 
-BATCH = 64
+BATCH, PILLOW = 64, "Pillow"
 
 
 def make_folder(root, images, side):
@@ -81,9 +83,9 @@ def pipelines(root, size, pool):
         list(pool.map(read_with_pillow, shares, [size] * cores, range(cores)))
 
     functions = {
-        "keras_se": lambda: read(by_threads),
+        "keras_se, threads": lambda: read(by_threads),
         "keras_se, processes": lambda: read(by_processes),
-        "pil": pillow,
+        PILLOW: pillow,
     }
     return functions, len(by_threads) * BATCH, len(paths)
 
@@ -95,6 +97,7 @@ def main(arguments=None):
     parser.add_argument("--side", type=int, default=500, help="their width, in pixels")
     parser.add_argument("--size", type=int, default=224, help="side of the crops, in pixels")
     parser.add_argument("--rounds", type=int, default=5, help="timed turns (default: 5)")
+    parser.add_argument("--out", type=Path, help="JSON file to write as well")
     options = parser.parse_args(arguments)
     # Not forked: a backend has threads, which would not survive that.
     context = multiprocessing.get_context("spawn")
@@ -103,12 +106,12 @@ def main(arguments=None):
         make_folder(Path(root), options.images, options.side)
         functions, ours, theirs = pipelines(root, options.size, pool)
         seconds = timing.interleave(functions, options.rounds)
+    rates = {name: (theirs if name == PILLOW else ours) / seconds[name] for name in functions}
     timing.print_environment()
-    pillow = theirs / seconds.pop("pil")
-    print(f"{'pil':20} {pillow:10.1f} images/s")
-    for name, duration in seconds.items():
-        rate = ours / duration
-        print(f"{name:20} {rate:10.1f} images/s  {rate / pillow:6.3f} of Pillow's")
+    for name, rate in rates.items():
+        print(f"{name:20} {rate:10.1f} images/s  {rate / rates[PILLOW]:6.3f} of Pillow's")
+    if options.out:
+        options.out.write_text(json.dumps({"size": options.size, "images per second": rates}))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Measures on a GPU, without a network, what no CPU can tell: one command, part by part.
 
 KERAS_BACKEND=jax python benchmarks/gpu.py --out runs/gpu --pack PACK
-    [--parts parity train speed profile ablate] [--minutes train=6 speed=5] [--smoke]
+    [--parts parity train speed profile decode ablate] [--minutes train=6 speed=5] [--smoke]
 
 * `parity`: six networks against timm's logits.
 * `speed`: training and inference of SE-ResNet-50 and its twin at 224 pixels in bfloat16, in turns
   with timm in PyTorch (channels last, autocast, with and without torch.compile).
 * `profile`: where the time of a training step goes, and how much of it is SE's.
+* `decode`: image files decoded and cropped by all cores, which is what a GPU waits for.
 * `train`: SE-ResNet-20, -56 and -110 and their twins on CIFAR-10, several at a time.
 * `ablate`: ratio, gate, squeeze and stages of SE-ResNet-20 on CIFAR-10, several axes at a time.
 
@@ -30,7 +31,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # Minutes of each part.
-BUDGETS = {"parity": 4, "speed": 8, "profile": 3, "train": 15, "ablate": 60}
+BUDGETS = {"parity": 4, "speed": 8, "profile": 3, "decode": 3, "train": 15, "ablate": 60}
 LAYERS, SEEDS = (20, 56, 110), (0, 1, 2)
 AXES = ("ratio", "gate", "squeeze", "stages")
 # Of trainings, several run at a time, each in a folder of its own.
@@ -126,6 +127,14 @@ def profile_jobs(options):
     yield Job("profile", command, result)
 
 
+def decode_jobs(options):
+    """The input pipeline without a network."""
+    words = "--images 128 --side 64 --size 32 --rounds 1" if options.smoke else "--images 4096"
+    result = options.out / "decode.json"
+    command = [sys.executable, HERE / "data.py", "--out", result, *words.split()]
+    yield Job("decode", command, result)
+
+
 def train_jobs(options):
     """The trainings, the small networks and the first seed first."""
     settings = [f"epochs={options.epochs}", "twin=false", *options.set]
@@ -173,6 +182,7 @@ PARTS = {
     "train": train_jobs,
     "speed": speed_jobs,
     "profile": profile_jobs,
+    "decode": decode_jobs,
     "ablate": ablate_jobs,
 }
 

@@ -121,6 +121,15 @@ def speed(result):
     return "\n".join(turns.page(result["software"], rates))
 
 
+def decode(result):
+    """Images per second of image files, by who decodes them."""
+    rates = result["images per second"]
+    pillow = rates["Pillow"]
+    lines = [("decoded by", "images/s", "of Pillow's")]
+    lines += [(name, f"{rate:.0f}", f"{rate / pillow:.2f}") for name, rate in rates.items()]
+    return markdown_table(lines, "<>>")
+
+
 def trainings(runs):
     """Accuracies of each network: of each seed, their mean and spread."""
     lines = [
@@ -150,6 +159,7 @@ TABLES = {
     "speed_train": ("Training", speed),
     "speed_predict": ("Inference", speed),
     "profile": ("Where the time of a training step goes", profile),
+    "decode": ("Image files decoded, cropped and put into batches", decode),
 }
 
 

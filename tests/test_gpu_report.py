@@ -25,7 +25,7 @@ def report_of(out, *arguments):
 
 
 def test_a_part_that_fails_is_reported_and_the_others_go_on(tmp_path):
-    first = ("parity", "train", "speed", "profile")
+    first = ("parity", "train", "speed", "profile", "decode")
     report, page = report_of(tmp_path, "--parts", *first, "--data", "array:missing.npz")
     failed = report["ended"]["train"]
     assert len(failed) == 2 and all("missing.npz" in status for status in failed.values())
@@ -38,6 +38,7 @@ def test_a_part_that_fails_is_reported_and_the_others_go_on(tmp_path):
         assert {role for _, role, *_ in rates} == {"SE", "plain"}
     profile = report["results"]["profile"]
     assert 0 < profile["milliseconds"]["SE"] <= profile["kernels_with_se"] < profile["all_kernels"]
+    assert set(report["results"]["decode"]["images per second"]) > {"keras_se, threads", "Pillow"}
     # What is complete is not done again, and what failed is.
     before = (tmp_path / "parity.json").stat().st_mtime_ns
     report, page = report_of(tmp_path, "--parts", "parity", "train", "ablate", "--data", "fake")
