@@ -13,7 +13,7 @@ from test_library_files import NETWORKS as OF_LIBRARIES
 
 from keras_se.applications import get_model
 from keras_se.weights import WEIGHTS
-from keras_se.weights.origins import KERAS_2_SIZES
+from keras_se.weights.keras2_origins import KERAS_2_SIZES
 from keras_se.weights.registry import PROOFS
 
 FIELDS = ("network", "origin", "proof")

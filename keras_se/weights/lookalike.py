@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from keras_se.weights.checkpoint import Checkpoint
-from keras_se.weights.origins import KERAS_2_SIZES
+from keras_se.weights.keras2_origins import KERAS_2_SIZES
 from keras_se.weights.registry import find_networks
 
 LOG = logging.getLogger("keras_se")
