@@ -17,16 +17,22 @@ import urllib.request
 from pathlib import Path
 
 import huggingface_hub
+import numpy as np
 import pytest
+import safetensors.numpy
 from hub_server import HubServer, fetch_in_another_process
 from huggingface_hub import constants
 
+from keras_se.preprocessing import Preprocessing
 from keras_se.weights import connection, hub
+from keras_se.weights.registry import Weights
+from keras_se.weights.sources import open_weights
 
 pytestmark = pytest.mark.backend_neutral
 
 REPOSITORY = "timm/seresnet50.ra2_in1k"
 SAFETENSORS = f"/{REPOSITORY}/resolve/main/model.safetensors"
+CONFIG = f"/{REPOSITORY}/resolve/main/config.json"
 # More than the sockets' buffers, so that a server that waits halfway makes the client wait.
 CONTENT = random.Random(0).randbytes(3_000_001)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -371,11 +377,14 @@ def test_what_a_repository_says_that_it_is_for(server, caches, config, name):
         server.repositories[REPOSITORY]["config.json"] = config
     source = f"hf://{REPOSITORY}@main/model.safetensors"
     assert hub.architecture(source) == ""
-    hub.fetch(source)
-    requests = server.requests.total()
-    assert hub.architecture(source) == name
-    assert server.requests.total() == requests
-    assert hub.architecture("https://example.org/file.pth") == ""
+    assert server.requests.total() == 0
+    for _ in range(2):
+        assert hub.architecture(source, ask=True) == name
+        requests = server.requests.total()
+        assert hub.architecture(source) == name
+        assert server.requests.total() == requests
+    assert server.requests["GET", CONFIG] == (0 if config is None else 1)
+    assert hub.architecture("https://example.org/file.pth", ask=True) == ""
 
 
 @pytest.mark.parametrize("status", (500, 0))
@@ -383,17 +392,60 @@ def test_what_is_not_needed_may_fail(server, caches, no_waiting, status):
     """With a status, or a connection that is cut."""
 
     def cut(path):
-        if path == config:
+        if path == CONFIG:
             raise ConnectionError
 
-    config = SAFETENSORS.replace("model.safetensors", "config.json")
     server.repositories[REPOSITORY]["config.json"] = b'{"architecture": "seresnet50"}'
     if status:
-        server.statuses[config] = status
+        server.statuses[CONFIG] = status
     server.halfway = cut
-    assert hub.fetch(REPOSITORY).read_bytes() == CONTENT
+    assert hub.architecture(REPOSITORY, ask=True) == ""
     assert server.count("config.json") > 0
-    assert hub.architecture(REPOSITORY) == ""
+
+
+@pytest.mark.parametrize("when", ("first", "halfway"))
+def test_a_hub_that_says_nothing_of_a_network_costs_little(server, caches, monkeypatch, when):
+    server.repositories[REPOSITORY]["config.json"] = b'{"architecture": "seresnet50"}'
+    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.3)
+    answering = threading.Event()
+    setattr(server, when, lambda path: path != CONFIG or answering.wait(60))
+    try:
+        started = time.monotonic()
+        assert hub.architecture(REPOSITORY, ask=True) == ""
+        # The client's own patience is at least ten seconds.
+        assert time.monotonic() - started < 5
+        # Nothing goes on asking either.
+        assert when == "halfway" or server.count("config.json") <= 1
+    finally:
+        answering.set()
+
+
+def test_the_hub_is_asked_which_network_it_is_only_if_nothing_else_says_it(server, caches):
+    arrays = {"fc.bias": np.zeros(3, "float32")}
+    config = b'{"architecture": "tf_mobilenetv3_small_100"}'
+    for name, metadata in (("silent", None), ("named", {"network": "MobileNetV3Small"})):
+        files = {"model.safetensors": safetensors.numpy.save(arrays, metadata)}
+        server.repositories[f"me/{name}"] = files | {"config.json": config}
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"hf://me/silent.*use TFMobileNetV3Small"):
+            open_weights("hf://me/silent", (), network="MobileNetV3Small")
+    requests = server.requests.total()
+    assert server.requests["GET", "/me/silent/resolve/main/config.json"] == 1
+    open_weights("hf://me/named", (), network="MobileNetV3Small")
+    row = Weights("mine", "me/silent", Preprocessing(8), classes=3)
+    open_weights("mine", (row,), network="MobileNetV3Small")
+    assert server.requests.total() > requests
+    assert server.count("/me/named/resolve/main/config.json") == 0
+
+
+def test_a_cached_checkpoint_is_described_by_what_is_cached(server, caches):
+    """The hub is not asked again for what it did not say."""
+    content = safetensors.numpy.save({"fc.bias": np.zeros(3, "float32")})
+    server.repositories["me/mine"] = {"model.safetensors": content}
+    open_weights("hf://me/mine", (), network="SEResNet50")
+    requests = server.requests.total()
+    open_weights("hf://me/mine", (), network="SEResNet50")
+    assert server.requests.total() == requests
 
 
 def test_pickle_only_without_safetensors(server, caches, no_waiting):

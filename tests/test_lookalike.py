@@ -87,13 +87,13 @@ def test_the_repository_tells_which_it_is_for(trained, tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     save_file(export_state_dict(trained), path)
     monkeypatch.setattr("keras_se.weights.hub.fetch", lambda source, **hashes: path)
-    monkeypatch.setattr("keras_se.weights.hub.architecture", lambda source: "")
+    monkeypatch.setattr("keras_se.weights.hub.architecture", lambda source, ask: "")
     build(TFMobileNetV3Small, "hf://me/tf_mobilenetv3_small_035.mine")
     with pytest.raises(ValueError, match="build TFMobileNetV3Small,"):
         build(MobileNetV3Small, "hf://me/tf_mobilenetv3_small_035.mine")
     # Or its config.json.
     monkeypatch.setattr(
-        "keras_se.weights.hub.architecture", lambda source: "tf_mobilenetv3_small_100"
+        "keras_se.weights.hub.architecture", lambda source, ask: "tf_mobilenetv3_small_100"
     )
     with pytest.raises(ValueError, match=r"hf://me/mine.*use TFMobileNetV3Small"):
         MobileNetV3Small(weights="hf://me/mine")

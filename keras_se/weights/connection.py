@@ -7,6 +7,8 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
+from typing import Any
 
 # A host answers within milliseconds or, where packets get lost, never. A host has an address of
 # each kind, and one may be out of reach.
@@ -19,6 +21,40 @@ class Unreachable(OSError):
     """The server was not asked: there is no connection to it, or offline mode is on."""
 
 
+def call_within(seconds: float, function: Callable, *args: Any) -> Any:
+    """Calls a function, and gives up on it after some seconds.
+
+    Args:
+        seconds: So many.
+        function: What nothing else limits the time of, such as looking up a name. It goes on in a
+            thread that does not keep the process.
+        args: Its arguments.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        TimeoutError: If it takes longer.
+        Exception: What it raises.
+    """
+    outcome = queue.SimpleQueue()
+
+    def call():
+        try:
+            outcome.put((function(*args), None))
+        except Exception as error:
+            outcome.put((None, error))
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        value, error = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds:g} seconds") from None
+    if error is not None:
+        raise error
+    return value
+
+
 def check_connection(url: str) -> None:
     """Fails within seconds where no connection can be made: the downloaders try for much longer.
 
@@ -28,15 +64,10 @@ def check_connection(url: str) -> None:
     Raises:
         Unreachable: If it cannot be reached, directly or by the proxy of the environment.
     """
-    outcome = queue.SimpleQueue()
     host = _first_host(url)
-    # A thread, since nothing limits the time that looking up a name takes.
-    threading.Thread(target=_connect, args=(*host, outcome), daemon=True).start()
     try:
-        error = outcome.get(timeout=_CONNECT_SECONDS)
-    except queue.Empty:
-        error = TimeoutError(f"no answer within {_CONNECT_SECONDS:.0f} seconds")
-    if error is not None:
+        call_within(_CONNECT_SECONDS, _connect, *host)
+    except (OSError, UnicodeError) as error:
         raise Unreachable(
             f"{host[0]} (port {host[1]}) cannot be reached: {error}. Check the connection, the "
             "proxy and, for the hub, HF_ENDPOINT, which can name a mirror"
@@ -75,17 +106,13 @@ def _first_host(url):
     return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme, 1080)
 
 
-def _connect(host, port, outcome):
-    """Puts `None` if a connection can be made, or else the error."""
-    try:
-        addresses = reversed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError) as error:
-        return outcome.put(error)
+def _connect(host, port):
+    """Makes a connection, or fails with the error of the last address."""
+    addresses = reversed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     # The first address of each kind.
     for address in {family: address for family, *_, address in addresses}.values():
         try:
-            socket.create_connection(address[:2], _CONNECT_SECONDS_OF_ADDRESS).close()
-            return outcome.put(None)
+            return socket.create_connection(address[:2], _CONNECT_SECONDS_OF_ADDRESS).close()
         except OSError as error:
             last = error
-    return outcome.put(last)
+    raise last

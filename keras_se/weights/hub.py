@@ -23,6 +23,8 @@ from keras_se.weights.digest import Digest, delete_if_wrong
 _DEFAULT_FILES = ("model.safetensors", "pytorch_model.bin")
 # What says of a repository which of timm's networks it is for.
 _CONFIG = "config.json"
+# A hub that has just sent a checkpoint sends that within a second.
+ANSWER_SECONDS = 5.0
 _LEFTOVER_SECONDS = 24 * 60 * 60
 _BLOCK = 2**20
 
@@ -135,19 +137,34 @@ def digits_in_name(source: str) -> str | None:
     return match and match[1].lower()
 
 
-def architecture(source: str) -> str:
-    """Returns the network that a repository of the hub, which is cached, says that it is for.
+def is_cached(source: str) -> bool:
+    """Returns whether `fetch` would find a repository's file without asking the hub.
+
+    Args:
+        source: As for `fetch`; an address of a release file is none of the hub's.
+    """
+    return bool(_HUB_SOURCE.fullmatch(source) and _parse_hub(source, None).cached())
+
+
+def architecture(source: str, *, ask: bool = False) -> str:
+    """Returns the network that a repository of the hub says that it is for.
 
     Args:
         source: As for `fetch`.
+        ask: Whether to download the repository's `config.json` if it is not cached. A hub that does
+            not answer within `ANSWER_SECONDS` has said nothing.
 
     Returns:
-        timm's name of it, from the repository's `config.json`; empty if that says nothing.
+        timm's name of it, from the `config.json`; empty if that says nothing.
     """
     match = _HUB_SOURCE.fullmatch(source)
     if not match:
         return ""
     file = _HubFile(match["repository"], match["revision"], (_CONFIG,), None)
+    if ask and not file.cached():
+        # Not every repository has it, and it is not needed: whatever happens, go on.
+        with contextlib.suppress(Exception):
+            connection.call_within(ANSWER_SECONDS, file.ask)
     try:
         config = json.loads(file.cached().read_bytes())
         return str(config["architecture"])
@@ -246,14 +263,19 @@ class _HubFile:
             else:
                 path = Path(path)
                 _refuse_if_wrong(path, self.digest or _announced_sha256(path))
-                # Not every repository has it, and it is not needed: whatever happens, go on.
-                with contextlib.suppress(Exception):
-                    huggingface_hub.hf_hub_download(
-                        self.repository, _CONFIG, revision=self.revision
-                    )
                 return path
         names = " or ".join(self.names)
         raise _Refusal(f"the repository has no {names} (HTTP 404)") from missing
+
+    def ask(self):
+        """Downloads the first of the files if the hub answers at once."""
+        import huggingface_hub
+
+        place = self.repository, self.names[0]
+        address = huggingface_hub.hf_hub_url(*place, revision=self.revision)
+        # It tries once, while a download would go on trying.
+        huggingface_hub.get_hf_file_metadata(address, timeout=ANSWER_SECONDS)
+        huggingface_hub.hf_hub_download(*place, revision=self.revision)
 
 
 def _parse_release(source, digest, unchecked):

@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from keras_se.weights.checkpoint import Checkpoint, read_checkpoint
 from keras_se.weights.readers import ENDINGS
-from keras_se.weights.registry import WEIGHTS, Weights, find_weights
+from keras_se.weights.registry import WEIGHTS, Weights, find_networks, find_weights
 from keras_se.weights.translate import translate
 
 # What the `source` of a file that comes with keras_se begins with.
@@ -77,8 +78,10 @@ class Download:
 
     def open(self, request: Request) -> Checkpoint:
         """Downloads the file, if it is not cached, and reads it."""
-        from keras_se.weights.hub import Unreachable, architecture, fetch
+        from keras_se.weights.hub import Unreachable, architecture, fetch, is_cached
 
+        # What is cached is read without asking the hub anything.
+        describe = partial(architecture, request.weights, ask=not is_cached(request.weights))
         hashes = {"sha256": None}
         if row := request.row:
             # Of some published files nobody has written down a hash.
@@ -87,8 +90,7 @@ class Download:
             path = fetch(request.weights, **hashes)
         except Unreachable as error:
             raise OSError(f"{error} {_without_download()}") from error
-        said = "" if request.row else architecture(request.weights)
-        return _read(path, request, source=request.weights, said=said)
+        return _read(path, request, source=request.weights, describe=describe)
 
 
 class LocalFile:
@@ -158,12 +160,16 @@ def _open(request):
     return find_weights(request.weights, request.rows, network=request.network)
 
 
-def _read(path, request, source=None, said=""):
-    """The checkpoint in a file, with the names that the loader knows."""
+def _read(path, request, source=None, describe=None):
+    """The checkpoint in a file, with the names that the loader knows.
+
+    What is not published is described by its header, or else by `describe`.
+    """
     row = request.row
     source = f"{row.tag} of {request.network}" if row else source
-    checkpoint = read_checkpoint(path, source=source)
-    checkpoint = replace(checkpoint, row=row, header=f"{checkpoint.header} {said}".strip())
+    checkpoint = replace(read_checkpoint(path, source=source), row=row)
+    if describe and not row and not find_networks(checkpoint.header):
+        checkpoint = replace(checkpoint, header=f"{checkpoint.header} {describe()}".strip())
     return translate(checkpoint, request.network, request.weights)
 
 
