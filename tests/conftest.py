@@ -26,7 +26,9 @@ gc.freeze()
 
 # They need timm and others; doctests would import them.
 collect_ignore = ["try_package.py", "make_goldens.py"]
-collect_ignore += ["make_keras2_goldens.py", "make_torchvision_goldens.py"]
+collect_ignore += [
+    f"make_{library}_goldens.py" for library in ("keras2", "torchvision", "paddle", "projects")
+]
 
 GOLDENS = json.loads(gzip.decompress((Path(__file__).parent / "goldens.json.gz").read_bytes()))
 # The smallest of each family, one plain twin among them: these run on every backend.

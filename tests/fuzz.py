@@ -6,7 +6,8 @@ of each format crashed the process, hung, changed a network and were refused all
 loaded), raised an error that says nothing to a user (unclear), did what no reader may do (such as
 starting a program), were refused, or were loaded, equal to the sound file or not; every 5,000
 mutants it shows the counts so far. `--first NUMBER` begins later, and `--only NUMBER` reads one
-mutant here and shows what happens.
+mutant here and shows what happens. With `--projects` the files are checkpoints of other projects,
+whose names become timm's; the numbers of their mutants are their own.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from fuzz_seeds import network, write_seeds
+from fuzz_seeds import OF_PROJECTS, network, write_project_seeds, write_seeds
 
 BAD = ("crashed", "hung", "half loaded", "unclear", "forbidden")
 OUTCOMES = (*BAD, "refused", "equal", "other")
@@ -78,9 +79,13 @@ class Readers:
 
     def _checkpoint(self, path, name):
         from keras_se.weights.checkpoint import read_checkpoint
+        from keras_se.weights.translate import translate
 
         if self.changed():
             self.model.set_weights(self.sound)
+        if name in OF_PROJECTS:
+            values = translate(read_checkpoint(path), OF_PROJECTS[name], name).values
+            return [" ".join(sorted(values)), *(values[key] for key in sorted(values))]
         read_checkpoint(path).load_into(self.model, ("fc",))
         loaded = self.model.get_weights()
         self.model.set_weights(self.sound)
@@ -340,6 +345,7 @@ def main(arguments=None):
     parser.add_argument("--first", type=int, default=0, help="the number of the first")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after so many")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--projects", action="store_true", help="files with the names of others")
     parser.add_argument("--only", type=int, metavar="NUMBER")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -347,7 +353,7 @@ def main(arguments=None):
         return child(options.child, options.seed, options.first, options.mutants)
     folder = Path(tempfile.mkdtemp())
     try:
-        write_seeds(folder)
+        (write_project_seeds if options.projects else write_seeds)(folder)
         if options.only is None:
             return read_all(folder, options)
         name, content = mutant(folder, options.seed, options.only)

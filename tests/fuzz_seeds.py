@@ -6,6 +6,17 @@ import pickle
 
 import numpy as np
 
+# Files of other projects, whose names become timm's, and the networks that they are for.
+OF_PROJECTS = {
+    "imgclsmob.h5": "SEResNet20",
+    "mobilenet_v3_small.pth": "MobileNetV3SmallTV",
+    "moskomule.pth": "SEResNet101",
+    "regnet_y_400mf.pth": "RegNetY004",
+    "resnetrs50.h5": "ResNetRS50",
+    "se_resnet18_vd.pdparams": "SEResNet18VD",
+    "tfregnety002.h5": "TFRegNetY002",
+    "vggface2.pth": "LegacySEResNet50",
+}
 PICTURES = ("jpg", "png", "webp", "gif", "bmp", "tif", "ppm")
 
 
@@ -30,6 +41,31 @@ def write_seeds(folder):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype("uint8")
     for ending in PICTURES:
         Image.fromarray(pixels).save(folder / f"picture.{ending}")
+
+
+def write_project_seeds(folder):
+    """Writes the files of `OF_PROJECTS`, with arrays of few numbers."""
+    from keras2_files import names, write_keras2
+    from paddle_files import write_paddle
+    from test_imgclsmob import GOLDENS as IMGCLSMOB
+    from test_library_files import KERAS_2, small
+    from test_origins import GOLDENS, PROJECTS, as_written_by, small_state
+    from test_torch_file import Writer
+
+    of_keras = KERAS_2 | {"imgclsmob": IMGCLSMOB["seresnet20_cifar10"]}
+    for name in ("imgclsmob", "resnetrs50", "tfregnety002"):
+        layers = {layer: {} for layer, _ in of_keras[name]["groups"]}
+        for layer, weight, shape, _ in names(of_keras[name]):
+            layers[layer][weight] = np.ones([1] * len(shape), "float32")
+        write_keras2(folder / f"{name}.h5", layers)
+    states = {name: small(name).values for name in ("mobilenet_v3_small", "regnet_y_400mf")}
+    for project in ("moskomule", "vggface2"):
+        states[project] = as_written_by(project, small_state(GOLDENS[PROJECTS[project][0]]))
+    for name, state in states.items():
+        writer = Writer("zip")
+        tensors = {key: writer.tensor(np.ascontiguousarray(value)) for key, value in state.items()}
+        (folder / f"{name}.pth").write_bytes(writer.data(tensors))
+    write_paddle(folder / "se_resnet18_vd.pdparams", small("SE_ResNet18_vd").values)
 
 
 def _write_checkpoints(folder, model):

@@ -18,6 +18,7 @@ if keras.backend.backend() != "tensorflow":
 for package in ("onnx", "onnxruntime"):
     pytest.importorskip(package)
 MUTANTS = 210
+PROJECT_MUTANTS = 32
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,22 @@ def test_damaged_files_do_no_harm(seeds, tmp_path):
     fuzz.read_mutants(seeds, tmp_path, 1, range(MUTANTS), report)
     # Or the mutants would not be damaged, or all of them at their first byte.
     assert counts["refused"] > MUTANTS / 3 and counts["equal"] > 0 and counts["other"] > 0
+
+
+def test_damaged_files_of_other_projects_do_no_harm(tmp_path):
+    """Nor does what gives their arrays timm's names."""
+    seeds, scratch, counts = tmp_path / "seeds", tmp_path / "scratch", Counter()
+    seeds.mkdir()
+    scratch.mkdir()
+    fuzz_seeds.write_project_seeds(seeds)
+    assert [path.name for path in sorted(seeds.iterdir())] == sorted(fuzz_seeds.OF_PROJECTS)
+
+    def report(number, name, outcome):
+        assert outcome not in fuzz.BAD, f"mutant {number} of {name}: {outcome}"
+        counts[outcome] += 1
+
+    fuzz.read_mutants(seeds, scratch, 1, range(PROJECT_MUTANTS), report)
+    assert counts["refused"] > PROJECT_MUTANTS / 3
 
 
 def test_sound_files_hold_the_network(seeds):

@@ -58,6 +58,8 @@ REGNET_SILU = {**REGNET, "se": regnet_silu_se}
 # has a name of its own there, as its weights fit the later version in every shape.
 V1 = {**RESNET, "se": PAPER_SE}
 V1_BLOCK = partial(legacy.legacy_bottleneck, strided="conv1__strided")
+# NVIDIA's gates have 16 units in all stages, which is no ratio.
+NVIDIA = {**RESNET, "se": partial(SqueezeExcite, units=16)}
 PRE_RESNET = {**GATES, "trunk": preresnet, "se": PAPER_SE}
 TINY = {"se": PAPER_SE, "size": 32, "min_size": 4}
 CIFAR = {**TINY, **GATES, "trunk": cifar.cifar_resnet}
@@ -146,6 +148,7 @@ SEResNeXt26D_32x4d    = Application("SEResNeXt26D_32x4d",    **RESNET, depths=(2
 SEResNeXt26T_32x4d    = Application("SEResNeXt26T_32x4d",    **RESNET, depths=(2, 2, 2, 2),   block=bottleneck, **X4, **T)
 SEResNeXt50_32x4d     = Application("SEResNeXt50_32x4d",     **RESNET, depths=(3, 4, 6, 3),   block=bottleneck, **X4)
 SEResNeXt101_32x4d    = Application("SEResNeXt101_32x4d",    **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X4)
+SEResNeXt101NV_32x4d  = Application("SEResNeXt101NV_32x4d",  **NVIDIA, depths=(3, 4, 23, 3),  block=bottleneck, **X4)
 SEResNeXt101_32x8d    = Application("SEResNeXt101_32x8d",    **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, **X8)
 SEResNeXt101_32x16d   = Application("SEResNeXt101_32x16d",   **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, groups=32, width=16)
 SEResNeXt101_32x32d   = Application("SEResNeXt101_32x32d",   **RESNET, depths=(3, 4, 23, 3),  block=bottleneck, groups=32, width=32)

@@ -106,7 +106,13 @@ def torchvision_mobilenet(depths):
 
 
 ORIGINS = (
-    Origin("nvidia", NVIDIA_GATE, ("SEResNeXt101_32x4d",), NVIDIA),
+    Origin(
+        "nvidia",
+        NVIDIA_GATE,
+        ("SEResNeXt101NV_32x4d",),
+        NVIDIA,
+        note="Its gates have 16 units in all stages.",
+    ),
     Origin("mmpretrain", MMPRETRAIN_GATE, ("SEResNet50", "SEResNet101"), MMPRETRAIN),
     Origin(
         "moskomule",
