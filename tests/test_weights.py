@@ -154,11 +154,12 @@ def test_what_is_said_to_be_proven_is_what_the_tests_have():
     rows = {(row["network"], row["weights"]): row for row in model_table.describe_weights()}
     for network, tag, proof, hash_ in (
         ("SEResNet50", "ra2_in1k", "logits", "the hub's"),
-        ("SEResNet50", "mmpretrain_in1k", None, "sha256:ae206104"),
+        ("SEResNet50", "mmpretrain_in1k", "logits", "sha256:ae206104"),
         ("ResNet34", "gluon_in1k", "twin", "the hub's"),
         ("LegacySEResNet50", "in1k", "logits", "sha256:ce0d4300"),
         ("LegacySEResNet50", "rcmalli_vggface2", None, "none"),
-        ("TFRegNetY320", "tf_keras_in1k", "names", ""),
+        ("TFRegNetY320", "tf_keras_in1k", "logits", "sha256:b05e173e"),
+        ("RegNetY640", "seer_ft_in1k", "names", "the hub's"),
         ("SEResNet20", "cifar10", "accuracy", "sha256:"),
     ):
         row = rows[network, tag]
