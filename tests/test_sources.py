@@ -305,16 +305,19 @@ def test_other_arrays_are_refused(tmp_path, change, message):
 # TensorFlow Datasets, as far as they can be tried without it
 
 
-def fake_tfds(monkeypatch, splits, features=("image", "label")):
+def fake_tfds(monkeypatch, splits, features=("image", "label"), folder=None):
     """A module that behaves like TensorFlow Datasets with one set, prepared if it has splits."""
+    infos = {split: types.SimpleNamespace() for split in splits}
+    for split, info in infos.items():
+        if folder:
+            info.filepaths = [folder / f"colors-{split}.array_record"]
+            info.filepaths[0].touch()
 
     class Label:
         names = ("red", "blue")
 
     class Builder:
-        info = types.SimpleNamespace(
-            features=dict.fromkeys(features, Label), splits=dict.fromkeys(splits)
-        )
+        info = types.SimpleNamespace(features=dict.fromkeys(features, Label), splits=infos)
 
         def is_prepared(self):
             return bool(splits)
@@ -344,7 +347,7 @@ def rows(tmp_path, colors):
 
 def test_a_prepared_set_of_tfds(monkeypatch, tmp_path):
     train, test = list(rows(tmp_path, [RED, BLUE, BLUE])), list(rows(tmp_path, [BLUE, RED]))
-    fake_tfds(monkeypatch, {"train": train, "test": test})
+    fake_tfds(monkeypatch, {"train": train, "test": test}, folder=tmp_path)
     loaded = data.load("tfds:colors", size=8)
     assert loaded.class_names == ("red", "blue")
     np.testing.assert_array_equal(loaded.train_images[:, 0, 0], [RED, BLUE, BLUE])

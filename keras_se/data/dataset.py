@@ -97,9 +97,11 @@ def every_of_each_class(labels: np.ndarray, step: int) -> np.ndarray:
     >>> every_of_each_class(np.array([0, 1, 0, 0, 1, 0]), 2)
     array([False, False,  True, False,  True,  True])
     """
+    order = np.argsort(labels, kind="stable")
+    _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    within_class = np.arange(len(labels)) - np.repeat(starts, counts)
     marked = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        marked[np.flatnonzero(labels == label)[step - 1 :: step]] = True
+    marked[order] = within_class % step == step - 1
     return marked
 
 
@@ -160,6 +162,6 @@ def check_none_empty(labels: np.ndarray, class_names: tuple, name: str | os.Path
     Raises:
         ValueError: If a class has no image.
     """
-    empty = [name for index, name in enumerate(class_names) if not np.any(labels == index)]
+    empty = [class_names[index] for index in np.setdiff1d(np.arange(len(class_names)), labels)]
     if empty:
         raise ValueError(f"Classes in {str(name)!r} have no readable image: {first_few(empty)}")

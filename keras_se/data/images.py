@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from keras_se.data.decoding import decode_images, decode_in_processes
+from keras_se.data.sequences import Subset
 from keras_se.data_format import channel_axis, image_shape
 from keras_se.preprocessing import Preprocessing
 
@@ -21,13 +22,13 @@ class LazyImages:
 
     Args:
         sources: Paths of image files, or functions without arguments that return a
-            `PIL.Image.Image`.
+            `PIL.Image.Image`; with workers all must be paths.
         preprocessing: How each image becomes a square.
         workers: How many processes decode, or zero: then whoever asks for images does. Python lets
             threads of a process wait for each other, which a machine with many cores feels.
 
     Raises:
-        ValueError: If there are workers and a source is not a path.
+        ValueError: If there are workers and the first source is not a path.
 
     Attributes:
         shape: `(image, size, size, 3)`, or `(image, 3, size, size)` channels first.
@@ -38,8 +39,9 @@ class LazyImages:
     dtype = np.dtype("uint8")
 
     def __init__(self, sources: Sequence, preprocessing: Preprocessing, workers: int = 0):
-        self.sources, self.workers = list(sources), workers
-        if workers and any(map(callable, self.sources)):
+        self.sources, self.workers = sources, workers
+        # All are of one kind, and to look at each would take long.
+        if workers and any(map(callable, self.sources[:1])):
             raise ValueError(
                 f"`workers` decode image files only, and these images are read otherwise. "
                 f"Received: workers={workers}"
@@ -62,8 +64,7 @@ class LazyImages:
         Args:
             indices: Integers, which images.
         """
-        sources = [self.sources[index] for index in indices]
-        return LazyImages(sources, self.preprocessing, self.workers)
+        return LazyImages(Subset(self.sources, indices), self.preprocessing, self.workers)
 
     def take(
         self, indices: Sequence, randoms: Sequence | None = None, min_area: float | None = None

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_se.data.dataset import HELD_OUT_EVERY, Dataset, check_none_empty, every_of_each_class
 from keras_se.data.images import LazyImages
+from keras_se.data.sequences import Subset
 from keras_se.data_format import channel_axis
 from keras_se.preprocessing import Preprocessing
 
@@ -31,10 +32,9 @@ class ImageList:
     def split(self) -> tuple["ImageList", "ImageList"]:
         """Returns the images to train on, and every fifth of each class."""
         held_out = every_of_each_class(self.labels, HELD_OUT_EVERY)
-        sources = np.array(self.sources, object)
-        return (
-            ImageList(sources[~held_out], self.labels[~held_out]),
-            ImageList(sources[held_out], self.labels[held_out]),
+        return tuple(
+            ImageList(Subset(self.sources, np.flatnonzero(chosen)), self.labels[chosen])
+            for chosen in (~held_out, held_out)
         )
 
 

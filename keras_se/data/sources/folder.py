@@ -1,6 +1,7 @@
 """Folders of images, a folder for each class."""
 
 import logging
+import operator
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from keras_se.data.dataset import check_none_empty
 from keras_se.data.loading import ImageList, ImageLists
+from keras_se.data.sequences import ImagePaths, encode_names
 from keras_se.formatting import first_few, printable
 
 LOG = logging.getLogger("keras_se")
@@ -80,7 +82,7 @@ def list_folder(path: str | os.PathLike) -> ImageLists:
 
 def class_names(folder: Path) -> tuple:
     """Returns the sorted names of the folders in `folder`; fewer than two are a `ValueError`."""
-    names = tuple(sorted(path.name for path in _visible(folder) if path.is_dir()))
+    names = tuple(entry.name for entry in _visible(folder) if Path(entry).is_dir())
     if len(names) < 2:
         raise ValueError(
             f"{str(folder)!r} must have a folder of images for each of at least two classes. "
@@ -127,15 +129,22 @@ def _check_same(train, held_out, folder):
 
 def _list_files(folder, names):
     """The files of every class of a folder and their labels."""
-    paths, labels = [], []
-    for label, name in enumerate(names):
-        files = sorted(path for path in _visible(folder / name) if path.is_file())
-        paths += files
-        labels += [label] * len(files)
-    labels = np.array(labels)
+    files = [
+        encode_names(f"{name}/{file.name}" for file in _visible(folder / name) if _is_file(file))
+        for name in names
+    ]
+    labels = np.repeat(np.arange(len(names)), [len(names_of_class) for names_of_class in files])
     check_none_empty(labels, names, folder)
-    return ImageList(paths, labels)
+    return ImageList(ImagePaths(folder, np.concatenate(files)), labels)
+
+
+def _is_file(entry):
+    # The folder itself says so; only what a link leads to must be asked for.
+    return Path(entry).is_file() if entry.is_symlink() else entry.is_file()
 
 
 def _visible(folder):
-    return (path for path in folder.iterdir() if not path.name.startswith("."))
+    """The entries of a folder that are not hidden, by name."""
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    return sorted(visible, key=operator.attrgetter("name"))

@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_se.data.dataset import check_none_empty
 from keras_se.data.loading import ImageList, ImageLists
+from keras_se.data.sequences import ImagePaths, encode_names
 
 CATEGORIES = "categories_places365.txt"
 # Places365-Challenge has 8 million training images, of which most are not in Places365-Standard.
@@ -77,7 +78,7 @@ class Places365:
         if len(labels) == 0 or labels.max() >= classes:
             raise ValueError(f"The labels of {path} must be below {classes}")
         # Those of the training list begin with a slash.
-        files = [folder / name.lstrip("/") for name, _ in rows]
+        files = ImagePaths(folder, encode_names(name.lstrip("/") for name, _ in rows))
         # Of all parts of the list, for the sets have the same names at the beginning of a class.
         sample = [files[row] for row in np.linspace(0, len(files) - 1, SAMPLE, dtype=int)]
         missing = [file for file in sample if not file.is_file()]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_se.data.loading import ImageList, ImageLists
+from keras_se.data.sequences import Subset
+from keras_se.data.sources.record_labels import kept_labels
 from keras_se.image_files import open_image
 from keras_se.validation import require_packages
 
@@ -18,7 +20,9 @@ class TensorFlowDataset:
     """An image classification dataset of TensorFlow Datasets; nothing is downloaded.
 
     Datasets prepared as array_record need no tensorflow and are decoded batch by batch; others are
-    read at once, through tensorflow.
+    read at once, through tensorflow. The first time all records of an array_record are read for
+    their labels, which are then kept beside them; see
+    `keras_se.data.sources.record_labels.kept_labels`.
 
     Args:
         name: A name of TensorFlow Datasets, such as `"cifar10"` or `"places365_small"`.
@@ -112,6 +116,26 @@ class RowImage:
         return open_image(io.BytesIO(self.rows[self.index]["image"]), self.name)
 
 
+class RowImages(Sequence):
+    """The images of examples as `RowImage`s, each made when it is asked for.
+
+    Args:
+        rows: The undecoded examples.
+    """
+
+    def __init__(self, rows: Sequence):
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int | slice) -> RowImage | Sequence:
+        if isinstance(index, slice):
+            return Subset(self, np.arange(len(self))[index])
+        index = range(len(self))[index]
+        return RowImage(self._rows, index, f"image {index}")
+
+
 def _undecoded():
     import tensorflow_datasets
 
@@ -132,6 +156,7 @@ def _list_split(builder, split):
         # TFRecord has no random access, so all of it is read, through tensorflow.
         tensors = builder.as_dataset(split=split, decoders=_undecoded())
         rows = list(tensorflow_datasets.as_numpy(tensors))
-    labels = np.array([int(rows[index]["label"]) for index in range(len(rows))])
-    images = [RowImage(rows, index, f"image {index}") for index in range(len(rows))]
-    return ImageList(images, labels)
+        labels = np.array([int(row["label"]) for row in rows])
+    else:
+        labels = kept_labels(rows, builder.info.splits[split].filepaths)
+    return ImageList(RowImages(rows), labels)
