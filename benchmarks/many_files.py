@@ -78,8 +78,10 @@ def print_start(name, size):
     from keras_se import data  # noqa: F401 (not to be timed)
 
     row, start = {"MiB of imports": memory()}, time.perf_counter()
+    computed = time.process_time()
     dataset = load(name, size)
     row["seconds of loading"] = round(time.perf_counter() - start, 2)
+    row["of the processor"] = round(time.process_time() - computed, 2)
     train_batches(dataset)[0]
     row["until the first batch"] = round(time.perf_counter() - start, 2)
     print(json.dumps(row | {"MiB": memory(), "images": len(dataset.train_images)}))

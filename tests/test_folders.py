@@ -3,6 +3,7 @@
 And where `keras-se data prepare` may write what it makes of them.
 """
 
+import os
 import shutil
 import tempfile
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from PIL import Image
 from tiny import small
 
 from keras_se import augmentation, cli, data
+from keras_se.data.sources.folder import list_folder
 from keras_se.distribution import devices
 from keras_se.preprocessing import Preprocessing
 from keras_se.training import loop, resolve
@@ -220,3 +222,45 @@ def test_too_little_space_for_the_arrays_is_refused(prepared, tmp_path, monkeypa
     assert "OUT" in error and repr(str(tmp_path / "set.npz")) in error
     usage.free += 1
     assert prepared(tmp_path / "set.npz") is None
+
+
+# Lists of files
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Two classes; beside the files of one are links, folders, and names of all kinds."""
+    for name in ("a", "b"):
+        picture(tmp_path / "set" / name / "10.png", RED)
+    folder = tmp_path / "set" / "a"
+    for name in ("9.png", "B.png", "é.png", os.fsdecode(b"\xff.png"), "a longer name.png"):
+        shutil.copyfile(folder / "10.png", folder / name)
+    (folder / "link.png").symlink_to(folder / "10.png")
+    for name, target in (("loop", "loop"), ("missing", "nothing"), ("folder", tmp_path)):
+        (folder / name).symlink_to(target)
+    (folder / "below").mkdir()
+    picture(folder / ".hidden.png", RED)
+    return tmp_path / "set"
+
+
+def test_files_of_a_folder_are_sorted_and_read_by_any_name(listed):
+    files, held_out, names = list_folder(listed)
+    inside = sorted(path for path in (listed / "a").iterdir() if path.is_file())
+    inside.remove(listed / "a" / ".hidden.png")
+    assert list(files.sources) == [*inside, listed / "b" / "10.png"]
+    assert len(inside) == 7
+    assert files.labels.tolist() == [0] * 7 + [1] and files.labels.dtype.kind == "i"
+    assert held_out is None and names == ("a", "b")
+    images, readable = data.LazyImages(files.sources, Preprocessing(8)).take(range(8))
+    assert readable.all() and images.shape == (8, 8, 8, 3)
+
+
+def test_parts_of_a_list_of_files_are_sequences(listed):
+    sources = list_folder(listed)[0].sources
+    every, lazy = list(sources), data.LazyImages(sources, Preprocessing(8))
+    assert list(sources[6:1:-2]) == every[6:1:-2]
+    chosen = lazy.select([5, 0, -1]).select([2, 1]).sources
+    assert list(chosen) == [every[-1], every[0]]
+    assert list(chosen[:1]) == [every[-1]]
+    with pytest.raises(IndexError):
+        sources[len(every)]
