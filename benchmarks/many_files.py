@@ -55,7 +55,7 @@ def load(name, size):
     return data.load(name, size=size, memory=0, decode_train=False)
 
 
-def train_batches(dataset):
+def train_batches(dataset, steps):
     """Batches of a dataset in random order and cropped at random, as a training reads them."""
     from keras_se import data
 
@@ -65,6 +65,8 @@ def train_batches(dataset):
         small_folder.BATCH,
         augment=lambda images, labels, step: ((images, step), labels),
         min_area=0.08,
+        # Else it would go on with the next ones in the turn of another.
+        steps_per_epoch=steps,
     )
 
 
@@ -82,7 +84,7 @@ def print_start(name, size):
     dataset = load(name, size)
     row["seconds of loading"] = round(time.perf_counter() - start, 2)
     row["of the processor"] = round(time.process_time() - computed, 2)
-    train_batches(dataset)[0]
+    train_batches(dataset, 1)[0]
     row["until the first batch"] = round(time.perf_counter() - start, 2)
     print(json.dumps(row | {"MiB": memory(), "images": len(dataset.train_images)}))
 
@@ -93,10 +95,10 @@ def readers(names, folder, size, steps, pool):
     paths = load(f"folder:{folder}", size).train_images.sources
     random = np.random.default_rng(0)
 
-    def ours(batches, starts):
-        start = next(starts)
-        for index in range(start, start + steps):
+    def ours(batches):
+        for index in range(steps):
             batches[index]
+        batches.on_epoch_end()
 
     def pillow():
         chosen = [paths[index] for index in random.integers(0, len(paths), count)]
@@ -105,8 +107,7 @@ def readers(names, folder, size, steps, pool):
 
     functions = {"pil": pillow}
     for name in names:
-        starts = itertools.count(0, steps)
-        functions[name] = functools.partial(ours, train_batches(load(name, size)), starts)
+        functions[name] = functools.partial(ours, train_batches(load(name, size), steps))
     return functions
 
 
