@@ -45,10 +45,12 @@ def test_it_is_exported(tmp_path, name):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["onnx_int8", "openvino_int8"])
+@pytest.mark.parametrize("name", ["onnx_int8", "openvino_int8", "litert_int8"])
 def test_it_is_exported_in_integers(tmp_path, name):
     if not all(map(find_spec, FORMATS[name].packages)):
         pytest.skip("this environment cannot write it")
+    if FORMATS[name].tensorflow and keras.backend.backend() != "tensorflow":
+        pytest.skip("TensorFlow writes it")
     model = SMALL(weights=None, classes=4, input_shape=(16, 16, 3), se=EfficientChannelAttention)
     images = np.concatenate([image(16, 16, seed=seed) for seed in range(8)])
     path = tmp_path / f"model{FORMATS[name].suffix}"
