@@ -1,7 +1,9 @@
 """Checks of arguments and packages: what is not legal or missing is refused at once, by name."""
 
+import contextlib
 import importlib.util
 import numbers
+from collections.abc import Iterator
 from typing import Any
 
 # What to install for a module that is not called as its package is, but for `-` for `_`.
@@ -78,3 +80,48 @@ def require_packages(what: str, *modules: str) -> None:
             f"{what} needs {' and '.join(missing)}, not installed here: "
             f"pip install {' '.join(missing)}"
         )
+
+
+@contextlib.contextmanager
+def as_value_error(failed: str) -> Iterator[None]:
+    """Raises what other libraries raise in the block, with all their pages, as one short error.
+
+    Args:
+        failed: What cannot be done, the beginning of the message.
+
+    Raises:
+        ValueError: For any exception but `ImportError`, `MemoryError` and `OSError`.
+
+    Example:
+    >>> with as_value_error("The photo cannot be read"):
+    ...     [].pop()
+    Traceback (most recent call last):
+        ...
+    ValueError: The photo cannot be read: pop from empty list
+    """
+    try:
+        yield
+    except (ImportError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{failed}: {first_cause(error)}") from error
+
+
+def first_cause(error: BaseException) -> str:
+    """Returns on one line what was raised first of what led to an error.
+
+    Example:
+    >>> try:
+    ...     try:
+    ...         int("x")
+    ...     except ValueError:
+    ...         raise TypeError("The config is {...}, and here is all of it.")
+    ... except TypeError as error:
+    ...     print(first_cause(error))
+    invalid literal for int() with base 10: 'x'
+    """
+    seen = {id(error)}
+    while (earlier := error.__cause__ or error.__context__) is not None and id(earlier) not in seen:
+        error = earlier
+        seen.add(id(error))
+    return " ".join(str(error).split())

@@ -42,6 +42,14 @@ class Stateful(layers.Layer):
         return inputs * self.factor
 
 
+@keras.saving.register_keras_serializable()
+class ConfigNamesMore(layers.Dense):
+    """A layer whose config has what is no argument of it."""
+
+    def get_config(self):
+        return super().get_config() | {"number": self.units}
+
+
 class Subclassed(keras.Model):
     def __init__(self):
         super().__init__()

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from random_statistics import assert_same_outputs, images, outputs, randomized, values
-from surgery_subjects import Stateful, Subclassed, Tripled, backbone, everything, keep, two_images
+from surgery_subjects import (
+    ConfigNamesMore,
+    Stateful,
+    Subclassed,
+    Tripled,
+    backbone,
+    everything,
+    keep,
+    two_images,
+)
 
 import keras_se
 from keras_se.graph.walk import PRIVATE_NAMES, layers_within
@@ -160,6 +169,19 @@ def test_layers_that_cannot_be_made_anew_say_so():
     inputs = keras.Input((3,))
     model = keras.Model(inputs, Stateful(np.array([2.0]))(inputs))
     with pytest.raises(ValueError, match="get_config"):
+        rewrite(model, keep)
+
+
+def test_a_layer_is_made_of_its_arguments_if_its_config_is_not_right():
+    """As layers of KerasHub, which name more in their configs than the arguments that there are."""
+    model = keras.Sequential([keras.Input((3,)), ConfigNamesMore(4, dtype="float32", name="own")])
+    new = rewrite(rewrite(model, keep), keep)
+    assert type(new.layers[-1]) is ConfigNamesMore and new.layers[-1] is not model.layers[-1]
+    assert new.layers[-1].name == "own"
+    assert_same_outputs(model, new, images(2, 3))
+    layer = ConfigNamesMore(4, ops.relu)  # which is no argument that Keras keeps
+    model = keras.Sequential([keras.Input((3,)), layer])
+    with pytest.raises(ValueError, match=r"get_config.*They raised: Unrecognized.*'number'"):
         rewrite(model, keep)
 
 

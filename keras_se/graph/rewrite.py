@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_se.graph.walk import (
     calls_for_training,
+    constructor_arguments,
     free_name,
     graph_of,
     input_structure,
@@ -22,6 +23,7 @@ from keras_se.graph.walk import (
     producer,
     require_functional,
 )
+from keras_se.validation import first_cause
 
 
 def rewrite(model: keras.Model, rule: Callable) -> keras.Model:
@@ -198,16 +200,33 @@ def _fresh(operation):
         copy = type(operation).from_config(operation.get_config())
     except Exception as error:
         # Code of any layer runs here and may fail in any way; a Lambda always does.
+        copy = _from_arguments(operation)
+        if copy is not None:
+            return copy
         if getattr(operation, "variables", ()) or isinstance(operation, keras.Function):
             raise ValueError(
                 f"`model` has the layer {operation.name!r} ({type(operation).__name__}) with "
                 "weights, which cannot be made anew from its config. Give the layer `get_config` "
-                f"and `from_config`. They raised: {error}"
+                f"and `from_config`. They raised: {first_cause(error)}"
             ) from error
         return operation
     if copy.name != operation.name:
         copy.name = operation.name  # a config need not hold the name
     return copy
+
+
+def _from_arguments(layer):
+    """A new layer of the arguments of a layer whose config is not right, or `None`.
+
+    Configs of several layers of KerasHub name more than the arguments there are, or fewer.
+    """
+    arguments = constructor_arguments(layer)
+    if arguments is None or not getattr(layer, "variables", ()):
+        return None
+    try:
+        return type(layer)(**arguments | {"dtype": layer.dtype_policy.name, "name": layer.name})
+    except Exception:  # as for `from_config`
+        return None
 
 
 def _copy_state(old, copy):

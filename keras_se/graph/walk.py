@@ -8,6 +8,7 @@ Keras keeps private, `PRIVATE_NAMES`, so that a new version of Keras is looked t
 import keras
 
 PRIVATE_NAMES = (
+    "_auto_config",
     "_flatten_layers",
     "_functional",
     "_inbound_nodes",
@@ -101,6 +102,12 @@ def output_structure(model: keras.Model):
 def is_called(operation) -> bool:
     """Returns whether a layer was called with symbolic tensors."""
     return bool(operation._inbound_nodes)
+
+
+def constructor_arguments(operation) -> dict | None:
+    """Returns the arguments that a layer was made of, but its name; `None` if not all are plain."""
+    plain = operation._auto_config
+    return None if plain is None else dict(plain.config)
 
 
 def layers_within(layer: keras.Layer) -> list:
