@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from conftest import run
 from random_statistics import randomized
+from surgery_subjects import ConfigNamesMore
 
 from keras_se.export import FORMATS, export_model, load_exported, read_metadata
 from keras_se.export.onnx.converted import CONVERTERS
+from keras_se.export.onnx.readable import readable_by_converter
+from keras_se.graph.walk import layers_within
 
 BACKEND = keras.backend.backend()
 there = [all(map(find_spec, CONVERTERS[BACKEND])), find_spec("onnx"), find_spec("onnxruntime")]
@@ -80,17 +83,63 @@ def test_a_normalization_of_other_images(tmp_path):
     written(keras.Model(images, keras.layers.GlobalAveragePooling2D()(x)), tmp_path, "onnx")
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf2onnx")
-@needs_converter
-def test_layers_that_tf2onnx_does_not_know(tmp_path):
-    """GELU, and convolutions whose groups have one channel each, as ConvNeXt has them."""
+class Composite(keras.layers.Layer):
+    """What converters cannot read as it is: see keras_se/export/onnx/readable.py."""
+
+    def build(self, shape):
+        self.numbers = keras.ops.convert_to_tensor(np.arange(1.0, 5.0, dtype="float32"))
+        self.token = self.add_weight(name="token", shape=(1, 1, 1, 4), initializer="ones")
+        self.grouped = keras.layers.Conv2D(4, 3, groups=2, padding="same", name="grouped")
+        self.norm = keras.layers.LayerNormalization(name="norm")
+        self.grouped.build(shape)
+        self.norm.build(shape)
+
+    def call(self, x):
+        x = keras.activations.gelu(self.grouped(x * self.numbers), approximate=False)
+        tokens = keras.ops.tile(self.token, (1, 8, 8, 1))
+        return self.norm(x + tokens)
+
+
+def composite():
     images = keras.Input((8, 8, 3))
-    x = keras.layers.Conv2D(4, 3, activation="gelu", name="conv")(images)
-    x = keras.layers.Conv2D(4, 3, groups=4, activation="gelu", padding="same", name="depth")(x)
-    x = keras.layers.LayerNormalization(name="norm")(x)
-    x = keras.layers.Conv2D(4, 1, groups=4, use_bias=False, name="point")(x)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Activation("gelu", name="gelu")(x))
-    written(randomized(keras.Model(images, x)), tmp_path, "onnx")
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="gelu", name="conv")(images)
+    x = keras.layers.Conv2D(4, 3, groups=4, padding="same", name="depth")(x)
+    x = keras.layers.GlobalAveragePooling2D()(Composite(name="composite")(x))
+    return randomized(keras.Model(images, x))
+
+
+@needs_converter
+def test_layers_that_converters_cannot_read_as_they_are(tmp_path):
+    written(composite(), tmp_path, "onnx")
+
+
+def attributes(model):
+    """Which objects the layers have, by layer and name."""
+    own = [vars(layer).items() for layer in layers_within(model)]
+    return [{name: id(value) for name, value in items} for items in own]
+
+
+def test_layers_are_as_before_once_they_are_read():
+    model = composite()
+    images = np.ones((1, 8, 8, 3), "float32")
+    expected = run(model, images)
+    before = attributes(model)
+    with readable_by_converter(model):
+        assert attributes(model) != before
+    assert attributes(model) == before
+    np.testing.assert_array_equal(run(model, images), expected)
+
+
+@pytest.mark.parametrize("method", ["get_config", "from_config"])
+def test_what_keras_cannot_save_or_load_is_said_in_short(tmp_path, monkeypatch, method):
+    images = keras.Input((8, 8, 3))
+    model = keras.Model(images, keras.layers.GlobalAveragePooling2D()(ConfigNamesMore(4)(images)))
+    if method == "get_config":
+        monkeypatch.setattr(ConfigNamesMore, method, lambda self: {"units": self.missing})
+    message = {"get_config": "save.*'missing'", "from_config": "load.*Unrecognized.*{'number': 4}$"}
+    with pytest.raises(ValueError, match=message[method]):
+        export_model(model, tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has a converter of its own")

@@ -37,6 +37,7 @@ from keras_se.export.metadata import describe
 from keras_se.export.verify import verify
 from keras_se.files import atomic_path
 from keras_se.preprocessing import Preprocessing
+from keras_se.validation import as_value_error
 
 __all__ = [
     "FORMATS",
@@ -152,9 +153,9 @@ def export_model(
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, format.beside) as written:
         format.write(inference_model, written, metadata, calibration)
-        difference, agreement = verify(
-            inference_model, format.load(written, inference_model), calibration
-        )
+        with as_value_error(f"What was written as {format.name!r} cannot be loaded"):
+            run = format.load(written, inference_model)
+        difference, agreement = verify(inference_model, run, calibration)
     return Export(path, format.name, difference, agreement)
 
 

@@ -5,6 +5,7 @@ import keras
 from keras_se.export.format import Format
 from keras_se.export.metadata import KEY, add_to_archive, dump, read_from_archive
 from keras_se.export.verify import outputs
+from keras_se.validation import as_value_error
 
 
 class KerasFile(Format):
@@ -12,7 +13,8 @@ class KerasFile(Format):
 
     def write(self, inference_model, path, metadata, calibration=None):
         """Saves the network."""
-        inference_model.network.save(path)
+        with as_value_error("Keras cannot save the model"):
+            inference_model.network.save(path)
         add_to_archive(path, metadata)
 
     def load(self, path, inference_model=None):

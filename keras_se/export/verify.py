@@ -5,6 +5,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from keras_se.validation import as_value_error
+
 # Largest accepted difference, as a fraction of the largest output: what another order of float32
 # sums may cost in the deepest network, and far below what any real difference does.
 TOLERANCE = 1e-4
@@ -38,7 +40,7 @@ def verify(inference_model, run: Callable, calibration: np.ndarray | None = None
     for reference, (batch, size) in zip(models, SIZES, strict=True):
         images = random_images(reference, batch, size, unsigned=unsigned)
         expected = outputs(reference, images, inference_model.preprocessing)
-        for output, result in zip(expected, run(images), strict=True):
+        for output, result in zip(expected, _results(run, images), strict=True):
             difference = _difference(output, result)
             if not difference <= TOLERANCE * max(float(np.abs(output).max()), 1e-6):
                 raise ValueError(
@@ -76,12 +78,17 @@ def likeliest_classes(run: Callable, images: np.ndarray) -> np.ndarray:
     return np.concatenate(results).argmax(-1)
 
 
+def _results(run, images):
+    with as_value_error("The written model cannot be run, so nothing was kept"):
+        return run(images)
+
+
 def _agreement(inference_model, run, calibration):
     worst, same = 0.0, 0
     for start in range(0, len(calibration), BATCH):
         images = calibration[start : start + BATCH]
         expected = outputs(inference_model.any_size, images, inference_model.preprocessing)
-        results = run(images)
+        results = _results(run, images)
         worst = max([worst, *map(_difference, expected, results)])
         same += int((expected[0].argmax(-1) == results[0].argmax(-1)).sum())
     return worst, same / len(calibration)

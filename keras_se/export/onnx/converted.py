@@ -12,19 +12,9 @@ import keras
 import numpy as np
 
 from keras_se.export.onnx.model import OPSET, value
+from keras_se.export.onnx.readable import readable_by_converter
 from keras_se.graph.rewrite import rewrite
 from keras_se.validation import require_packages
-
-# Layers whose activation is the last that they do.
-LAST_ACTIVATION = (
-    keras.layers.Activation,
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.Dense,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-)
 
 # What Keras needs for it besides the backend, which may bring a converter of its own.
 CONVERTERS = {"tensorflow": ("tf2onnx",), "jax": ("jax2onnx",), "torch": ()}
@@ -72,64 +62,14 @@ def _export(model, path):
     (images,) = network.inputs
     # Keras exports what was called only.
     network(np.zeros((1, *images.shape[1:]), images.dtype))
-    network.export(path, format="onnx", verbose=False, opset_version=OPSET)
+    with readable_by_converter(network):
+        network.export(path, format="onnx", verbose=False, opset_version=OPSET)
 
 
 def _convertible(node, copy):
-    """What tf2onnx knows, in place of three layers of which it makes files that are not valid."""
+    """What the converters know, in place of a layer of which they make files that are not valid."""
     layer = node.operation
-    if type(layer) is keras.layers.Normalization:
-        return _as_rescaling(layer, copy)
-    if keras.backend.backend() != "tensorflow":
-        return None
-    is_depthwise, is_gelu = _is_depthwise(layer), _is_gelu(layer)
-    if is_depthwise:
-        copy = _as_depthwise(layer)
-    if is_gelu:
-        copy.activation = keras.activations.linear
-        return lambda *args, **keywords: _gelu(copy(*args, **keywords))
-    return copy if is_depthwise else None
-
-
-def _is_depthwise(layer):
-    return type(layer) is keras.layers.Conv2D and 1 < layer.groups == layer.filters == _inputs(
-        layer
-    )
-
-
-def _inputs(layer):
-    return layer.kernel.shape[2] * layer.groups
-
-
-def _as_depthwise(layer):
-    """A depthwise convolution for one whose groups have a channel each, which Keras compiles."""
-    config = layer.get_config()
-    names = (
-        "name",
-        "kernel_size",
-        "strides",
-        "padding",
-        "data_format",
-        "dilation_rate",
-        "use_bias",
-    )
-    own = {name: config[name] for name in (*names, "activation", "dtype")}
-    depthwise = keras.layers.DepthwiseConv2D(**own)
-    depthwise.build(layer.input.shape)
-    depthwise.kernel.assign(keras.ops.transpose(layer.kernel, (0, 1, 3, 2)))
-    if layer.use_bias:
-        depthwise.bias.assign(layer.bias)
-    return depthwise
-
-
-def _is_gelu(layer):
-    # Layers of other classes may apply their activation to anything but their output.
-    return type(layer) in LAST_ACTIVATION and layer.activation is keras.activations.gelu
-
-
-def _gelu(x):
-    """As Keras, which takes `erfc` for it."""
-    return 0.5 * x * (1 + keras.ops.erf(x / np.sqrt(2).astype("float32")))
+    return _as_rescaling(layer, copy) if type(layer) is keras.layers.Normalization else None
 
 
 def _as_rescaling(layer, copy):

@@ -9,6 +9,7 @@ from pathlib import Path
 from keras_se.export.format import Format
 from keras_se.export.metadata import KEY, dump
 from keras_se.export.onnx.translate import translate
+from keras_se.validation import as_value_error
 
 # Some processors compute in bfloat16 unless they are told not to.
 FULL_PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -83,7 +84,8 @@ def as_openvino(inference_model):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         onnx.save(inference_model.translated, path)
-        return import_openvino().Core().read_model(path)
+        with as_value_error(f"OpenVINO cannot read the graph of {inference_model.model.name}"):
+            return import_openvino().Core().read_model(path)
 
 
 def save_openvino(model, path: Path, metadata: dict) -> None:

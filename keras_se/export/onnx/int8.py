@@ -13,6 +13,7 @@ from keras_se.export.onnx.formats import (
     save_openvino,
     without_telemetry,
 )
+from keras_se.validation import as_value_error
 
 BATCH = 16
 
@@ -25,7 +26,8 @@ class OnnxInt8(Onnx):
         import onnx
         from onnxruntime import quantization
 
-        with _quiet():
+        failed = f"ONNX Runtime cannot quantize {inference_model.model.name}"
+        with _quiet(), as_value_error(failed):
             quantization.quantize_static(
                 inference_model.translated,
                 path,
@@ -52,14 +54,15 @@ class OpenVinoInt8(OpenVino):
             import nncf
 
             model = as_openvino(inference_model)
-            quantized = nncf.quantize(
-                model,
-                nncf.Dataset([image[None] for image in calibration]),
-                preset=nncf.QuantizationPreset.MIXED,
-                subset_size=len(calibration),
-                ignored_scope=nncf.IgnoredScope(names=_gate_products(model)),
-                advanced_parameters=_whole_ranges(),
-            )
+            with as_value_error(f"NNCF cannot quantize {inference_model.model.name}"):
+                quantized = nncf.quantize(
+                    model,
+                    nncf.Dataset([image[None] for image in calibration]),
+                    preset=nncf.QuantizationPreset.MIXED,
+                    subset_size=len(calibration),
+                    ignored_scope=nncf.IgnoredScope(names=_gate_products(model)),
+                    advanced_parameters=_whole_ranges(),
+                )
         save_openvino(quantized, path, metadata)
 
     def precision(self, core):
