@@ -8,6 +8,8 @@ import csv
 import re
 import sys
 import tempfile
+import textwrap
+from functools import cache, partial
 from pathlib import Path
 
 import keras
@@ -25,32 +27,39 @@ CALIBRATION_IMAGES = 4
 LONGEST = 160  # letters of an error
 
 
-def formats():
-    """The formats of graphs that this backend writes."""
+def formats(backend):
+    """The formats of graphs that a backend writes."""
     return [
         format
         for format in FORMATS.values()
-        if format.graph and (BACKEND == "tensorflow" or not format.tensorflow)
+        if format.graph and (backend == "tensorflow" or not format.tensorflow)
     ]
 
 
-def result(model, format, folder):
+def result(build_model, format, folder):
     """`WRITTEN`, verified too, or the error that says what remains."""
-    calibration = None
-    if format.calibrated:
-        shape = (CALIBRATION_IMAGES, *model.input_shape[1:])
-        calibration = np.random.default_rng(0).standard_normal(shape).astype("float32")
     try:
+        model, calibration = build_model(), None
+        if format.calibrated:
+            shape = (CALIBRATION_IMAGES, *model.input_shape[1:])
+            calibration = np.random.default_rng(0).standard_normal(shape).astype("float32")
         path = Path(folder) / f"{format.name}{format.suffix or ''}"
         export_model(model, path, format.name, calibration=calibration)
     except ValueError as error:
-        said = " ".join(str(error).split())
-        # What our own translation lacks matters only where Keras's fails as well, and what helps
-        # users less here than what the layers raised.
-        for start in ("Keras's own export to ONNX ", "They raised: "):
-            said = said.partition(start)[2] or said
-        return re.sub(" using config={.*Exception encountered", "", said)[:LONGEST]
+        return in_short(str(error))
     return WRITTEN
+
+
+def in_short(error):
+    """What an error says of the layer or the converter that fails."""
+    said = " ".join(error.split())
+    # What our own translation lacks matters only where Keras's fails as well, and what helps users
+    # less here than what the layers raised.
+    for start in (f"Keras's own export to ONNX fails on {BACKEND}: ", "They raised: "):
+        said = said.partition(start)[2] or said
+    said = re.sub(r"(Exception from|Check '.*?' failed at) \S+ ", "", said)  # OpenVINO's
+    # From here on it is configs or graphs.
+    return textwrap.shorten(said.partition(": {")[0], LONGEST, placeholder=" ...")
 
 
 def read():
@@ -74,10 +83,10 @@ def write(results):
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or NETWORKS:
-        model, results = build(name), {}
-        for format in formats():
+        build_model, results = cache(partial(build, name)), {}
+        for format in formats(BACKEND):
             with tempfile.TemporaryDirectory() as folder:
-                results[name, BACKEND, format.name] = result(model, format, folder)
+                results[name, BACKEND, format.name] = result(build_model, format, folder)
             print(name, format.name, results[name, BACKEND, format.name], flush=True)
         write(read() | results)
         keras.backend.clear_session(free_memory=True)

@@ -56,10 +56,15 @@ def _for_jax2onnx(layer):
 def _pool_by_flax(layer, inputs):
     from flax import nnx
 
-    arguments = inputs, layer.pool_size, layer.strides, layer.padding.upper()
+    # jax2onnx knows these functions if they are called by keywords.
+    window = {
+        "window_shape": layer.pool_size,
+        "strides": layer.strides,
+        "padding": layer.padding.upper(),
+    }
     if layer.pool_mode == "max":
-        return nnx.max_pool(*arguments)
-    return nnx.avg_pool(*arguments, count_include_pad=False)
+        return nnx.max_pool(inputs, **window)
+    return nnx.avg_pool(inputs, **window, count_include_pad=False)
 
 
 def _for_tf2onnx(layer):
