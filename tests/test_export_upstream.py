@@ -13,7 +13,7 @@ from upstream_networks import NETWORKS, build
 
 CHEAPEST = {("KerasHub VGG", "onnx"), ("KerasHub ResNet", "openvino")}
 NOT_MEASURED = {
-    "tensorflow": {"EfficientNetB0", "InceptionResNetV2", "NASNetMobile"},
+    "tensorflow": {"EfficientNetB0", "InceptionResNetV2"},
     "jax": {
         "ConvNeXtTiny",
         "DenseNet121",
@@ -21,11 +21,6 @@ NOT_MEASURED = {
         "EfficientNetV2B0",
         "InceptionResNetV2",
         "InceptionV3",
-        "KerasHub EfficientNet",
-        "KerasHub HGNetV2",
-        "KerasHub MobileNet",
-        "KerasHub MobileNetV5",
-        "KerasHub SwinTransformer",
         "MobileNetV3Small",
         "NASNetMobile",
         "ResNet50",
