@@ -8,6 +8,7 @@ of the package: it puts the package where Python looks for it, but leaves its `_
 import importlib.util
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 
@@ -28,12 +29,14 @@ def load_keras():
     load()
 
 
-def start_worker(gpu):
+def start_worker(gpu: bool) -> None:
     """Prepares a process of a pool: it ends with the one that started it, and has loaded Keras.
 
     Args:
         gpu: Whether it may use GPUs; one that need not would take memory there all the same.
     """
+    # Ctrl-C reaches all processes of a terminal: each would write a traceback of its own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if not gpu:
         os.environ |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}

@@ -17,7 +17,7 @@ from keras_se.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.backend_neutral
 SIZE = 8
-# A training's batches by a process, which a function of the images below is in, and then a wait.
+# Starts a process that decodes, prints its id and waits to be killed.
 STARTED_AND_LEFT = """
 import multiprocessing, sys, time
 from keras_se import data
@@ -82,6 +82,20 @@ def test_processes_end_with_the_training_that_is_killed(folder):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as training:
         child = int(training.stdout.readline())
         training.kill()
+    wait_for_end(child)
+
+
+@pytest.mark.large
+@pytest.mark.skipif(not Path("/proc").exists(), reason="there is no list of processes")
+def test_only_the_training_says_that_it_was_interrupted(folder):
+    """Ctrl-C reaches its processes too."""
+    command = [sys.executable, "-c", STARTED_AND_LEFT, folder]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as training:
+        child = int(training.stdout.readline())
+        os.killpg(training.pid, signal.SIGINT)
+        _, errors = training.communicate(timeout=60)
+    assert errors.count("Traceback") == errors.count("KeyboardInterrupt") == 1
     wait_for_end(child)
 
 
