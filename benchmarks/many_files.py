@@ -105,7 +105,7 @@ def readers(names, folder, size, steps, pool):
         shares = [chosen[share::cores] for share in range(cores)]
         list(pool.map(small_folder.read_with_pillow, shares, [size] * cores, range(cores)))
 
-    functions = {"pil": pillow}
+    functions = {small_folder.PILLOW: pillow}
     for name in names:
         functions[name] = functools.partial(ours, train_batches(load(name, size), steps))
     return functions
@@ -140,9 +140,10 @@ def main(arguments=None):
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context) as pool:
         functions = readers(names, options.folder, options.size, options.steps, pool)
         seconds = timing.interleave(functions, options.rounds)
+    pillow = seconds[small_folder.PILLOW]
     for name, median in seconds.items():
         rate = options.steps * small_folder.BATCH / median
-        print(f"{name:40} {rate:10.1f} images/s {seconds['pil'] / median:10.3f} of Pillow")
+        print(f"{name:40} {rate:10.1f} images/s {pillow / median:10.3f} of Pillow")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Labels of array_record files are read once; images by chance, by each process its own."""
+"""Labels of array_record files are read once, and each process reads records of its own."""
 
 import functools
 import importlib
@@ -12,7 +12,7 @@ from conftest import picture
 
 from keras_se import data
 from keras_se.data.sources import record_labels
-from keras_se.data.sources.record_labels import kept_labels
+from keras_se.data.sources.record_labels import read_labels
 from keras_se.distribution.devices import ProcessShard
 
 pytestmark = pytest.mark.backend_neutral
@@ -40,7 +40,7 @@ def files(tmp_path):
 
 def labels_and_reads(labels, files):
     rows = Rows(labels)
-    return kept_labels(rows, files).tolist(), sorted(rows.read)
+    return read_labels(rows, files).tolist(), sorted(rows.read)
 
 
 def test_labels_are_read_from_the_records_once(files, monkeypatch):
@@ -53,7 +53,7 @@ def test_labels_are_read_from_the_records_once(files, monkeypatch):
 @pytest.mark.parametrize("change", ["size", "time", "name", "count", "damage", "other"])
 def test_labels_of_other_records_are_read_anew(files, change):
     labels_and_reads([0, 1], files)
-    (kept,) = files[0].parent.glob(".*")
+    (saved,) = files[0].parent.glob(".*")
     if change == "size":
         files[1].write_bytes(b"more records")
         os.utime(files[1], ns=(0, 0))
@@ -62,9 +62,9 @@ def test_labels_of_other_records_are_read_anew(files, change):
     elif change == "name":
         files[1] = files[1].rename(files[1].with_name("other"))
     elif change == "damage":
-        kept.write_bytes(kept.read_bytes()[:-30])
+        saved.write_bytes(saved.read_bytes()[:-30])
     elif change == "other":
-        np.savez(kept, labels=np.zeros(2))
+        np.savez(saved, labels=np.zeros(2))
     changed = [1, 1, 0] if change == "count" else [1, 0]
     assert labels_and_reads(changed, files) == (changed, list(range(len(changed))))
     assert labels_and_reads(changed, files) == (changed, [])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,11 +49,11 @@ def decode_images(
     return images, errors
 
 
-def decode_in_processes(workers: int, *arguments) -> tuple[np.ndarray, list[str | None]]:
+def decode_in_processes(workers: int, *arguments: Any) -> tuple[np.ndarray, list[str | None]]:
     """Calls `decode_images` in one of several processes, and waits for it.
 
     Several threads may call it, and must for several processes to have work. The processes start
-    with the first call, and end with this one.
+    with the first call, and end when this process does.
 
     Args:
         workers: How many processes there are, the same ones for all calls with this number.

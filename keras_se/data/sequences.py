@@ -35,7 +35,7 @@ class Subset(Sequence):
 class ImagePaths(Sequence):
     """Keeps the paths of the files of a folder as bytes, all as long as the longest name.
 
-    A million of them take 30 to 40 MB, where as many of `pathlib.Path` take 400.
+    Millions of `pathlib.Path` would take many times the memory.
 
     Args:
         folder: The folder.

@@ -25,9 +25,9 @@ def call_within(seconds: float, function: Callable, *args: Any) -> Any:
     """Calls a function, and gives up on it after some seconds.
 
     Args:
-        seconds: So many.
-        function: What nothing else limits the time of, such as looking up a name. It goes on in a
-            thread that does not keep the process.
+        seconds: The time limit.
+        function: A function that has no time limit of its own, such as looking up a name. After the
+            limit it goes on in a thread that does not keep the process from ending.
         args: Its arguments.
 
     Returns:

@@ -58,8 +58,9 @@ def load(
             them at random need them as `LazyImages`, whatever the memory: a decoded image has lost
             all but its center. The held-out ones are decoded if they alone fit.
         workers: How many processes decode image files; with zero, threads of this process do, of
-            which about four work at a time. As with every Python program that starts processes,
-            the lines of a script that do so are behind `if __name__ == "__main__":`.
+            which about four work at a time. Sets that are arrays have nothing to decode. As with
+            every Python program that starts processes, the lines of a script that do so are behind
+            `if __name__ == "__main__":`.
 
     Returns:
         A `Dataset`.

@@ -17,7 +17,7 @@ THREADS = 16
 CHUNK = 256
 
 
-def kept_labels(rows: Sequence, files: Sequence[str | os.PathLike]) -> np.ndarray:
+def read_labels(rows: Sequence, files: Sequence[str | os.PathLike]) -> np.ndarray:
     """Reads the labels of all examples from a file beside their records, or from each record.
 
     If the file is not there, or was written for other records, it is written. Where it cannot be,
@@ -50,15 +50,15 @@ def _read(path, files, count):
     try:
         # NumPy would leave a damaged file open that it had opened itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            of_these = np.array_equal(file["records"], _identities(files))
+            same_records = np.array_equal(file["records"], _identities(files))
             labels = file["labels"]
     except FileNotFoundError:
         return None
     except Exception as error:  # whatever zipfile, zlib and NumPy's reader of headers raise
         LOG.warning("%s cannot be read (%s): the labels are read from the records.", path, error)
         return None
-    sound = of_these and labels.shape == (count,) and labels.dtype.kind == "i"
-    return labels if sound else None
+    valid = same_records and labels.shape == (count,) and labels.dtype.kind == "i"
+    return labels if valid else None
 
 
 def _read_records(rows):

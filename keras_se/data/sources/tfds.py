@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_se.data.loading import ImageList, ImageLists
 from keras_se.data.sequences import Subset
-from keras_se.data.sources.record_labels import kept_labels
+from keras_se.data.sources.record_labels import read_labels
 from keras_se.image_files import open_image
 from keras_se.validation import require_packages
 
@@ -22,7 +22,7 @@ class TensorFlowDataset:
     Datasets prepared as array_record need no tensorflow and are decoded batch by batch; others are
     read at once, through tensorflow. The first time all records of an array_record are read for
     their labels, which are then kept beside them; see
-    `keras_se.data.sources.record_labels.kept_labels`.
+    `keras_se.data.sources.record_labels.read_labels`.
 
     Args:
         name: A name of TensorFlow Datasets, such as `"cifar10"` or `"places365_small"`.
@@ -158,5 +158,5 @@ def _list_split(builder, split):
         rows = list(tensorflow_datasets.as_numpy(tensors))
         labels = np.array([int(row["label"]) for row in rows])
     else:
-        labels = kept_labels(rows, builder.info.splits[split].filepaths)
+        labels = read_labels(rows, builder.info.splits[split].filepaths)
     return ImageList(RowImages(rows), labels)
