@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import numbers
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -99,16 +100,22 @@ def as_value_error(failed: str) -> Iterator[None]:
         ...
     ValueError: The photo cannot be read: pop from empty list
     """
+    handled = sys.exception()
     try:
         yield
     except (ImportError, MemoryError, OSError):
         raise
     except Exception as error:
-        raise ValueError(f"{failed}: {first_cause(error)}") from error
+        raise ValueError(f"{failed}: {first_cause(error, handled)}") from error
 
 
-def first_cause(error: BaseException) -> str:
+def first_cause(error: BaseException, handled: BaseException | None = None) -> str:
     """Returns on one line what was raised first of what led to an error.
+
+    Args:
+        error: The error. What it was raised `from None` of did not lead to it.
+        handled: `sys.exception()` of before: what was raised in handling an exception has that as
+            its context, whether it led to it or not.
 
     Example:
     >>> try:
@@ -120,8 +127,10 @@ def first_cause(error: BaseException) -> str:
     ...     print(first_cause(error))
     invalid literal for int() with base 10: 'x'
     """
-    seen = {id(error)}
-    while (earlier := error.__cause__ or error.__context__) is not None and id(earlier) not in seen:
+    seen = {id(None), id(handled)}
+    earlier = error
+    while id(earlier) not in seen:
         error = earlier
         seen.add(id(error))
+        earlier = error.__cause__ if error.__suppress_context__ else error.__context__
     return " ".join(str(error).split())

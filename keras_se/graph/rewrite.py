@@ -3,6 +3,7 @@
 The walk is a loop in topological order, so the depth of a network does not matter to it.
 """
 
+import sys
 import tempfile
 from collections.abc import Callable
 
@@ -196,6 +197,7 @@ class _Copies:
 
 def _fresh(operation):
     """A new operation of the same config, or `operation` if it has no config and no state."""
+    handled = sys.exception()
     try:
         copy = type(operation).from_config(operation.get_config())
     except Exception as error:
@@ -207,7 +209,7 @@ def _fresh(operation):
             raise ValueError(
                 f"`model` has the layer {operation.name!r} ({type(operation).__name__}) with "
                 "weights, which cannot be made anew from its config. Give the layer `get_config` "
-                f"and `from_config`. They raised: {first_cause(error)}"
+                f"and `from_config`. They raised: {first_cause(error, handled)}"
             ) from error
         return operation
     if copy.name != operation.name:
