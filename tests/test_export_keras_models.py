@@ -131,6 +131,30 @@ def test_layers_are_as_before_once_they_are_read():
     np.testing.assert_array_equal(run(model, images), expected)
 
 
+class Doubled(keras.layers.LayerNormalization):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+class Negative(keras.layers.MaxPooling2D):
+    def call(self, inputs):
+        return -super().call(inputs)
+
+
+class Standardized(keras.layers.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel - keras.ops.mean(kernel))
+
+
+def test_what_layers_of_others_do_otherwise_is_not_replaced():
+    images = keras.Input((9, 9, 4))
+    x = Negative(3, 2, "same")(Doubled()(Standardized(4, 3, groups=2, padding="same")(images)))
+    model = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+    with readable_by_converter(model):
+        replaced = {name for layer in layers_within(model) for name in vars(layer)}
+    assert not replaced & {"call", "convolution_op"}
+
+
 @pytest.mark.parametrize("method", ["get_config", "from_config"])
 def test_what_keras_cannot_save_or_load_is_said_in_short(tmp_path, monkeypatch, method):
     images = keras.Input((8, 8, 3))

@@ -43,11 +43,17 @@ def readable_by_converter(network: keras.Model) -> Iterator[None]:
                     del vars(layer)[name]
 
 
+def _has_method_of(base, layer, method):
+    """Whether a layer is of a class of Keras and no subclass changes the method."""
+    return isinstance(layer, base) and getattr(type(layer), method) is getattr(base, method)
+
+
 def _for_jax2onnx(layer):
     """The weights of a layer as arrays, since not all of jax2onnx takes a `keras.Variable`."""
     own = vars(layer).items()
     attributes = {name: value.value for name, value in own if isinstance(value, keras.Variable)}
-    if isinstance(layer, POOLS) and layer.data_format == "channels_last":
+    is_pool = any(_has_method_of(pool, layer, "call") for pool in POOLS)
+    if is_pool and layer.data_format == "channels_last":
         # It writes those of JAX with a window over the channels too, which no runtime has.
         attributes["call"] = partial(_pool_by_flax, layer)
     return attributes
@@ -68,12 +74,12 @@ def _pool_by_flax(layer, inputs):
 
 
 def _for_tf2onnx(layer):
-    """The constants of a layer, of which tf2onnx makes inputs, and its grouped convolution."""
+    """The tensors of a layer as arrays, for tf2onnx makes inputs of them, and its convolution."""
     import tensorflow as tf
 
     own = vars(layer).items()
     attributes = {name: value.numpy() for name, value in own if tf.is_tensor(value)}
-    if isinstance(layer, keras.layers.Conv2D) and layer.groups > 1:
+    if _has_method_of(keras.layers.Conv2D, layer, "convolution_op") and layer.groups > 1:
         # Keras compiles it for the processor, and what is compiled tf2onnx does not open.
         attributes["convolution_op"] = partial(_convolve, layer)
     return attributes
@@ -95,10 +101,10 @@ def _convolve(layer, inputs, kernel):
 
 def _for_torch(layer):
     """What PyTorch's converter takes if sizes are known, which Keras computes in the graph."""
-    if isinstance(layer, keras.layers.LayerNormalization):
+    if _has_method_of(keras.layers.LayerNormalization, layer, "call"):
         is_usual = not layer.rms_scaling and layer.gamma is not None
         return {"call": partial(_normalize, layer)} if is_usual else {}
-    if isinstance(layer, keras.layers.MaxPooling2D) and layer.padding == "same":
+    if _has_method_of(keras.layers.MaxPooling2D, layer, "call") and layer.padding == "same":
         return {"call": partial(_pool_to_same, layer)}
     return {}
 
@@ -136,18 +142,22 @@ def _register_erfc():
     from tf2onnx import utils
     from tf2onnx.handler import tf_op
 
+    known = (handlers for opset in tf_op.get_opsets().values() for handlers in opset)
+    if any("Erfc" in handlers for handlers in known):
+        return
+
     @tf_op("Erfc")
     class _Erfc:
         @classmethod
         def version_9(cls, context, node, **options):
             shapes, dtypes = node.output_shapes, node.output_dtypes
             context.remove_node(node.name)
-            one = np.array(1, utils.map_onnx_to_numpy_type(dtypes[0]))
-            one = context.make_const(utils.make_name("one"), one)
+            unit = np.array(1, utils.map_onnx_to_numpy_type(dtypes[0]))
+            unit = context.make_const(utils.make_name("unit"), unit)
             erf = context.make_node("Erf", node.input)
             context.make_node(
                 "Sub",
-                [one.output[0], erf.output[0]],
+                [unit.output[0], erf.output[0]],
                 name=node.name,
                 outputs=node.output,
                 shapes=shapes,
