@@ -89,7 +89,8 @@ def _agreement(inference_model, run, calibration):
         images = calibration[start : start + BATCH]
         expected = outputs(inference_model.any_size, images, inference_model.preprocessing)
         results = _results(run, images)
-        worst = max([worst, *map(_difference, expected, results)])
+        pairs = zip(expected, results, strict=True)
+        worst = max(worst, *(_difference(output, result) for output, result in pairs))
         same += int((expected[0].argmax(-1) == results[0].argmax(-1)).sum())
     return worst, same / len(calibration)
 
