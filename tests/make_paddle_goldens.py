@@ -46,9 +46,9 @@ def module(name):
     folder = Path(importlib.util.find_spec("paddleclas").submodule_search_locations[0])
     path = folder / PACKAGE.replace(".", "/") / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"{PACKAGE}.{name}", path)
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
 
 
 def build(name, precision):

@@ -91,7 +91,8 @@ def build(network, weights=None):
 def gate_biases(model):
     """How many numbers the biases of a model's gates are."""
     gates = [layer for layer in model.layers if isinstance(layer, SqueezeExcite)]
-    return sum(math.prod(one.shape) for gate in gates for one in gate.weights if one.name == "bias")
+    weights = [weight for gate in gates for weight in gate.weights]
+    return sum(math.prod(weight.shape) for weight in weights if weight.name == "bias")
 
 
 def difference(golden, model, size):
@@ -147,7 +148,8 @@ def test_networks_too_large_to_run_have_the_names_and_shapes_of_the_library(name
     values = {key: np.broadcast_to(np.float32(0), shape) for key, shape in golden["state"]}
     values = translate(Checkpoint("FILE", values), network, "FILE").values
     shapes = {key: value.shape for key, value in from_state_dict(model, values).items()}
-    assert shapes == {key: tuple(one.shape) for key, one in keras_variables(model).items()}
+    expected = keras_variables(model).items()
+    assert shapes == {key: tuple(variable.shape) for key, variable in expected}
     assert trainable_parameters(model) == golden["parameters"]
 
 
