@@ -11,7 +11,7 @@ from conftest import run
 from random_statistics import randomized
 
 CLASSES = 10
-FIRST_GAIN, GAIN, MOST_GAINS = 10.0, 1.1, 6
+FIRST_GAIN, GAIN, MOST_GAINS = 10.0, 1.1, 7
 SIDES = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}
 SMALLEST = (
     "ConvNeXtTiny",
@@ -175,6 +175,13 @@ def build(name):
     model = randomized(NETWORKS[name]())
     images = np.random.default_rng(0).standard_normal((2, *model.input_shape[1:])).astype("float32")
     kernels = [weight for weight in model.weights if weight.name == "kernel"]
+    # Keras's own draws differ between backends.
+    random = np.random.default_rng(1)
+    for kernel in kernels:
+        if len(kernel.shape) == 4 and kernel.shape[-1] == 1:
+            continue  # of each channel, drawn already
+        deviation = np.sqrt(2 / np.prod(kernel.shape[:-1]))
+        kernel.assign(random.normal(0, deviation, kernel.shape))
     convolutions = [kernel for kernel in kernels if len(kernel.shape) == 4]
     for _ in range(MOST_GAINS):
         first, second = run(model, images * [[[[1.0]]], [[[0.1]]]])
@@ -184,4 +191,4 @@ def build(name):
         # where larger weights enlarge the errors of rounding as well.
         for kernel in convolutions:
             kernel.assign((FIRST_GAIN if kernel is convolutions[0] else GAIN) * kernel)
-    raise ValueError(f"{name} says the same of all images: nothing could be told of an export")
+    raise RuntimeError(f"{name} says the same of all images: nothing could be told of an export")
