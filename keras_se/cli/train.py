@@ -52,8 +52,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         default=0,
-        help="decode image files in N processes, as many as there are cores, on a machine with "
-        "more than four; the result is the same (default: 0, threads)",
+        help="decode image files in N processes, as many as there are cores for this one, on a "
+        "machine with more than four; the result is the same (default: 0, threads)",
     )
     several = parser.add_argument_group(
         "several processes (KERAS_BACKEND=jax)",

@@ -87,24 +87,28 @@ class LazyImages:
         return self._stack(indices, *self._decode(indices, randoms, min_area))
 
     def decode_all(self) -> tuple[np.ndarray, np.ndarray]:
-        """Decodes every image once, by the workers or in a thread for each core.
+        """Decodes every image once, in a thread for each core.
 
         Returns:
             As `take`.
         """
         indices = range(len(self))
         pieces = [indices[start : start + PIECE] for start in indices[::PIECE]]
-        with ThreadPoolExecutor(self.workers or os.cpu_count()) as pool:
-            images, errors = zip(*pool.map(self._decode, pieces), strict=True)
+        # Not by processes, which would wait idly for the end of a training that needs them no more.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            images, errors = zip(*pool.map(self._decode_here, pieces), strict=True)
         return self._stack(indices, np.concatenate(images), list(itertools.chain(*errors)))
 
-    def _decode(self, indices, randoms=None, min_area=None):
+    def _decode(self, indices, randoms, min_area):
         """Images, channels last, and for each why it cannot be read, or `None`."""
         sources = [self.sources[index] for index in indices]
         arguments = sources, self.preprocessing, randoms, min_area
         if self.workers:
             return decode_in_processes(self.workers, *arguments)
         return decode_images(*arguments)
+
+    def _decode_here(self, indices):
+        return decode_images([self.sources[index] for index in indices], self.preprocessing)
 
     def _stack(self, indices, images, errors):
         """The images with their channels where Keras has them, and which could be read."""
