@@ -111,7 +111,10 @@ def main(arguments=None):
     for name, rate in rates.items():
         print(f"{name:20} {rate:10.1f} images/s  {rate / rates[PILLOW]:6.3f} of Pillow's")
     if options.out:
-        options.out.write_text(json.dumps({"size": options.size, "images per second": rates}))
+        from keras_se.files import write_text
+
+        text = json.dumps({"size": options.size, "images per second": rates})
+        write_text(options.out, text + "\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import turns
+from data import PILLOW
 from timing import processor
 
 from keras_se.files import write_text
@@ -124,7 +125,7 @@ def speed(result):
 def decode(result):
     """Images per second of image files, by who decodes them."""
     rates = result["images per second"]
-    pillow = rates["Pillow"]
+    pillow = rates[PILLOW]
     lines = [("decoded by", "images/s", "of Pillow's")]
     lines += [(name, f"{rate:.0f}", f"{rate / pillow:.2f}") for name, rate in rates.items()]
     return markdown_table(lines, "<>>")

@@ -79,15 +79,15 @@ def large_pictures(port, pid, options):
 
 def many_requests(port, pid, options):
     """Sends pictures of usual size by several clients, one after the other each."""
-    files, statuses, said = list(photographs(20)), Counter(), []
+    files, statuses, lines = list(photographs(20)), Counter(), []
     first = options.requests // 5
     for count in (first, options.requests - first):
         each = [files[number % len(files)] for number in range(count // CLIENTS)]
         with ThreadPoolExecutor(CLIENTS) as pool:
             statuses.update(sum(pool.map(predict, [port] * CLIENTS, [each] * CLIENTS), Counter()))
-        said.append(f"{memory(pid, 'VmRSS')} MiB after {statuses.total()}")
+        lines.append(f"{memory(pid, 'VmRSS')} MiB after {statuses.total()}")
     open_files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return f"Statuses {dict(statuses)}: {', '.join(said)}; {open_files} open files"
+    return f"Statuses {dict(statuses)}: {', '.join(lines)}; {open_files} open files"
 
 
 def predict(port, files):

@@ -8,8 +8,6 @@ Without names it makes them all, otherwise those, and keeps the others. It refus
 proves nothing: one that rounding moves, or that the image does not.
 """
 
-import gzip
-import json
 import sys
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 import timm
 import torch
 from generated import RESIDUAL_RANGE, SEED, image, tensor
+from golden_files import read_goldens, write_goldens
 
 PATH = Path(__file__).parent / "goldens.json.gz"
 LOGITS = 64  # of the 1000 of each image
@@ -158,13 +157,6 @@ def golden(name, model=None):
     return described(model, **fields) | {"logits": logits}
 
 
-def write(goldens):
-    """The file, in the order of `NETWORKS`."""
-    goldens = {network: goldens[network] for network in NETWORKS if network in goldens}
-    text = json.dumps(goldens, separators=(",", ":"))
-    PATH.write_bytes(gzip.compress(text.encode(), mtime=0))
-
-
 def run(model, images):
     """The logits of one image."""
     dtype = next(model.parameters()).dtype
@@ -174,15 +166,16 @@ def run(model, images):
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or NETWORKS
-    old = json.loads(gzip.decompress(PATH.read_bytes())) if PATH.exists() else {}
-    goldens = {network: old[network] for network in NETWORKS if network in old}
+    goldens, refused = read_goldens(PATH), []
     for network in chosen:
         try:
             goldens[network] = (abstract if network in ABSTRACT else golden)(network)
         except AssertionError as error:
-            print(f"refused: {error}", flush=True)
+            refused.append(str(error))
             continue
-        write(goldens)
+        write_goldens(PATH, goldens, NETWORKS)
         error = goldens[network].get("float32_error")
         print(f"{network}: float32 costs {error} of the largest logit", flush=True)
     print(f"{PATH}: {PATH.stat().st_size} bytes")
+    if refused:
+        sys.exit(f"refused, and left as they were: {'; '.join(refused)}")

@@ -9,14 +9,13 @@ Without names it makes them all, otherwise those, and keeps the others. The larg
 memory.
 """
 
-import gzip
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import tf_keras
 from generated import SEED, image
+from golden_files import read_goldens, write_goldens
 from keras2_files import weight
 from tf_keras.applications import regnet, resnet_rs
 
@@ -79,23 +78,12 @@ def golden(network):
     return {"groups": groups, **fields, "logits": logits}
 
 
-def write(goldens):
-    """The file, in the order of `NETWORKS`."""
-    goldens = {name: goldens[name] for name in NETWORKS if name in goldens}
-    text = json.dumps(goldens, separators=(",", ":"))
-    PATH.write_bytes(gzip.compress(text.encode(), mtime=0))
-
-
 if __name__ == "__main__":
     chosen = sys.argv[1:] or NETWORKS
-    goldens = json.loads(gzip.decompress(PATH.read_bytes())) if PATH.exists() else {}
+    goldens = read_goldens(PATH)
     for name in chosen:
-        try:
-            goldens[name] = golden(NETWORKS[name])
-        except AssertionError as error:
-            print(f"refused: {name}: {error}", flush=True)
-            continue
-        write(goldens)
+        goldens[name] = golden(NETWORKS[name])
+        write_goldens(PATH, goldens, NETWORKS)
         error = goldens[name]["float32_error"]
         print(f"{name}: float32 costs {error} of the largest logit", flush=True)
     print(f"{PATH}: {PATH.stat().st_size} bytes")

@@ -9,9 +9,7 @@ Without names it makes them all, otherwise those, and keeps the others. Of Paddl
 of the networks are run.
 """
 
-import gzip
 import importlib.util
-import json
 import sys
 import types
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 from generated import RESIDUAL_RANGE, SEED, image
+from golden_files import read_goldens, write_goldens
 from paddle_files import array
 
 PATH = Path(__file__).parent / "paddle_goldens.json.gz"
@@ -94,18 +93,11 @@ def golden(name):
     return {**fields, "state": list(shapes.items()), "logits": logits}
 
 
-def write(goldens):
-    """The file, in the order of `NETWORKS`."""
-    goldens = {name: goldens[name] for name in NETWORKS if name in goldens}
-    text = json.dumps(goldens, separators=(",", ":"))
-    PATH.write_bytes(gzip.compress(text.encode(), mtime=0))
-
-
 if __name__ == "__main__":
-    goldens = json.loads(gzip.decompress(PATH.read_bytes())) if PATH.exists() else {}
+    goldens = read_goldens(PATH)
     for name in sys.argv[1:] or NETWORKS:
         goldens[name] = golden(name)
-        write(goldens)
+        write_goldens(PATH, goldens, NETWORKS)
         error = goldens[name]["float32_error"]
         print(f"{name}: float32 costs {error} of the largest logit", flush=True)
     print(f"{PATH}: {PATH.stat().st_size} bytes")

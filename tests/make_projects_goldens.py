@@ -12,10 +12,8 @@ Run by hand, with generated weights and the projects' own code:
         python tests/make_projects_goldens.py
 """
 
-import gzip
 import importlib
 import importlib.util
-import json
 import sys
 import types
 from functools import cache
@@ -28,6 +26,7 @@ for name in ("nms", "qnms"):
     torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
 
 import make_goldens  # noqa: E402
+from golden_files import write_goldens  # noqa: E402
 from senet.se_resnet import se_resnet50  # noqa: E402
 
 PATH = Path(__file__).parent / "projects_goldens.json.gz"
@@ -89,6 +88,5 @@ if __name__ == "__main__":
     for name, build in NETWORKS.items():
         goldens[name] = make_goldens.golden(name, build())
         print(f"{name}: float32 costs {goldens[name]['float32_error']} of the largest logit")
-    text = json.dumps(goldens, separators=(",", ":"))
-    PATH.write_bytes(gzip.compress(text.encode(), mtime=0))
+    write_goldens(PATH, goldens, NETWORKS)
     print(f"{PATH}: {PATH.stat().st_size} bytes")

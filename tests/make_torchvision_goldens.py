@@ -6,8 +6,6 @@ version may be another than torch wants. Without names it makes them all, otherw
 the others.
 """
 
-import gzip
-import json
 import sys
 from pathlib import Path
 
@@ -18,6 +16,7 @@ for name in ("nms", "qnms"):
     torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
 
 import make_goldens  # noqa: E402
+from golden_files import read_goldens, write_goldens  # noqa: E402
 from torchvision.models import get_model  # noqa: E402
 
 PATH = Path(__file__).parent / "torchvision_goldens.json.gz"
@@ -35,21 +34,14 @@ make_goldens.ENDS = (
 )
 
 
-def write(goldens):
-    """The file, in the order of `NETWORKS`."""
-    goldens = {name: goldens[name] for name in NETWORKS if name in goldens}
-    text = json.dumps(goldens, separators=(",", ":"))
-    PATH.write_bytes(gzip.compress(text.encode(), mtime=0))
-
-
 if __name__ == "__main__":
-    goldens = json.loads(gzip.decompress(PATH.read_bytes())) if PATH.exists() else {}
+    goldens = read_goldens(PATH)
     for name in sys.argv[1:] or NETWORKS:
         if name in ABSTRACT:
             goldens[name] = make_goldens.described(get_model(name)) | {"logits": {}}
         else:
             goldens[name] = make_goldens.golden(name, get_model(name))
-        write(goldens)
+        write_goldens(PATH, goldens, NETWORKS)
         error = goldens[name].get("float32_error")
         print(f"{name}: float32 costs {error} of the largest logit", flush=True)
     print(f"{PATH}: {PATH.stat().st_size} bytes")

@@ -78,7 +78,11 @@ def write(name, folder):
         return write_paddle(folder / "model.pdparams", arrays(PADDLE[name]))
     writer, path = Writer("zip"), folder / "model.pth"
     state = state_dict(GOLDENS[name])
-    path.write_bytes(writer.data({key: writer.tensor(value) for key, value in state.items()}))
+    tensors = {key: writer.tensor(value) for key, value in state.items()}
+    # These projects keep more than the network.
+    is_nested = name.startswith(("mmpretrain", "nvidia"))
+    content = {"state_dict": tensors, "meta": {"epoch": 100}} if is_nested else tensors
+    path.write_bytes(writer.data(content))
     return path
 
 

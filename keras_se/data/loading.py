@@ -87,7 +87,7 @@ def open_images(
     memory: int,
     decode_train: bool,
     name: str,
-    workers: int = 0,
+    workers: int,
 ) -> Dataset:
     """Makes a dataset of images that are decoded now if they fit in memory, or later.
 

@@ -271,11 +271,11 @@ class _HubFile:
         """Downloads the first of the files if the hub answers at once."""
         import huggingface_hub
 
-        place = self.repository, self.names[0]
-        address = huggingface_hub.hf_hub_url(*place, revision=self.revision)
+        file = self.repository, self.names[0]
+        address = huggingface_hub.hf_hub_url(*file, revision=self.revision)
         # It tries once, while a download would go on trying.
         huggingface_hub.get_hf_file_metadata(address, timeout=ANSWER_SECONDS)
-        huggingface_hub.hf_hub_download(*place, revision=self.revision)
+        huggingface_hub.hf_hub_download(*file, revision=self.revision)
 
 
 def _parse_release(source, digest, unchecked):
